@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One set of settings for every Swift target: Swift 6 concurrency checks, explicit existentials,
+// imports that do not leak, and no warning left standing.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A Swift target of ours; the dependency list is the module's allowed imports, and
+/// `scripts/check` fails on any other.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "omendb",
+    products: [
+        .executable(name: "omen-cluster", targets: ["omen-cluster"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+        .systemLibrary(
+            name: "CXXHash",
+            pkgConfig: "libxxhash",
+            providers: [.apt(["libxxhash-dev"])]
+        ),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        .target(name: "COmenKernels"),
+        module("OmenCore", ["CXXHash", "CISAL"]),
+        module("OmenIndex", ["OmenCore", "COmenKernels"]),
+        module("OmenStorage", ["OmenCore"]),
+        module("OmenShard", ["OmenCore", "OmenIndex", "OmenStorage"]),
+        module("OmenWire", ["OmenCore"]),
+        module("OmenLoop", ["OmenCore", "CUV"]),
+        module("OmenWorker", ["OmenCore", "OmenShard", "OmenWire", "OmenLoop"]),
+        module("OmenCoordinator", ["OmenCore", "OmenWire", "OmenLoop"]),
+        module("OmenClient", ["OmenCore", "OmenWire"]),
+        module("OmenFormats", ["OmenCore"]),
+        .executableTarget(
+            name: "omen-cluster",
+            dependencies: [
+                "OmenCore", "OmenStorage", "OmenWire", "OmenWorker", "OmenCoordinator",
+                "OmenClient",
+                "OmenFormats",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: settings
+        ),
+        tests("OmenCoreTests", ["OmenCore"]),
+    ]
+)

@@ -1,0 +1,1 @@
+#include "omen_kernels.h"

@@ -1,0 +1,115 @@
+/// How far apart two vectors are; smaller is nearer under every metric.
+///
+/// | metric | distance | range |
+/// |---|---|---|
+/// | `l2` | squared Euclidean, sum of (q-x)^2 | 0... |
+/// | `cosine` | 1 - cos(q, x); zero vectors are refused | 0...2 |
+/// | `ip` | minus the inner product | any |
+///
+/// Raw values are in files and frames: append, never renumber.
+package enum Metric: UInt8, Sendable, CaseIterable {
+    case l2 = 0
+    case cosine = 1
+    case ip = 2
+}
+
+/// The number type of a stored or transmitted vector element.
+package enum ElementType: UInt8, Sendable, CaseIterable {
+    case f32 = 0
+    case u8 = 1
+
+    /// Bytes of one element.
+    package var byteCount: Int { self == .f32 ? 4 : 1 }
+}
+
+/// What the graph is traversed on.
+///
+/// `u8` is exact when the stored elements are `u8`; otherwise each dimension has its own affine
+/// offset and results are reranked from the full vectors.
+package enum CodeKind: UInt8, Sendable, CaseIterable {
+    case f32 = 0
+    case u8 = 1
+}
+
+/// The fixed properties of a collection, decided when it is created.
+package struct CollectionSchema: Equatable, Sendable {
+    /// Elements per vector, `1...Limits.dimensionMax`.
+    package var dim: Int
+    package var metric: Metric
+    /// What full vectors are stored as.
+    ///
+    /// `u8` collections take only whole numbers 0...255.
+    package var element: ElementType
+    package var codes: CodeKind
+    /// Links a row asks for when inserted; level 0 holds up to `2 * m` (Malkov, Yashunin 2016).
+    package var m: Int
+    /// Width of the candidate list while inserting.
+    package var efConstruction: Int
+
+    package init(
+        dim: Int,
+        metric: Metric = .l2,
+        element: ElementType = .f32,
+        codes: CodeKind = .u8,
+        m: Int = 16,
+        efConstruction: Int = 128
+    ) {
+        self.dim = dim
+        self.metric = metric
+        self.element = element
+        self.codes = codes
+        self.m = m
+        self.efConstruction = efConstruction
+    }
+
+    /// Bytes of one full vector as stored and transmitted, without padding.
+    package var vectorByteCount: Int { dim * element.byteCount }
+
+    /// Checks every property against its limit.
+    package func validate() throws(OmenError) {
+        guard (1...Limits.dimensionMax).contains(dim) else {
+            throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
+        }
+        guard !(element == .u8 && codes == .f32) else {
+            throw OmenError(.badRequest, "codes f32 with element u8: u8 elements need codes u8")
+        }
+        guard (4...64).contains(m) else {
+            throw OmenError(.badRequest, "m is \(m), expected 4...64")
+        }
+        guard (m...1000).contains(efConstruction) else {
+            throw OmenError(
+                .badRequest,
+                "ef_construction is \(efConstruction), expected \(m)...1000"
+            )
+        }
+    }
+}
+
+/// Rules for the names of collections.
+package enum CollectionName {
+    /// The collection used where none is named.
+    package static let standard = "default"
+
+    /// Accepts `[a-z0-9_-]{1,64}`; names never become paths, and still contain nothing a path would.
+    package static func validate(_ name: String) throws(OmenError) {
+        let count = name.utf8.count
+        guard (1...Limits.collectionNameCharacterCountMax).contains(count) else {
+            throw OmenError(
+                .badRequest,
+                "collection name has \(count) characters, expected 1...\(Limits.collectionNameCharacterCountMax)"
+            )
+        }
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "_"), UInt8(ascii: "-"):
+                continue
+            default:
+                throw OmenError(
+                    .badRequest,
+                    "collection name has byte \(byte), expected only a-z 0-9 _ -"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/// A row of one shard and its distance to a query, before ids are looked up.
+///
+/// Ordered by distance, then row.
+package struct Neighbor: Equatable, Comparable, Sendable {
+    package var distance: Float
+    package var row: UInt32
+
+    package init(distance: Float, row: UInt32) {
+        self.distance = distance
+        self.row = row
+    }
+
+    package static func < (left: Neighbor, right: Neighbor) -> Bool {
+        if left.distance != right.distance { return left.distance < right.distance }
+        return left.row < right.row
+    }
+}
+
+/// One search hit.
+///
+/// Ordered by distance, then by id: equal distances still merge to one answer on every run.
+package struct Hit: Equatable, Sendable {
+    package var id: RecordID
+    package var distance: Float
+    /// JSON text of the metadata object, where it was asked for and there is one.
+    package var metadata: [UInt8]?
+    /// The stored vector in the collection's element type, where it was asked for.
+    package var vector: [UInt8]?
+
+    package init(
+        id: RecordID,
+        distance: Float,
+        metadata: [UInt8]? = nil,
+        vector: [UInt8]? = nil
+    ) {
+        self.id = id
+        self.distance = distance
+        self.metadata = metadata
+        self.vector = vector
+    }
+}
+
+extension Hit: Comparable {
+    package static func < (left: Hit, right: Hit) -> Bool {
+        if left.distance != right.distance { return left.distance < right.distance }
+        return left.id < right.id
+    }
+}
+
+/// Merges the shards' answers to one query into the nearest `k` hits of the whole cluster.
+///
+/// - Parameters:
+///   - answers: One array per shard, each ascending; shape `[shardCount][0...]`.
+///   - k: Hits to return; `k > 0`.
+/// - Returns: At most `k` hits, ascending; fewer only if the shards together hold fewer.
+/// - Precondition: An id lives on one shard only. Routing guarantees it; not checked here.
+/// - Complexity: O(k·s) comparisons for `s` shards.
+package func mergeNearest(_ answers: [ArraySlice<Hit>], k: Int) -> [Hit] {
+    precondition(k > 0, "k must be positive, got \(k)")
+    var heads = answers
+    var merged: [Hit] = []
+    merged.reserveCapacity(min(k, answers.reduce(0) { $0 + $1.count }))
+    while merged.count < k {
+        var best: Int?
+        for (index, answer) in heads.enumerated() {
+            guard let head = answer.first else { continue }
+            guard let leader = best, let leading = heads[leader].first else {
+                best = index
+                continue
+            }
+            if head < leading { best = index }
+        }
+        guard let winner = best else { break }
+        merged.append(heads[winner].removeFirst())
+    }
+    return merged
+}

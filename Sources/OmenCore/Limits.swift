@@ -1,0 +1,89 @@
+/// Every limit of the system, in one place, each with its unit and its reason.
+package enum Limits {
+    // MARK: Data
+
+    /// Longest vector: 8,192 dimensions, four times the largest common embedding.
+    package static let dimensionMax = 8192
+    /// Longest text id in UTF-8 bytes; ids travel with every hit, so they must stay small.
+    package static let textIDByteCountMax = 512
+    /// Largest metadata object in bytes of JSON text.
+    package static let metadataByteCountMax = 64 << 10
+    /// Deepest nesting of a metadata object; bounds every walk over it.
+    package static let jsonDepthMax = 32
+    /// Longest collection name in characters, all of them `[a-z0-9_-]`.
+    package static let collectionNameCharacterCountMax = 64
+    /// Most collections in one database: each costs every worker an index and some mappings.
+    package static let collectionCountMax = 256
+    /// Most rows in one shard of one collection: rows are `UInt32`, two values are reserved.
+    package static let shardRowCountMax = Int(UInt32.max) - 2
+
+    // MARK: Requests
+
+    /// Most hits one query may ask for.
+    package static let kMax = 10_000
+    /// Widest candidate list of one query.
+    package static let efMax = 10_000
+    /// Most vectors in one write request.
+    package static let batchCountMax = 10_000
+    /// Most queries in one search request.
+    package static let queryCountMax = 10_000
+    /// Largest frame body in bytes; a larger length is refused before anything is allocated.
+    package static let frameBodyByteCountMax = 64 << 20
+    /// Most messages in one frame.
+    package static let frameMessageCountMax = 65_535
+
+    // MARK: Cluster
+
+    /// Most workers one coordinator drives: one bit each in a `UInt64` mask of awaited replies.
+    package static let shardCountMax = 64
+    /// Number of hash slots that ids fall into; the manifest maps each to a shard.
+    package static let slotCount = 16_384
+    /// Longest path of a Unix socket in bytes: `sun_path` holds 108 with the terminator (unix(7)).
+    package static let socketPathByteCountMax = 107
+    /// Most client connections at once.
+    package static let connectionCountMax = 1024
+    /// Most requests the coordinator keeps in flight; more are refused, not queued.
+    package static let requestsInFlightMax = 4096
+    /// Most bytes queued towards one peer before reading from it stops.
+    package static let peerQueueByteCountMax = 8 << 20
+    /// Most requests in flight towards one worker.
+    package static let workerRequestsInFlightMax = 1024
+    /// Most bytes in flight towards one worker.
+    package static let workerBytesInFlightMax = 128 << 20
+    /// Longest wait for a worker's answer to a read; then the reply goes out without it, saying so.
+    package static let readTimeout = Duration.seconds(2)
+    /// Longest wait for a worker's answer to a write; then its outcome is `unknown`.
+    package static let writeTimeout = Duration.seconds(30)
+    /// How often the coordinator asks each worker whether it lives.
+    package static let heartbeatInterval = Duration.milliseconds(500)
+    /// Silence after which a worker counts as hung and is killed.
+    package static let heartbeatTimeout = Duration.seconds(10)
+    /// First wait before a dead worker is started again; doubles with each death.
+    package static let restartBackoffMin = Duration.milliseconds(100)
+    /// Longest wait before a dead worker is started again.
+    package static let restartBackoffMax = Duration.seconds(30)
+    /// Deaths within `restartWindow` after which a shard is `failed` and needs an operator.
+    package static let restartsInWindowMax = 5
+    /// The window in which deaths are counted.
+    package static let restartWindow = Duration.seconds(60)
+
+    // MARK: Storage
+
+    /// Largest batch of records under one checksum in the log, in bytes.
+    package static let logBatchByteCountMax = 80 << 20
+    /// Batches stop gathering requests beyond this many bytes.
+    package static let logBatchByteCountTarget = 4 << 20
+    /// Most bytes of writes that wait for the log; more are refused.
+    package static let commitQueueByteCountMax = 64 << 20
+    /// Log segments are closed and a new one begun beyond this many bytes.
+    package static let logSegmentByteCountTarget = 64 << 20
+    /// Log bytes since the last checkpoint after which the shard checkpoints by itself.
+    package static let checkpointLogByteCountTarget = 256 << 20
+    /// Rows a collection may hold outside its graph; beyond it writes are refused until linking
+    /// catches up, because every search scans them all.
+    package static let hotRowCountMax = 200_000
+    /// Request keys a shard remembers, so that a retried write applies once; oldest go first.
+    package static let requestKeysRemembered = 65_536
+    /// Unit of checksums over large file sections, in bytes.
+    package static let checksumBlockByteCount = 256 << 10
+}

@@ -1,0 +1,326 @@
+package import OmenCore
+
+/// One message with the number that joins a reply to its request.
+package struct Envelope: Equatable, Sendable {
+    /// Chosen by the requester, echoed in the reply; unique within a connection.
+    package var requestID: UInt64
+    package var message: Message
+
+    package init(requestID: UInt64, message: Message) {
+        self.requestID = requestID
+        self.message = message
+    }
+}
+
+/// Everything that travels between client, coordinator and worker.
+///
+/// Clients and the coordinator speak the same requests as the coordinator and its workers, so that
+/// forwarding changes no meaning. `docs/PROTOCOL.md` gives every byte.
+package enum Message: Equatable, Sendable {
+    // Requests.
+    case write(WriteRequest)
+    case get(GetRequest)
+    case count(collection: String)
+    case search(SearchQuery)
+    case listCollections
+    case status
+    case checkpoint
+    case ping
+    /// Client to coordinator: drain, checkpoint and end the whole cluster. Coordinator to worker:
+    /// the same for the shard.
+    case stop
+
+    // Replies.
+    case written(WriteReply)
+    case records(RecordsReply)
+    case counted(CountReply)
+    case hits(SearchReply)
+    case collections([CollectionInfo])
+    case shardStatus(ShardStatus)
+    case clusterStatus(ClusterStatus)
+    case done
+    case failure(OmenError)
+
+    /// Worker to coordinator, unasked, request id 0: first after the start, then at each change.
+    case announcement(WorkerAnnouncement)
+}
+
+package struct WriteRequest: Equatable, Sendable {
+    package var key: RequestKey
+    package var operation: WriteOperation
+
+    package init(key: RequestKey, operation: WriteOperation) {
+        self.key = key
+        self.operation = operation
+    }
+}
+
+package struct GetRequest: Equatable, Sendable {
+    package var collection: String
+    package var ids: [RecordID]
+    package var withVector: Bool
+
+    package init(collection: String, ids: [RecordID], withVector: Bool) {
+        self.collection = collection
+        self.ids = ids
+        self.withVector = withVector
+    }
+}
+
+/// Why a shard's part of a request is missing.
+package struct ShardFailure: Equatable, Sendable {
+    package var shard: UInt32
+    package var error: OmenError
+
+    package init(shard: UInt32, error: OmenError) {
+        self.shard = shard
+        self.error = error
+    }
+}
+
+/// Which shards a reply speaks for; carried by everything that is answered by many.
+package struct Coverage: Equatable, Sendable {
+    package var shardsTotal: UInt32
+    /// Shards whose part is missing, ascending; empty when the answer is whole.
+    package var failures: [ShardFailure]
+
+    package init(shardsTotal: UInt32, failures: [ShardFailure] = []) {
+        self.shardsTotal = shardsTotal
+        self.failures = failures
+    }
+
+    package var isPartial: Bool { !failures.isEmpty }
+    package var shardsAnswered: Int { Int(shardsTotal) - failures.count }
+}
+
+package struct WriteReply: Equatable, Sendable {
+    /// Sums over the shards that applied their part.
+    ///
+    /// A worker reports coverage 1 of 1.
+    package var counts: WriteCounts
+    package var coverage: Coverage
+
+    package init(counts: WriteCounts, coverage: Coverage) {
+        self.counts = counts
+        self.coverage = coverage
+    }
+}
+
+/// A stored record; the vector is there when it was asked for.
+package struct StoredRecord: Equatable, Sendable {
+    package var id: RecordID
+    package var metadata: [UInt8]?
+    package var vector: [UInt8]?
+
+    package init(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?) {
+        self.id = id
+        self.metadata = metadata
+        self.vector = vector
+    }
+}
+
+/// Found records in the order of the request; ids that are not there are left out.
+package struct RecordsReply: Equatable, Sendable {
+    package var element: ElementType
+    package var records: [StoredRecord]
+    package var coverage: Coverage
+
+    package init(element: ElementType, records: [StoredRecord], coverage: Coverage) {
+        self.element = element
+        self.records = records
+        self.coverage = coverage
+    }
+}
+
+package struct CountReply: Equatable, Sendable {
+    package var count: UInt64
+    package var coverage: Coverage
+
+    package init(count: UInt64, coverage: Coverage) {
+        self.count = count
+        self.coverage = coverage
+    }
+}
+
+package struct SearchReply: Equatable, Sendable {
+    /// Element type of the hits' vectors.
+    package var element: ElementType
+    /// Hits of each query; shape `[queryCount]`, they add up to `hits.count`.
+    package var hitCounts: [UInt32]
+    /// All hits, query after query, each query's ascending.
+    package var hits: [Hit]
+    package var coverage: Coverage
+
+    package init(element: ElementType, hitCounts: [UInt32], hits: [Hit], coverage: Coverage) {
+        self.element = element
+        self.hitCounts = hitCounts
+        self.hits = hits
+        self.coverage = coverage
+    }
+}
+
+package struct CollectionInfo: Equatable, Sendable {
+    package var name: String
+    package var schema: CollectionSchema
+
+    package init(name: String, schema: CollectionSchema) {
+        self.name = name
+        self.schema = schema
+    }
+}
+
+/// One collection on one shard, or summed over shards.
+package struct CollectionStatus: Equatable, Sendable {
+    package var name: String
+    package var schema: CollectionSchema
+    /// Records a search can return.
+    package var vectors: UInt64
+    /// Rows in the graph, dead ones included; the rest is scanned.
+    package var linked: UInt64
+    /// Rows in all, dead ones included.
+    package var rows: UInt64
+    /// Dead rows not yet reclaimed.
+    package var deleted: UInt64
+    /// Bytes of the collection's shard file; 0 before the first checkpoint.
+    package var fileByteCount: UInt64
+
+    package init(
+        name: String,
+        schema: CollectionSchema,
+        vectors: UInt64,
+        linked: UInt64,
+        rows: UInt64,
+        deleted: UInt64,
+        fileByteCount: UInt64
+    ) {
+        self.name = name
+        self.schema = schema
+        self.vectors = vectors
+        self.linked = linked
+        self.rows = rows
+        self.deleted = deleted
+        self.fileByteCount = fileByteCount
+    }
+}
+
+/// What a worker reports of itself.
+package struct ShardStatus: Equatable, Sendable {
+    package var residentByteCount: UInt64
+    /// Bytes of all log segments of the shard.
+    package var logByteCount: UInt64
+    package var appliedLSN: UInt64
+    package var durableLSN: UInt64
+    /// LSN the newest checkpoint covers.
+    package var checkpointLSN: UInt64
+    package var collections: [CollectionStatus]
+
+    package init(
+        residentByteCount: UInt64,
+        logByteCount: UInt64,
+        appliedLSN: UInt64,
+        durableLSN: UInt64,
+        checkpointLSN: UInt64,
+        collections: [CollectionStatus]
+    ) {
+        self.residentByteCount = residentByteCount
+        self.logByteCount = logByteCount
+        self.appliedLSN = appliedLSN
+        self.durableLSN = durableLSN
+        self.checkpointLSN = checkpointLSN
+        self.collections = collections
+    }
+}
+
+/// Where a worker is in its life, as the coordinator sees it.
+///
+/// On the wire: append, never renumber.
+package enum WorkerState: UInt8, Sendable, CaseIterable {
+    case spawning = 0
+    case recovering = 1
+    case ready = 2
+    case draining = 3
+    case dead = 4
+    case backoff = 5
+    /// Died too often; an operator must look.
+    case failed = 6
+    /// Its files are damaged; serving them would be wrong. An operator must decide.
+    case quarantined = 7
+}
+
+package struct WorkerStatus: Equatable, Sendable {
+    package var shard: UInt32
+    /// 0 when no process runs.
+    package var pid: UInt32
+    package var state: WorkerState
+    package var restarts: UInt32
+    /// Why it last died or was quarantined; empty when nothing happened.
+    package var lastError: String
+    /// Absent when the worker did not answer.
+    package var shardStatus: ShardStatus?
+
+    package init(
+        shard: UInt32,
+        pid: UInt32,
+        state: WorkerState,
+        restarts: UInt32,
+        lastError: String,
+        shardStatus: ShardStatus?
+    ) {
+        self.shard = shard
+        self.pid = pid
+        self.state = state
+        self.restarts = restarts
+        self.lastError = lastError
+        self.shardStatus = shardStatus
+    }
+}
+
+package struct ClusterStatus: Equatable, Sendable {
+    package var pid: UInt32
+    package var uptimeMilliseconds: UInt64
+    /// Path of the socket the coordinator listens on.
+    package var socket: String
+    /// One per shard, ascending.
+    package var workers: [WorkerStatus]
+
+    package init(pid: UInt32, uptimeMilliseconds: UInt64, socket: String, workers: [WorkerStatus]) {
+        self.pid = pid
+        self.uptimeMilliseconds = uptimeMilliseconds
+        self.socket = socket
+        self.workers = workers
+    }
+}
+
+/// What a worker says of itself unasked.
+package struct WorkerAnnouncement: Equatable, Sendable {
+    package var shard: UInt32
+    /// Given at spawn; replies of an older incarnation are dropped.
+    package var incarnation: UInt64
+    /// `recovering`, `ready` or `quarantined`.
+    package var state: WorkerState
+    /// LSNs replayed so far and to replay in all.
+    package var replayed: UInt64
+    package var toReplay: UInt64
+    /// The shard's collections, once `ready`.
+    package var collections: [CollectionInfo]
+    /// Why, when `quarantined`.
+    package var reason: String
+
+    package init(
+        shard: UInt32,
+        incarnation: UInt64,
+        state: WorkerState,
+        replayed: UInt64 = 0,
+        toReplay: UInt64 = 0,
+        collections: [CollectionInfo] = [],
+        reason: String = ""
+    ) {
+        self.shard = shard
+        self.incarnation = incarnation
+        self.state = state
+        self.replayed = replayed
+        self.toReplay = toReplay
+        self.collections = collections
+        self.reason = reason
+    }
+}
