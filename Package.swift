@@ -60,6 +60,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "omen-bench",
+            dependencies: ["OmenCore", "OmenIndex"],
+            path: "bench/Sources/omen-bench",
+            swiftSettings: settings
+        ),
         tests("OmenCoreTests", ["OmenCore"]),
+        tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )
