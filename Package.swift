@@ -61,6 +61,8 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OmenCoreTests", ["OmenCore"]),
+        tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
     ]
 )
