@@ -63,6 +63,7 @@ let package = Package(
         tests("OmenCoreTests", ["OmenCore"]),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
     ]
 )
