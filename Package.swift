@@ -65,5 +65,6 @@ let package = Package(
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
     ]
 )
