@@ -64,5 +64,6 @@ let package = Package(
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
     ]
 )
