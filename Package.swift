@@ -60,11 +60,18 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "omen-bench",
+            dependencies: ["OmenCore", "OmenIndex"],
+            path: "bench/Sources/omen-bench",
+            swiftSettings: settings
+        ),
         tests("OmenCoreTests", ["OmenCore"]),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
+        tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )
