@@ -63,6 +63,7 @@ let package = Package(
         tests("OmenCoreTests", ["OmenCore"]),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
     ]
 )
