@@ -65,5 +65,6 @@ let package = Package(
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
     ]
 )
