@@ -70,6 +70,7 @@ let package = Package(
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
+        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
         tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),

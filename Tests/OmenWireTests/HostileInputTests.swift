@@ -20,7 +20,7 @@ import Testing
         bytes.withUnsafeBytes { decoder.append($0) }
         #expect(decoder.bufferedByteCount == 0, sourceLocation: sourceLocation)
         let again = #expect(throws: OmenError.self, sourceLocation: sourceLocation) {
-            try decoder.next()
+            _ = try decoder.next()
         }
         #expect(again == error, sourceLocation: sourceLocation)
     }
