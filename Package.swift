@@ -61,5 +61,6 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OmenCoreTests", ["OmenCore"]),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire"]),
     ]
 )
