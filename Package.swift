@@ -62,5 +62,6 @@ let package = Package(
         ),
         tests("OmenCoreTests", ["OmenCore"]),
         tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire"]),
+        tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
     ]
 )

@@ -8,7 +8,7 @@ package enum JSONText {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw OmenError(.badRequest, "metadata is not UTF-8")
         }
-        var scanner = Scanner(bytes: bytes)
+        var scanner = JSONScanner(bytes: bytes, what: "metadata")
         scanner.skipSpace()
         guard scanner.peek == UInt8(ascii: "{") else {
             throw scanner.unexpected("an object")
@@ -19,40 +19,51 @@ package enum JSONText {
     }
 }
 
-private struct Scanner {
-    let bytes: UnsafeRawBufferPointer
-    var offset = 0
+/// Walks over JSON text (RFC 8259) that cannot be trusted, one value at a time, without building
+/// anything; callers take what they want from the offsets.
+///
+/// Borrows its bytes. Checks structure, not that strings are valid UTF-8.
+package struct JSONScanner {
+    package let bytes: UnsafeRawBufferPointer
+    package private(set) var offset = 0
+    /// What the text is, for errors.
+    private let what: String
 
-    init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    package init(bytes: UnsafeRawBufferPointer, what: String) {
+        self.bytes = bytes
+        self.what = what
+    }
 
-    var peek: UInt8? { offset < bytes.count ? bytes[offset] : nil }
+    package var peek: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
-    func unexpected(_ expected: String) -> OmenError {
+    package func unexpected(_ expected: String) -> OmenError {
         let seen = peek.map { "byte \($0)" } ?? "the end"
         return OmenError(
             .badRequest,
-            "metadata is not JSON: expected \(expected) at offset \(offset), saw \(seen)"
+            "\(what) is not JSON: expected \(expected) at offset \(offset), saw \(seen)"
         )
     }
 
-    mutating func skipSpace() {
+    package mutating func skipSpace() {
         while let byte = peek, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
             offset += 1
         }
     }
 
-    mutating func accept(_ byte: UInt8) -> Bool {
+    package mutating func accept(_ byte: UInt8) -> Bool {
         guard peek == byte else { return false }
         offset += 1
         return true
     }
 
-    // Recursion is bounded by `Limits.jsonDepthMax`.
-    mutating func value(depth: Int) throws(OmenError) {
+    /// Steps over one value; `depth` counts the objects and arrays around and including it.
+    ///
+    /// Recursion is bounded by `Limits.jsonDepthMax`.
+    package mutating func value(depth: Int) throws(OmenError) {
         guard depth <= Limits.jsonDepthMax else {
             throw OmenError(
                 .badRequest,
-                "metadata is nested deeper than \(Limits.jsonDepthMax) levels"
+                "\(what) is nested deeper than \(Limits.jsonDepthMax) levels"
             )
         }
         switch peek {
@@ -103,7 +114,8 @@ private struct Scanner {
         }
     }
 
-    private mutating func string() throws(OmenError) {
+    /// Steps over a string; `peek` is its opening quote.
+    package mutating func string() throws(OmenError) {
         offset += 1
         while let byte = peek {
             switch byte {
@@ -139,7 +151,7 @@ private struct Scanner {
         }
     }
 
-    private mutating func number() throws(OmenError) {
+    package mutating func number() throws(OmenError) {
         _ = accept(UInt8(ascii: "-"))
         if !accept(UInt8(ascii: "0")) { try digits() }
         if accept(UInt8(ascii: ".")) { try digits() }
