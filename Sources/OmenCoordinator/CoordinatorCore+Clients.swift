@@ -16,13 +16,26 @@ extension CoordinatorCore {
             )
             return
         }
-        clients[client] = 0
+        clients[client] = Client()
+    }
+
+    mutating func ended(_ client: UInt64) {
+        clients[client]?.hasEnded = true
+        closeIfDone(client)
+    }
+
+    private mutating func closeIfDone(_ client: UInt64) {
+        guard let state = clients[client], state.hasEnded, state.requestsInFlight == 0 else {
+            return
+        }
+        clients[client] = nil
+        out.append(.closeClient(client: client))
     }
 
     mutating func closed(_ client: UInt64) {
-        guard let inFlight = clients.removeValue(forKey: client) else { return }
+        guard let state = clients.removeValue(forKey: client) else { return }
         stopRequesters.removeAll { $0.client == client }
-        guard inFlight > 0 else { return }
+        guard state.requestsInFlight > 0 else { return }
         // Writes already sent go on, and their answers are dropped; the places stay taken until
         // the workers answered, so that reconnecting does not evade the limits.
         for index in pending.indices
@@ -46,8 +59,11 @@ extension CoordinatorCore {
             case .checkpoint: try beginCheckpoint(client: client, requestID: requestID)
             case .ping: answer(client, requestID, .done)
             case .stop: try beginStop(client: client, requestID: requestID)
+            case .failure(let error):
+                // A request whose values break a limit is decoded to its own refusal.
+                throw error
             case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus,
-                .done, .failure, .announcement:
+                .done, .announcement:
                 closed(client)
                 refuse(client, requestID, OmenError(.protocolViolation, "a client sent a reply"))
             }
@@ -59,20 +75,18 @@ extension CoordinatorCore {
         out.append(.closeClient(client: client))
     }
 
-    /// Sends a reply, or an error in its place where it would not fit a frame.
+    /// Answers a request at once.
     mutating func answer(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
-        var message = message
-        let byteCount = message.byteCountEstimate
-        if byteCount > Limits.replyByteCountMax {
-            message = .failure(
-                OmenError(
-                    .badRequest,
-                    "the answer has about \(byteCount) bytes, at most \(Limits.replyByteCountMax) can be sent: ask for less at once"
-                )
-            )
-        }
         let envelope = Envelope(requestID: requestID, message: message)
         out.append(.sendToClient(client: client, envelope))
+    }
+
+    /// Answers a request that was counted in flight.
+    mutating func settle(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
+        guard let state = clients[client] else { return }
+        clients[client]?.requestsInFlight = state.requestsInFlight - 1
+        answer(client, requestID, message)
+        closeIfDone(client)
     }
 
     /// Takes a request in, with the bytes it and its answer may need.
@@ -94,7 +108,7 @@ extension CoordinatorCore {
         }
         if request.isAdmin { adminRequestsInFlight += 1 }
         requestBytesInFlight += request.byteCount
-        if let client = request.client { clients[client, default: 0] += 1 }
+        if let client = request.client { clients[client]?.requestsInFlight += 1 }
         return index
     }
 

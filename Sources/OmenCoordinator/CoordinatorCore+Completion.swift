@@ -83,10 +83,9 @@ extension CoordinatorCore {
         requestBytesInFlight -= request.byteCount
         if request.isAdmin { adminRequestsInFlight -= 1 }
         if case .drop(let name) = request.kind { dropEnded(name, request) }
-        guard let client = request.client, let inFlight = clients[client] else { return }
-        clients[client] = inFlight - 1
+        guard let client = request.client, clients[client] != nil else { return }
         request.failures.sort { $0.shard < $1.shard }
-        answer(client, request.requestID, reply(to: request))
+        settle(client, request.requestID, reply(to: request))
     }
 
     private func reply(to request: Pending) -> Message {

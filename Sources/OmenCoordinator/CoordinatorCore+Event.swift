@@ -1,4 +1,3 @@
-package import OmenCore
 package import OmenWire
 
 extension CoordinatorCore {
@@ -9,6 +8,8 @@ extension CoordinatorCore {
         /// `client` is a number the driver never uses twice.
         case clientConnected(client: UInt64)
         case clientMessage(client: UInt64, Envelope)
+        /// The client has sent its last request and may still read.
+        case clientEnded(client: UInt64)
         /// The client is gone, or broke the protocol below the level of messages.
         case clientClosed(client: UInt64)
         case workerSpawned(shard: UInt32, incarnation: UInt64, pid: UInt32)

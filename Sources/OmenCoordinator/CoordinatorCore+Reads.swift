@@ -87,7 +87,7 @@ extension CoordinatorCore {
         var sendable: [(shard: Int, message: Message, byteCount: Int)] = []
         for (shard, message) in parts {
             request.targets.insert(shard)
-            let byteCount = message.byteCountEstimate
+            let byteCount = message.chargedByteCount
             guard entry.serving.contains(shard) else {
                 request.failures.append(
                     ShardFailure(shard: UInt32(shard), error: unavailable(shard))

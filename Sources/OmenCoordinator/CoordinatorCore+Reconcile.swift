@@ -181,6 +181,6 @@ extension CoordinatorCore {
     }
 
     func unexpected(_ message: Message, from shard: Int) -> OmenError {
-        OmenError(.protocolViolation, "shard \(shard) answered out of turn: \(message.name)")
+        OmenError(.protocolViolation, "shard \(shard) answered out of turn: \(message.kind)")
     }
 }

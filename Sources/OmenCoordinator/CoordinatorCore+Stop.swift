@@ -8,6 +8,7 @@ extension CoordinatorCore {
             throw OmenError(.resourceExhausted, "\(stopRequesters.count) clients wait for the stop")
         }
         stopRequesters.append(StopRequester(client: client, requestID: requestID))
+        clients[client]?.requestsInFlight += 1
         drain(why: "a client asked")
     }
 
@@ -77,7 +78,7 @@ extension CoordinatorCore {
             }
             finishIfComplete(index)
         }
-        for requester in stopRequesters { answer(requester.client, requester.requestID, .done) }
+        for requester in stopRequesters { settle(requester.client, requester.requestID, .done) }
         stopRequesters = []
         phase = .finished
         out.append(.finished(exitCode: stoppedUncleanly ? 1 : 0))

@@ -43,6 +43,7 @@ extension CoordinatorCore {
         try checkCapacity(for: batch.byteCount)
         let valid = try batch.validated(against: catalog[found].schema)
         let parts = split(valid)
+        try checkSizes(of: parts, grown: valid.element != batch.element)
         let request = Pending(client: client, requestID: requestID, byteCount: valid.byteCount)
         try forward(parts, of: request, key: key, to: catalog[found].serving)
     }
@@ -142,6 +143,17 @@ extension CoordinatorCore {
                 id: pending[index].id,
                 byteCount: part.operation.byteCount,
                 to: part.shard
+            )
+        }
+    }
+
+    /// Converting bytes to floats makes a batch four times as large.
+    private func checkSizes(of parts: [WritePart], grown: Bool) throws(OmenError) {
+        guard grown else { return }
+        for part in parts where part.operation.byteCount > Limits.frameBodyByteCountMax - 4096 {
+            throw OmenError(
+                .badRequest,
+                "the batch takes \(part.operation.byteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
             )
         }
     }

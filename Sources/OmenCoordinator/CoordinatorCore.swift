@@ -22,6 +22,13 @@ package struct CoordinatorCore: Sendable {
         case finished
     }
 
+    struct Client: Equatable, Sendable {
+        /// Requests not answered yet, those for the stop included.
+        var requestsInFlight = 0
+        /// It sends nothing more; the connection is closed with the last answer.
+        var hasEnded = false
+    }
+
     struct StopRequester: Equatable, Sendable {
         var client: UInt64
         var requestID: UInt64
@@ -36,8 +43,8 @@ package struct CoordinatorCore: Sendable {
     var workers: [Worker]
     var catalog = Catalog()
     var pending = PendingTable()
-    /// Requests in flight of each connected client; looked up, never iterated.
-    var clients: [UInt64: Int] = [:]
+    /// The connected clients; looked up, never iterated.
+    var clients: [UInt64: Client] = [:]
     /// Shards whose worker is `ready`.
     var ready = ShardSet()
     var stopRequesters: [StopRequester] = []
@@ -80,6 +87,7 @@ package struct CoordinatorCore: Sendable {
         case .started: start()
         case .clientConnected(let client): connected(client)
         case .clientMessage(let client, let envelope): received(envelope, from: client)
+        case .clientEnded(let client): ended(client)
         case .clientClosed(let client): closed(client)
         case .workerSpawned(let shard, let incarnation, let pid):
             spawned(shard, incarnation: incarnation, pid: pid)

@@ -10,10 +10,16 @@ extension Limits {
     /// Most hits one search may ask for over all its queries: with ids of full length such a reply
     /// still fits a frame.
     static let searchHitCountMax = 1 << 20
-    /// Bytes a reply may have: a frame's body less what surrounds the message.
-    static let replyByteCountMax = frameBodyByteCountMax - (64 << 10)
     /// Queries that share one `readTimeout`; a search of more gets it once for each so many begun.
     static let queriesPerReadTimeout = 256
+    /// Time after which a client that reads none of its answers is disconnected.
+    static let stalledClientTimeout = Duration.seconds(30)
+    /// How often the core is told that time has passed.
+    static let tickInterval = Duration.milliseconds(50)
+    /// Longest wait for the last bytes of a worker whose process has ended.
+    static let lastWordsTimeout = Duration.seconds(1)
+    /// Longest wait for clients to take their last answers when the coordinator ends.
+    static let farewellTimeout = Duration.seconds(1)
     /// Longest wait for a checkpoint of all shards.
     static let checkpointTimeout = Duration.seconds(600)
     /// Longest wait for requests in flight when the cluster stops.

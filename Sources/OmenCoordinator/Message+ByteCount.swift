@@ -1,7 +1,7 @@
 internal import OmenCore
 internal import OmenWire
 
-/// Sizes of requests and replies, for budgets; exact but for small fixed parts.
+/// Sizes of requests, for budgets; exact but for small fixed parts.
 extension RecordID {
     static func byteCount(of ids: [RecordID]) -> Int {
         ids.reduce(0) { $0 + $1.byteCount }
@@ -32,37 +32,17 @@ extension WriteOperation {
 }
 
 extension Message {
-    /// Bytes of the encoded message, never much too small.
-    var byteCountEstimate: Int {
+    /// Bytes a request to a worker is charged with.
+    var chargedByteCount: Int {
         switch self {
-        case .records(let reply):
-            reply.records.reduce(coverageByteCount(reply.coverage)) {
-                $0 + $1.id.byteCount + 16 + ($1.metadata?.count ?? 0) + ($1.vector?.count ?? 0)
-            }
-        case .hits(let reply):
-            reply.hits.reduce(coverageByteCount(reply.coverage) + reply.hitCounts.count * 4) {
-                $0 + $1.id.byteCount + 16 + ($1.metadata?.count ?? 0) + ($1.vector?.count ?? 0)
-            }
-        case .written(let reply): coverageByteCount(reply.coverage)
-        case .counted(let reply): coverageByteCount(reply.coverage)
-        case .collections(let collections): 64 + collections.count * 96
-        case .shardStatus(let status): 128 + status.collections.count * 160
-        case .clusterStatus(let status):
-            status.workers.reduce(256) {
-                $0 + 256 + $1.lastError.utf8.count + ($1.shardStatus?.collections.count ?? 0) * 160
-            }
-        case .failure(let error): 64 + error.message.utf8.count
         case .write(let request): request.operation.byteCount
         case .get(let request): 128 + RecordID.byteCount(of: request.ids)
         case .search(let query): 192 + query.vectors.count
-        case .count, .listCollections, .status, .checkpoint, .ping, .stop, .done: 128
-        case .announcement(let announcement):
-            192 + announcement.reason.utf8.count + announcement.collections.count * 96
+        case .count, .listCollections, .status, .checkpoint, .ping, .stop: 128
+        case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
+            .failure, .announcement:
+            128
         }
-    }
-
-    private func coverageByteCount(_ coverage: Coverage) -> Int {
-        coverage.failures.reduce(128) { $0 + 16 + $1.error.message.utf8.count }
     }
 }
 
