@@ -71,6 +71,7 @@ let package = Package(
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
         tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
