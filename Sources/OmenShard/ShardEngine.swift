@@ -102,7 +102,7 @@ package final class ShardEngine {
     package var logByteCount: Int { log.segmentByteCount }
 
     /// The build of the distance kernels that this processor runs.
-    package static var kernelVariant: String { Kernels.variant }
+    package static var kernelVariant: String { VectorIndex.kernelName }
 
     /// Memory of this process that is in RAM, in bytes (proc(5), statm).
     package static func residentByteCount() throws(OmenError) -> Int {
