@@ -42,13 +42,7 @@ extension VectorIndex {
             // Divided by s^2, the terms of one row are its bias.
             var bias: Float = 0
             Kernels.best.pointee.dot_f32_u8.scan(
-                quantizer.offsets,
-                code,
-                layout.codeStride,
-                layout.codeStride,
-                1,
-                &bias
-            )
+                quantizer.offsets, code, layout.codeStride, layout.codeStride, 1, &bias)
             aux[row] = bias / quantizer.scale
         }
     }

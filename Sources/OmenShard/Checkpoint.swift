@@ -21,7 +21,9 @@ struct CheckpointJob: Sendable {
         var schema: CollectionSchema
         /// The file to keep, when nothing changed.
         var existing: CheckpointFile?
-        /// What to write otherwise. The objects are only read, within the frozen counts.
+        /// What to write otherwise.
+        ///
+        /// The objects are only read, within the frozen counts.
         var frozen: (index: IndexSnapshot, records: RecordTable.Frozen)?
     }
 

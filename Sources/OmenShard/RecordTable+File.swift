@@ -1,7 +1,9 @@
 internal import OmenCore
 internal import OmenStorage
 
-/// Numbers of the record sections in a shard file; those of the index are below 32. Never renumber.
+/// Numbers of the record sections in a shard file; those of the index are below 32.
+///
+/// Never renumber.
 enum RecordSection: UInt32, CaseIterable {
     case state = 32
     case idWords = 33

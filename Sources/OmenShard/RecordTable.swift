@@ -141,9 +141,8 @@ extension RecordTable {
 // MARK: - Changing
 
 extension RecordTable {
-    /// Appends a row for `id` and makes it the live one.
+    /// Appends a row for `id`, with JSON text or no bytes as metadata, and makes it the live one.
     ///
-    /// - Parameter object: JSON text; empty means none.
     /// - Returns: The row that was live before.
     /// - Throws: `.resourceExhausted` before anything changed when a limit is reached.
     /// - Complexity: O(id and metadata bytes), amortised.
