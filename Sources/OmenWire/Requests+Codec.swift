@@ -12,15 +12,10 @@ extension WriteRequest {
     init(from reader: inout ByteReader) throws(OmenError) {
         let client = try reader.read(UInt64.self)
         let sequence = try reader.read(UInt64.self)
-<<<<<<< HEAD
         self.init(
             key: RequestKey(client: client, sequence: sequence),
             operation: try WriteOperation(from: &reader)
         )
-=======
-        let key = RequestKey(client: client, sequence: sequence)
-        self.init(key: key, operation: try WriteOperation(from: &reader))
->>>>>>> coord
     }
 }
 

@@ -12,6 +12,8 @@ final class EngineHarness {
     private let wakeups: Wakeups
     private var nextTicket: UInt64 = 0
     private var sequence: UInt64 = 0
+    /// Another one for each harness, as every real client draws its own.
+    private let client = UInt64.random(in: 1 ... .max)
     private var outcomes: [UInt64: Result<WriteCounts, OmenError>] = [:]
     private(set) var failure: OmenError?
 
@@ -63,7 +65,7 @@ final class EngineHarness {
         nextTicket += 1
         sequence += 1
         let request = WriteRequest(
-            key: key ?? RequestKey(client: 99, sequence: sequence),
+            key: key ?? RequestKey(client: client, sequence: sequence),
             operation: operation
         )
         engine.write(request, ticket: nextTicket)

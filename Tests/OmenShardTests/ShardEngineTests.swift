@@ -45,16 +45,18 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 before = try harness.exact(probe, k: 50)
                 harness.engine.close()
             }
-            let harness = try EngineHarness(directory)
-            #expect(harness.engine.replayedCount == 0)
-            let collection = try harness.engine.store.collection("c")
-            #expect(collection.linkedCount == 500)
-            #expect(try harness.exact(probe, k: 50) == before)
-            #expect(before.first?.id == .text("id-10"))
-            // It goes on: replaced rows, new rows, another checkpoint, another opening.
-            #expect(try harness.write(.upsert(texts)).replaced == 299)
-            try harness.checkpoint()
-            harness.engine.close()
+            do {
+                let harness = try EngineHarness(directory)
+                #expect(harness.engine.replayedCount == 0)
+                let collection = try harness.engine.store.collection("c")
+                #expect(collection.linkedCount == 500)
+                #expect(try harness.exact(probe, k: 50) == before)
+                #expect(before.first?.id == .text("id-10"))
+                // It goes on: replaced rows, new rows, another checkpoint, another opening.
+                #expect(try harness.write(.upsert(texts)).replaced == 299)
+                try harness.checkpoint()
+                harness.engine.close()
+            }
             let again = try EngineHarness(directory)
             #expect(try again.engine.store.collection("c").vectorCount == 500)
             #expect(again.engine.replayedCount == 0)
