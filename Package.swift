@@ -60,7 +60,20 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "omen-bench",
+            dependencies: ["OmenCore", "OmenIndex"],
+            path: "bench/Sources/omen-bench",
+            swiftSettings: settings
+        ),
         tests("OmenCoreTests", ["OmenCore"]),
+        tests("OmenWireTests", ["OmenCore", "OmenWire"]),
+        tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
+        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire"]),
+        tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
+        tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )
