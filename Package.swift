@@ -61,7 +61,14 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OmenCoreTests", ["OmenCore"]),
-        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire"]),
+        // A stand-in for the worker: what the coordinator's tests let it start.
+        .executableTarget(
+            name: "FakeWorker",
+            dependencies: ["OmenCore", "OmenWire"],
+            path: "Tests/FakeWorker",
+            swiftSettings: settings
+        ),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
     ]
 )
