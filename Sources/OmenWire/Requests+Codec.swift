@@ -12,8 +12,10 @@ extension WriteRequest {
     init(from reader: inout ByteReader) throws(OmenError) {
         let client = try reader.read(UInt64.self)
         let sequence = try reader.read(UInt64.self)
-        let key = RequestKey(client: client, sequence: sequence)
-        self.init(key: key, operation: try WriteOperation(from: &reader))
+        self.init(
+            key: RequestKey(client: client, sequence: sequence),
+            operation: try WriteOperation(from: &reader)
+        )
     }
 }
 
