@@ -71,7 +71,6 @@ let package = Package(
         .executableTarget(
             name: "FakeWorker",
             dependencies: ["OmenCore", "OmenWire"],
-            path: "Tests/FakeWorker",
             swiftSettings: settings
         ),
         tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),

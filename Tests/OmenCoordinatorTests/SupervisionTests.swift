@@ -118,6 +118,17 @@ import Testing
         #expect(fixture.core.workerState(0) == .ready)
     }
 
+    @Test func aWorkerBusyWithALongSearchIsNotAHang() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 10, count: 2560)))
+        // Ten times 256 queries may take ten times the usual two seconds.
+        for _ in 0..<19 { fixture.tick(after: second) }
+        #expect(fixture.core.workerState(0) == .ready)
+        #expect(fixture.replies.isEmpty)
+        for _ in 0..<11 { fixture.tick(after: second) }
+        #expect(fixture.core.workerState(0) == .dead)
+    }
+
     @Test func aLongRecoveryThatMakesProgressIsNotAHang() throws {
         var fixture = try Fixture(shards: 1)
         fixture.step(.started)
