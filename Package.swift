@@ -52,7 +52,8 @@ let package = Package(
         .executableTarget(
             name: "omen-cluster",
             dependencies: [
-                "OmenCore", "OmenStorage", "OmenWire", "OmenWorker", "OmenCoordinator",
+                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenWorker",
+                "OmenCoordinator",
                 "OmenClient",
                 "OmenFormats",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
