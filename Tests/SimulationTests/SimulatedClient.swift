@@ -26,6 +26,7 @@ final class SimulatedClient {
     private(set) var remaining: Int
     private var pending: (request: WriteRequest, ids: [UInt64])?
     private var expected: Expectation = .nothing
+    private var isLastReadDue = false
     /// The coordinator's number of our connection; nil when there is none.
     private(set) var connection: UInt64?
 
@@ -56,7 +57,9 @@ final class SimulatedClient {
     /// Sends what comes next: the pending write again, a read of everything, or a new write.
     private func proceed() {
         guard connection != nil else { return }
-        if let pending {
+        if isLastReadDue {
+            readEverything()
+        } else if let pending {
             send(.write(pending.request), .written)
         } else if simulation.draw(0...3) == 0, !records.isEmpty {
             readEverything()
@@ -95,7 +98,16 @@ final class SimulatedClient {
         proceed()
     }
 
-    func readEverything() {
+    /// Reads everything once more, after the reply that is still awaited.
+    func readAtTheEnd() {
+        isLastReadDue = true
+        if case .nothing = expected { proceed() }
+    }
+
+    /// Whether the last read was answered in full.
+    private(set) var isLastReadDone = false
+
+    private func readEverything() {
         let ids = records.keys.sorted()
         let request = GetRequest(
             collection: Self.collection,
@@ -140,10 +152,11 @@ extension SimulatedClient {
             simulation.violation("client \(number): a valid write was refused: \(error)")
         case (.records(let ids), .records(let reply)) where !reply.coverage.isPartial:
             compare(ids, reply.records)
+            if isLastReadDue, ids.count == records.count { isLastReadDone = true }
         default: break
         }
         simulation.schedule(after: simulation.draw(0...20_000_000)) { [weak self] in
-            guard let self, case .nothing = self.expected else { return }
+            guard let self, case .nothing = self.expected, !self.isLastReadDone else { return }
             self.proceed()
         }
     }

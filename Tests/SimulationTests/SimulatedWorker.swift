@@ -56,6 +56,9 @@ final class SimulatedWorker {
             mustExist: files.checkpoint != nil,
             nonce: simulation.random.next()
         ) { lsn, record throws(OmenError) in
+            if keys.state(of: record.key) != .unknown {
+                simulation.violation("shard \(shard) applied \(record.key) twice, LSN \(lsn)")
+            }
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             operations.append((lsn, record.operation))
         }

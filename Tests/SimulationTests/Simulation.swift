@@ -77,9 +77,15 @@ final class Simulation {
         if !clients.allSatisfy(\.isFinished) || core?.readyShards.count != shardCount {
             violation("faults ended, but not all shards serve or not all writes were answered")
         }
-        for client in clients where client.connection != nil { client.readEverything() }
-        advance(for: 5_000_000_000) { false }
-        return clients.reduce(0) { $0 + $1.acknowledged }
+        for client in clients { client.readAtTheEnd() }
+        advance(for: 60_000_000_000) { self.clients.allSatisfy(\.isLastReadDone) }
+        if !clients.allSatisfy(\.isLastReadDone) { violation("the last reads were not answered") }
+        let acknowledged = clients.reduce(0) { $0 + $1.acknowledged }
+        // What is still scheduled refers to this object and would keep it.
+        queue = EventQueue()
+        workers = []
+        connections = [:]
+        return acknowledged
     }
 
     private func advance(for duration: UInt64, until done: () -> Bool) {
