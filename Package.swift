@@ -60,11 +60,26 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "omen-bench",
+            dependencies: ["OmenCore", "OmenIndex"],
+            path: "bench/Sources/omen-bench",
+            swiftSettings: settings
+        ),
         tests("OmenCoreTests", ["OmenCore"]),
+        // A stand-in for the worker: what the coordinator's tests let it start.
+        .executableTarget(
+            name: "FakeWorker",
+            dependencies: ["OmenCore", "OmenWire"],
+            swiftSettings: settings
+        ),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
+        tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )

@@ -2,6 +2,8 @@
 #define OMEN_CUV_SHIM_H
 
 #include <malloc.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
@@ -22,6 +24,13 @@ static inline int omen_mark_close_on_exec(unsigned int first) {
 static inline void omen_keep_freed_blocks(void) {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
+/// Asks for SIGKILL when the thread that started this process ends (prctl(2)).
+///
+/// Returns 0, or -1 with errno. prctl(2) is variadic, too.
+static inline int omen_end_with_parent(void) {
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 #endif

@@ -20,12 +20,15 @@ package final class BackgroundThread: @unchecked Sendable {
     package init(_ run: @escaping @Sendable () -> Void) throws(OmenError) {
         let body = Unmanaged.passRetained(Body(run))
         let code = pthread_create(
-            &handle, nil,
+            &handle,
+            nil,
             { argument in
                 guard let argument else { return nil }
                 Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
-            }, body.toOpaque())
+            },
+            body.toOpaque()
+        )
         guard code == 0 else {
             body.release()
             throw OmenError(.resourceExhausted, "cannot start a thread: errno \(code)")

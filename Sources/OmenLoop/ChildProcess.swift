@@ -49,6 +49,11 @@ package final class ChildProcess: LoopHandle {
 }
 
 extension EventLoop {
+    /// Makes this process end when its parent does, whatever it is doing.
+    ///
+    /// Best effort: a parent that is gone already is noticed at the sockets.
+    package static func endWithParent() { _ = omen_end_with_parent() }
+
     /// Starts a child process.
     ///
     /// The child gets `/dev/null` as standard input, our standard output and error, and of all

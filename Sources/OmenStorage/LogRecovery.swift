@@ -111,24 +111,56 @@ package enum LogRecovery {
         _ storage: some LogStorage,
         _ nonce: UInt64
     ) throws(OmenError) -> (LogContinuation, wasRewritten: Bool) {
-        if let unsealed = tail.unsealed {
-            // Its successor exists already and is empty: finish the sealing that a crash cut short.
+        if let predecessor = tail.predecessor {
+            // Finish the sealing that a crash may have cut short.
             var generator = SplitMix64(seed: nonce)
-            _ = try rewrite(unsealed, in: storage, nonce: generator.next(), seal: true)
+            _ = try rewrite(predecessor, in: storage, nonce: generator.next(), seal: true)
         }
         let last = tail.last
         if case .clean = scan.end, last.durableLSN == last.nextLSN - 1, scan.damagedMarks.isEmpty {
-            let continuation = LogContinuation(
-                segmentFirstLSN: last.header.firstLSN,
-                nextLSN: last.nextLSN,
-                nonce: last.header.nonce,
-                offset: last.endOffset,
-                previousChecksum: last.previousChecksum,
-                isMarked: true
-            )
-            return (continuation, tail.unsealed != nil)
+            // The process before may have died between a rename and this.
+            try storage.syncDirectory()
+            return (try continueAsIs(last, in: storage), tail.predecessor != nil)
         }
         return (try rewrite(last, in: storage, nonce: nonce, seal: false), true)
+    }
+
+    /// Goes on in a segment whose records are durable.
+    ///
+    /// Its marks may be visible without being on the disk, when a sync failed after they were
+    /// written, and would become a hole in the middle. So they are written again.
+    private static func continueAsIs(
+        _ last: LogTail.Open,
+        in storage: some LogStorage
+    ) throws(OmenError) -> LogContinuation {
+        var encoder = LogSegmentEncoder(
+            identity: last.header.identity,
+            nonce: last.header.nonce,
+            firstLSN: last.header.firstLSN,
+            nextLSN: last.nextLSN,
+            previousChecksum: last.dataChecksum
+        )
+        var offset = last.dataEndOffset
+        let device = try storage.open(LogSegment.name(firstLSN: last.header.firstLSN))
+        try device.truncate(byteCount: offset)
+        if !last.batchOffsets.isEmpty {
+            let bytes = encoder.encode(mark(last.nextLSN))
+            try writeAll(bytes, to: device, at: offset)
+            offset += bytes.count
+        }
+        return LogContinuation(
+            segmentFirstLSN: last.header.firstLSN,
+            nextLSN: last.nextLSN,
+            nonce: last.header.nonce,
+            offset: offset,
+            previousChecksum: encoder.previousChecksum,
+            isMarked: true
+        )
+    }
+
+    /// A mark that calls everything before `lsn` durable.
+    private static func mark(_ lsn: UInt64) -> LogBatch {
+        LogBatch(firstLSN: lsn, durableLSN: lsn - 1, records: [])
     }
 
     /// Makes a new, empty segment whose name and header are durable.
@@ -200,9 +232,7 @@ package enum LogRecovery {
         let last =
             seal
             ? encoder.encodeFooter()
-            : encoder.encode(
-                LogBatch(firstLSN: old.nextLSN, durableLSN: old.nextLSN - 1, records: [])
-            )
+            : encoder.encode(mark(old.nextLSN))
         try writeAll(last, to: device, at: offset)
         offset += last.count
         try device.sync()

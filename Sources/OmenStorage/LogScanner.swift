@@ -34,15 +34,18 @@ struct LogTail {
         var source: LogSegmentBytes
         /// Places of the batches that hold records.
         var batchOffsets: [Int]
-        /// Just behind the last good frame.
-        var endOffset: Int
+        /// Just behind the last batch with records; only marks follow.
+        var dataEndOffset: Int
+        /// Checksum of that batch.
+        var dataChecksum: UInt32
         var nextLSN: UInt64
         /// Highest LSN that some frame proves to have been synced.
         var durableLSN: UInt64
-        var previousChecksum: UInt32
     }
-    /// A crash came between the creation of the last segment and the footer of this one.
-    var unsealed: Open?
+    /// The segment before an empty last one: a crash came before its footer was certainly durable.
+    ///
+    /// Once something is written to a segment, the footer before it is durable.
+    var predecessor: Open?
     var last: Open
 }
 
@@ -99,6 +102,12 @@ package enum LogScanner {
             walks.append(walk)
         }
         try read(&walks, from: lsn, into: &scan, visit: visit)
+        if scan.tail != nil, let last = walks.last, last.isEmpty {
+            scan.tail?.predecessor =
+                walks.count > 1
+                ? walks[walks.count - 2].tail
+                : readUnneeded(segments[..<first].last, before: last)
+        }
         return scan
     }
 
@@ -109,7 +118,6 @@ package enum LogScanner {
         visit: (_ lsn: UInt64, LogRecord) throws(OmenError) -> Void
     ) throws(OmenError) {
         let lastIndex = walks.count - 1
-        var unsealed: LogTail.Open?
         for index in walks.indices {
             let stop = try walks[index].run(from: lsn, isLast: index == lastIndex, &scan, visit)
             let walk = walks[index]
@@ -129,19 +137,40 @@ package enum LogScanner {
                 guard index + 1 == lastIndex, walks[lastIndex].isEmpty,
                     walks[lastIndex].header.firstLSN == walk.nextLSN
                 else { return scan.end = walk.corrupt(at: walk.offset) }
-                unsealed = walk.tail
                 continue
             }
             guard index == lastIndex else { continue }
             // The checkpoint holds more than the log: durable log records are gone.
             guard walk.nextLSN >= lsn else { return scan.end = walk.corrupt(at: walk.offset) }
-            scan.tail = LogTail(unsealed: unsealed, last: walk.tail)
+            scan.tail = LogTail(last: walk.tail)
             scan.end =
                 if case .torn = stop {
                     .torn(segment: walk.segment.name, offset: walk.offset, lastLSN: scan.lastLSN)
                 } else {
                     .clean(lastLSN: scan.lastLSN)
                 }
+        }
+    }
+
+    /// Reads a segment of which no record is wanted.
+    ///
+    /// - Returns: Nil when it is damaged: that must not stop a shard whose checkpoint covers it.
+    ///   `verifyShardDirectory` reports it.
+    private static func readUnneeded(
+        _ segment: LogSegmentBytes?,
+        before next: LogWalk
+    ) -> LogTail.Open? {
+        guard let segment else { return nil }
+        do {
+            guard var walk = try LogWalk(segment, identity: next.header.identity) else {
+                return nil
+            }
+            var scan = LogScan(end: .clean(lastLSN: 0), lastLSN: 0)
+            let stop = try walk.run(from: .max, isLast: false, &scan) { _, _ in }
+            if case .corrupt = stop { return nil }
+            return walk.nextLSN == next.header.firstLSN ? walk.tail : nil
+        } catch {
+            return nil
         }
     }
 }

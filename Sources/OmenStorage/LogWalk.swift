@@ -22,6 +22,8 @@ struct LogWalk {
     private var previousChecksum: UInt32 = 0
     private var durableLSN: UInt64
     private var batchOffsets: [Int] = []
+    private var dataEndOffset = LogSegmentHeader.byteCount
+    private var dataChecksum: UInt32 = 0
 
     /// Nil when the header is damaged or belongs under another name.
     init?(_ segment: LogSegmentBytes, identity: ShardIdentity) throws(OmenError) {
@@ -51,10 +53,10 @@ struct LogWalk {
             header: header,
             source: segment,
             batchOffsets: batchOffsets,
-            endOffset: offset,
+            dataEndOffset: dataEndOffset,
+            dataChecksum: dataChecksum,
             nextLSN: nextLSN,
-            durableLSN: durableLSN,
-            previousChecksum: previousChecksum
+            durableLSN: durableLSN
         )
     }
 
@@ -93,7 +95,11 @@ struct LogWalk {
             switch frame.kind {
             case .footer: return isZero(from: offset) ? .sealed : .corrupt(offset)
             case .batch:
-                if frame.recordCount > 0 { batchOffsets.append(start) }
+                if frame.recordCount > 0 {
+                    batchOffsets.append(start)
+                    dataEndOffset = offset
+                    dataChecksum = frame.checksum
+                }
                 try visitRecords(of: frame, at: start, from: lsn, &scan, visit)
                 nextLSN += UInt64(frame.recordCount)
             }

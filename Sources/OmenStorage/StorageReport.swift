@@ -90,11 +90,17 @@ package func verifyShardDirectory(
     let names = try directory.names()
     var neededLSN: UInt64 = 1
     var manifest: ShardManifest?
+    let manifestPath = directory.path(of: ShardManifest.fileName)
     do {
         manifest = try ShardManifest.load(directory, identity: identity)
+        if manifest == nil, names.contains(where: ShardFileName.isValid) {
+            let what = "is missing, shard files are there"
+            report.problems.append(StorageFinding(file: manifestPath, what: what))
+        }
     } catch {
-        let path = directory.path(of: ShardManifest.fileName)
-        report.problems.append(StorageFinding(file: path, error))
+        report.problems.append(StorageFinding(file: manifestPath, error))
+        // What is needed is unknown: take the log from where it starts.
+        neededLSN = names.lazy.compactMap(LogSegment.firstLSN).first ?? 1
     }
     if let manifest {
         neededLSN = manifest.neededLSN
@@ -103,11 +109,6 @@ package func verifyShardDirectory(
             report.notes.append(StorageFinding(file: directory.path(of: name), what: what))
         }
         verifyFiles(of: manifest, directory, into: &report)
-    } else if names.contains(where: ShardFileName.isValid) {
-        let path = directory.path(of: ShardManifest.fileName)
-        report.problems.append(
-            StorageFinding(file: path, what: "is missing, shard files are there")
-        )
     }
     do {
         try verifyLog(directory, names, identity, from: neededLSN, manifest, into: &report)

@@ -1,5 +1,6 @@
 import Glibc
 import OmenCore
+import Testing
 
 @testable import OmenStorage
 
@@ -12,9 +13,7 @@ final class Scratch {
         guard mkdtemp(&template) != nil else {
             throw OmenError(.ioFailure, "mkdtemp failed with errno \(errno)")
         }
-        directory = Directory(
-            template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-        )
+        directory = Directory(String(decoding: template.dropLast().map(UInt8.init), as: UTF8.self))
     }
 
     deinit { Scratch.removeAll(directory) }

@@ -1,0 +1,123 @@
+/// A sorted list of at most `width` live candidates, and the deleted ones among them.
+///
+/// Each entry is one word, so that keeping order is comparing integers:
+///
+///     63      32 31     1 0
+///     distance   row      mark
+///
+/// The distance is an order-preserving image of the float; the mark says "expanded" while searching
+/// and "pinned" while pruning. Deleted rows are entries like others, because they lead on, but do
+/// not count towards `width`; `capacity` bounds them.
+struct Candidates {
+    private(set) var keys: UnsafeMutablePointer<UInt64>
+    private var allocated: Int
+    var count = 0
+    private(set) var liveCount = 0
+    private(set) var width = 0
+    private(set) var capacity = 0
+
+    init(reserving count: Int) {
+        allocated = count
+        keys = .allocate(capacity: count)
+    }
+
+    func deallocate() { keys.deallocate() }
+
+    /// Empties the list and sets its bounds.
+    ///
+    /// - Precondition: `capacity >= width > 0`.
+    mutating func reset(width: Int, capacity: Int) {
+        precondition(width > 0 && capacity >= width, "width \(width), capacity \(capacity)")
+        // One more than the bound: an entry is inserted before the last is dropped.
+        if capacity + 1 > allocated {
+            keys.deallocate()
+            allocated = capacity + 1
+            keys = .allocate(capacity: allocated)
+        }
+        self.width = width
+        self.capacity = capacity
+        count = 0
+        liveCount = 0
+    }
+
+    @inline(__always)
+    static func key(_ distance: Float, _ row: UInt32) -> UInt64 {
+        let bits = distance.bitPattern
+        let ordered = bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000)
+        return UInt64(ordered) << 32 | UInt64(row) << 1
+    }
+
+    @inline(__always)
+    static func row(_ key: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: key) >> 1 }
+
+    @inline(__always)
+    static func distance(_ key: UInt64) -> Float {
+        let ordered = UInt32(truncatingIfNeeded: key >> 32)
+        let flip: UInt32 = ordered & 0x8000_0000 != 0 ? 0x8000_0000 : 0xFFFF_FFFF
+        return Float(bitPattern: ordered ^ flip)
+    }
+
+    /// Keys at or above this cannot enter.
+    @inline(__always)
+    var bound: UInt64 {
+        liveCount == width || count == capacity ? keys[count &- 1] & ~1 : .max
+    }
+
+    /// The position of the first entry above `key`.
+    ///
+    /// - Complexity: O(log count), without branches that depend on the data.
+    @inline(__always)
+    private func position(of key: UInt64) -> Int {
+        var low = 0
+        var length = count
+        while length > 0 {
+            let half = (length &+ 1) >> 1
+            low = keys[low &+ half &- 1] < key ? low &+ half : low
+            length &-= half
+        }
+        return low
+    }
+
+    /// Inserts a live entry below `bound` into a list that holds no deleted ones.
+    ///
+    /// - Returns: Its position.
+    @inline(__always)
+    mutating func insertLive(_ key: UInt64) -> Int {
+        let at = position(of: key)
+        let last = count == width ? count &- 1 : count
+        (keys + at + 1).update(from: keys + at, count: last &- at)
+        keys[at] = key
+        count = last &+ 1
+        liveCount = count
+        return at
+    }
+
+    /// Inserts any entry below `bound`.
+    ///
+    /// - Returns: Its position.
+    mutating func insert(_ key: UInt64, isLive: Bool, deleted: UnsafePointer<UInt64>) -> Int {
+        let at = position(of: key)
+        (keys + at + 1).update(from: keys + at, count: count &- at)
+        keys[at] = key
+        count &+= 1
+        if isLive { liveCount &+= 1 }
+        if count > capacity { dropLast(deleted) }
+        // Nothing beyond the width-th live entry can lead to a better one.
+        while liveCount > width { dropLast(deleted) }
+        while liveCount == width, deleted.bit(Self.row(keys[count &- 1])) { dropLast(deleted) }
+        return at
+    }
+
+    private mutating func dropLast(_ deleted: UnsafePointer<UInt64>) {
+        count &-= 1
+        if !deleted.bit(Self.row(keys[count])) { liveCount &-= 1 }
+    }
+}
+
+extension UnsafePointer<UInt64> {
+    /// Bit `index` of a bit set.
+    @inline(__always)
+    func bit(_ index: UInt32) -> Bool {
+        self[Int(index >> 6)] >> UInt64(index & 63) & 1 != 0
+    }
+}

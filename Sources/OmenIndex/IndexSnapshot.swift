@@ -1,0 +1,87 @@
+internal import OmenCore
+
+/// The sections of a frozen index, for another thread to write out.
+///
+/// Holds its memory itself. Row arrays are the live ones: linked rows and appended vectors stand
+/// still while the index is frozen; deletion flags and counts are copies.
+package final class IndexSnapshot: @unchecked Sendable {
+    /// Non-empty sections in the order of their numbers; valid until `thaw`.
+    package let sections: [(VectorIndex.Section, UnsafeRawBufferPointer)]
+    private let regions: [VectorIndex.Section: ReservedRegion]
+    private let copies: [UnsafeMutableRawBufferPointer]
+
+    init(
+        regions: [VectorIndex.Section: ReservedRegion],
+        lengths: [VectorIndex.Section: Int],
+        state: [UInt8]
+    ) {
+        self.regions = regions
+        var sections: [(VectorIndex.Section, UnsafeRawBufferPointer)] = []
+        var copies: [UnsafeMutableRawBufferPointer] = []
+        func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+            let copy = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: bytes.count,
+                alignment: 64
+            )
+            copy.copyMemory(from: bytes)
+            copies.append(copy)
+            return UnsafeRawBufferPointer(copy)
+        }
+        for section in VectorIndex.Section.allCases {
+            if section == .state {
+                sections.append((section, state.withUnsafeBytes(copy)))
+                continue
+            }
+            guard let region = regions[section], let length = lengths[section], length > 0 else {
+                continue
+            }
+            let bytes = UnsafeRawBufferPointer(start: region.base, count: length)
+            // Rows are deleted while frozen, so the flags are copied.
+            sections.append((section, section == .flags ? copy(bytes) : bytes))
+        }
+        self.sections = sections
+        self.copies = copies
+    }
+
+    deinit { for copy in copies { copy.deallocate() } }
+}
+
+extension VectorIndex {
+    /// Stops linking until `thaw`, and returns what has to be written out.
+    ///
+    /// Appending, deleting and searching go on.
+    package func freeze() -> IndexSnapshot {
+        isFrozen = true
+        return IndexSnapshot(
+            regions: regions,
+            lengths: sectionByteCounts(),
+            state: encodeState()
+        )
+    }
+
+    /// Lets linking go on; the snapshot must not be read any more.
+    package func thaw() { isFrozen = false }
+
+    /// Bytes in use of every section but the state.
+    func sectionByteCounts() -> [Section: Int] {
+        var counts: [Section: Int] = [
+            .vectors: rowCount * layout.vectorStride,
+            .codes: traversesCodes ? linkedCount * layout.codeStride : 0,
+            .links: linkedCount * layout.baseSlots * 4,
+            .flags: (rowCount + 63) / 64 * 8,
+            .aux: auxRowCount * 4,
+        ]
+        for (section, count) in zip(Section.uppers, upperCounts) {
+            counts[section] = count * layout.nodeWords * 4
+        }
+        return counts
+    }
+
+    private var auxRowCount: Int {
+        switch schema.metric {
+        case .l2: 0
+        case .cosine: rowCount
+        case .ip: traversesCodes ? linkedCount : 0
+        }
+    }
+}

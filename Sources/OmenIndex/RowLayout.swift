@@ -1,0 +1,121 @@
+package import OmenCore
+
+/// Strides and limits of every array of one index, derived from its schema.
+///
+/// Rows are padded with zeros to whole cache lines (short ones to 16 or 32 bytes), so that no
+/// kernel has a tail to handle and a row never touches one line more than it must.
+struct RowLayout: Equatable {
+    /// Elements of a vector.
+    let dim: Int
+    /// Bytes from one full vector to the next.
+    let vectorStride: Int
+    /// Elements in a stride of full vectors; the padding counts as zeros.
+    let vectorDim: Int
+    /// Bytes from one code to the next; also its padded dimension.
+    let codeStride: Int
+    /// Links a row holds on level 0.
+    let baseSlots: Int
+    /// Links a node holds on each upper level.
+    let upperSlots: Int
+    /// `UInt32` words of an upper node: row, slot one level below, links.
+    let nodeWords: Int
+    /// Most rows one index holds.
+    let rowCountMax: Int
+
+    /// Largest reserved range of addresses of one array, in bytes.
+    ///
+    /// 2^47 bytes of addresses have to suffice for hundreds of collections.
+    static let regionByteCountMax = 128 << 30
+
+    init(_ schema: CollectionSchema) {
+        dim = schema.dim
+        vectorStride = Self.padded(schema.vectorByteCount)
+        vectorDim = vectorStride / schema.element.byteCount
+        codeStride = Self.padded(schema.dim)
+        baseSlots = 2 * schema.m
+        upperSlots = schema.m
+        nodeWords = 2 + schema.m
+        let widest = max(vectorStride, baseSlots * 4)
+        // Bit 31 of a link marks it as pinned, and one value marks the end of a list.
+        rowCountMax = min(
+            Limits.shardRowCountMax,
+            Int(Int32.max) - 1,
+            Self.regionByteCountMax / widest
+        )
+    }
+
+    static func padded(_ byteCount: Int) -> Int {
+        if byteCount <= 16 { return 16 }
+        if byteCount <= 32 { return 32 }
+        return (byteCount + 63) & ~63
+    }
+
+    /// Most nodes on an upper level: twice the expected share, and never less than 65,536.
+    func nodeCountMax(level: Int) -> Int {
+        var expected = rowCountMax
+        for _ in 0..<level { expected /= upperSlots }
+        return min(rowCountMax, 2 * expected + 65_536)
+    }
+}
+
+/// Words of the link lists.
+enum Link {
+    /// Ends a list; also fills the unused rest of it.
+    static let none = UInt32.max
+    /// Marks a link of the spanning tree, which pruning must keep.
+    ///
+    /// The pinned links of all rows form one undirected tree, so every row stays reachable from
+    /// every other, whatever pruning does.
+    static let pinned: UInt32 = 1 << 31
+    /// Takes the mark off.
+    static let rowMask: UInt32 = ~pinned
+}
+
+extension VectorIndex {
+    /// The arrays of an index, as they are written to files: append, never renumber.
+    package enum Section: UInt32, CaseIterable, Sendable {
+        /// Versioned counts, entry point, seed and quantizer; see `IndexState`.
+        case state = 1
+        /// Full vectors in the schema's element type, `[rowCount][vectorStride]`.
+        case vectors = 2
+        /// u8 codes of linked rows, `[linkedCount][codeStride]`; empty when traversal uses the
+        /// vectors themselves.
+        case codes = 3
+        /// Level 0 links, `UInt32[linkedCount][2 * m]`.
+        case links = 4
+        /// One bit per row, set when deleted; `UInt64[ceil(rowCount / 64)]`.
+        case flags = 5
+        /// One `Float` per row: inverse norm (cosine, all rows) or bias (ip codes, linked rows).
+        case aux = 6
+        /// Nodes of level 1: `UInt32[count][2 + m]`, row, slot on level 0, links to level 1 slots.
+        case upper1 = 16
+        case upper2 = 17
+        case upper3 = 18
+        case upper4 = 19
+        case upper5 = 20
+        case upper6 = 21
+        case upper7 = 22
+        case upper8 = 23
+
+        /// The sections of the upper levels, lowest first.
+        static let uppers: [Section] = [
+            .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7, .upper8,
+        ]
+    }
+
+    /// Bytes of address space to reserve for a section.
+    package static func regionByteCountMax(_ section: Section, schema: CollectionSchema) -> Int {
+        let layout = RowLayout(schema)
+        switch section {
+        case .state: return 64 << 10
+        case .vectors: return layout.rowCountMax * layout.vectorStride
+        case .codes: return layout.rowCountMax * layout.codeStride
+        case .links: return layout.rowCountMax * layout.baseSlots * 4
+        case .flags: return (layout.rowCountMax + 63) / 64 * 8
+        case .aux: return layout.rowCountMax * 4
+        case .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7, .upper8:
+            let level = Int(section.rawValue - Section.upper1.rawValue) + 1
+            return layout.nodeCountMax(level: level) * layout.nodeWords * 4
+        }
+    }
+}

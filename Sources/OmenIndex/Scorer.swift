@@ -1,0 +1,82 @@
+internal import COmenKernels
+internal import OmenCore
+
+/// One query against rows of one array: the kernel, where the rows lie, and what makes a distance
+/// of the kernel's number.
+///
+/// A plain bundle of pointers, valid while the index and the query's bytes stay where they are.
+struct Scorer {
+    enum Mode {
+        /// The number is the distance.
+        case plain
+        /// The distance is minus the number.
+        case negated
+        /// The distance is 1 - number * aux[row] * scale: cosine with inverse norms.
+        case cosine
+        /// The distance is -(number + aux[row] + bias): inner product of affine codes.
+        case biased
+    }
+
+    let kernel: omen_kernel_pair
+    var query: UnsafeRawPointer
+    let base: UnsafeRawPointer
+    let stride: Int
+    let dim: Int
+    let mode: Mode
+    let aux: UnsafePointer<Float>
+    /// Inverse norm of the query, under `.cosine`.
+    var scale: Float = 1
+    /// Bias of the query, under `.biased`.
+    var bias: Float = 0
+
+    /// Distances of `count` listed rows.
+    @inline(__always)
+    func score(
+        _ rows: UnsafePointer<UInt32>,
+        _ count: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        kernel.list(query, base, stride, dim, rows, count, out)
+        switch mode {
+        case .plain: break
+        case .negated: for i in 0..<count { out[i] = -out[i] }
+        case .cosine:
+            for i in 0..<count { out[i] = max(0, 1 - out[i] * (aux[Int(rows[i])] * scale)) }
+        case .biased: for i in 0..<count { out[i] = -(out[i] + (aux[Int(rows[i])] + bias)) }
+        }
+    }
+
+    /// Distances of `count` consecutive rows from `first` on; equal to the bit to `score`.
+    @inline(__always)
+    func scan(first: Int, _ count: Int, into out: UnsafeMutablePointer<Float>) {
+        kernel.scan(query, base + first * stride, stride, dim, count, out)
+        switch mode {
+        case .plain: break
+        case .negated: for i in 0..<count { out[i] = -out[i] }
+        case .cosine:
+            for i in 0..<count { out[i] = max(0, 1 - out[i] * (aux[first + i] * scale)) }
+        case .biased: for i in 0..<count { out[i] = -(out[i] + (aux[first + i] + bias)) }
+        }
+    }
+
+    /// Makes `row` of the same array the query.
+    @inline(__always)
+    mutating func aim(at row: UInt32) {
+        query = base + Int(row) * stride
+        switch mode {
+        case .plain, .negated: break
+        case .cosine: scale = aux[Int(row)]
+        case .biased: bias = aux[Int(row)]
+        }
+    }
+}
+
+/// The kernels in use; chosen once.
+enum Kernels {
+    nonisolated(unsafe) static let best = omen_kernels_best()
+}
+
+extension VectorIndex {
+    /// Which variant of the distance kernels this processor runs, for the start log.
+    package static var kernelName: String { String(cString: Kernels.best.pointee.name) }
+}

@@ -1,0 +1,62 @@
+/// Memory that searching and linking reuse, so that neither allocates.
+struct Scratch {
+    /// Rows scanned per kernel call.
+    static let scanCount = 256
+
+    /// Candidates on the level being searched.
+    var beam = Candidates(reserving: 1025)
+    /// Exact results, and the list being pruned.
+    var results = Candidates(reserving: 1025)
+    /// Rows (or slots) of a hop that were not visited before.
+    let todo: UnsafeMutablePointer<UInt32>
+    /// Rows of the slots in `todo`, on upper levels.
+    let rows: UnsafeMutablePointer<UInt32>
+    /// What the kernels write.
+    let distances: UnsafeMutablePointer<Float>
+    /// Links chosen for the row being linked.
+    let chosen: UnsafeMutablePointer<UInt32>
+    /// Links chosen for a row whose list overflowed.
+    let rechosen: UnsafeMutablePointer<UInt32>
+    /// The query as floats, padded with zeros.
+    let queryFloats: UnsafeMutablePointer<Float>
+    /// The query as bytes, padded with zeros.
+    let queryBytes: UnsafeMutablePointer<UInt8>
+    /// The query in the space of the codes.
+    let codeFloats: UnsafeMutablePointer<Float>
+    let codeBytes: UnsafeMutablePointer<UInt8>
+
+    init(layout: RowLayout) {
+        let dim = max(layout.vectorDim, layout.codeStride)
+        todo = .allocate(capacity: Self.scanCount)
+        rows = .allocate(capacity: Self.scanCount)
+        distances = .allocate(capacity: Self.scanCount)
+        chosen = .allocate(capacity: Self.scanCount)
+        rechosen = .allocate(capacity: Self.scanCount)
+        queryFloats = Self.zeros(dim)
+        queryBytes = Self.zeros(dim)
+        codeFloats = Self.zeros(dim)
+        codeBytes = Self.zeros(dim)
+    }
+
+    func deallocate() {
+        beam.deallocate()
+        results.deallocate()
+        for list in [todo, rows, chosen, rechosen] { list.deallocate() }
+        distances.deallocate()
+        queryFloats.deallocate()
+        queryBytes.deallocate()
+        codeFloats.deallocate()
+        codeBytes.deallocate()
+    }
+
+    /// Cache-line aligned zeros.
+    private static func zeros<Value: ExpressibleByIntegerLiteral>(
+        _ count: Int
+    ) -> UnsafeMutablePointer<Value> {
+        let bytes = UnsafeMutableRawPointer.allocate(
+            byteCount: count * MemoryLayout<Value>.stride,
+            alignment: 64
+        )
+        return bytes.initializeMemory(as: Value.self, repeating: 0, count: count)
+    }
+}

@@ -1,0 +1,157 @@
+package import OmenCore
+
+extension VectorIndex {
+    /// An index over sections that a snapshot wrote, as they were mapped back.
+    ///
+    /// The regions become the index's own memory: appending and linking go on in them.
+    /// - Parameter sections: Regions of at least `regionByteCountMax`, with the bytes in use; empty
+    ///   sections may be missing. Bytes after those in use must read as zero.
+    /// - Throws: `.corrupt` naming section and offset when anything contradicts anything,
+    ///   `.unsupportedVersion` for another format.
+    /// - Complexity: O(links); looks at every link, at no vector and no code.
+    package convenience init(
+        schema: CollectionSchema,
+        sections: [Section: (region: ReservedRegion, byteCount: Int)]
+    ) throws(OmenError) {
+        guard let (region, byteCount) = sections[.state], byteCount <= region.byteCountMax else {
+            throw OmenError(.corrupt, "section state is missing")
+        }
+        let state = try IndexState(
+            UnsafeRawBufferPointer(start: region.base, count: byteCount),
+            schema: schema
+        )
+        var given: [Section: ReservedRegion] = [:]
+        for (section, value) in sections where section != .state {
+            given[section] = value.region
+        }
+        try self.init(schema: schema, seed: state.seed, given: given)
+        try adopt(state)
+        let expected = sectionByteCounts()
+        for section in Section.allCases where section != .state {
+            let found = sections[section]?.byteCount ?? 0
+            guard found == expected[section] else {
+                throw OmenError(
+                    .corrupt,
+                    "section \(section) has \(found) bytes, its counts say \(expected[section] ?? 0)"
+                )
+            }
+        }
+        try checkFlags()
+        try checkLinks()
+        for level in 1...Section.uppers.count { try checkNodes(level: level) }
+        try checkEntry()
+    }
+
+    private func adopt(_ state: IndexState) throws(OmenError) {
+        guard state.rowCount <= layout.rowCountMax, state.linkedCount <= state.rowCount,
+            state.deletedCount <= state.rowCount
+        else {
+            throw OmenError(
+                .corrupt,
+                "section state, offset 24: \(state.rowCount) rows, \(state.linkedCount) linked"
+                    + ", \(state.deletedCount) deleted"
+            )
+        }
+        rowCount = state.rowCount
+        linkedCount = state.linkedCount
+        deletedCount = state.deletedCount
+        entry = state.entry
+        for (index, count) in state.upperCounts.enumerated() {
+            let most = index == 0 ? linkedCount : state.upperCounts[index - 1]
+            guard count <= min(most, layout.nodeCountMax(level: index + 1)) else {
+                throw OmenError(
+                    .corrupt,
+                    "section state, offset \(56 + 8 * index): \(count) nodes on level \(index + 1)"
+                )
+            }
+        }
+        upperCounts = state.upperCounts
+        quantizer.kind = state.quantizerKind
+        quantizer.scale = state.scale
+        quantizer.trainedRowCount = state.trainedRowCount
+        quantizer.encodedCount = state.encodedCount
+        quantizer.clampedCount = state.clampedCount
+        for (d, offset) in state.offsets.enumerated() { quantizer.offsets[d] = offset }
+    }
+
+    private func checkFlags() throws(OmenError) {
+        let words = (rowCount + 63) / 64
+        var count = 0
+        for word in 0..<words { count += deleted[word].nonzeroBitCount }
+        let spare = rowCount % 64
+        let isTailClean = spare == 0 || deleted[words - 1] >> UInt64(spare) == 0
+        guard count == deletedCount, isTailClean else {
+            throw OmenError(
+                .corrupt,
+                "section flags: \(count) rows are marked deleted, the state says \(deletedCount)"
+            )
+        }
+    }
+
+    private func checkLinks() throws(OmenError) {
+        let slots = layout.baseSlots
+        let limit = UInt32(linkedCount)
+        for row in 0..<linkedCount {
+            let list = links + row * slots
+            for i in 0..<slots where list[i] != Link.none {
+                let target = list[i] & Link.rowMask
+                guard target < limit, target != row else {
+                    throw OmenError(
+                        .corrupt,
+                        "section links, offset \((row * slots + i) * 4): row \(row) links to "
+                            + "\(target) of \(limit)"
+                    )
+                }
+            }
+        }
+    }
+
+    private func checkNodes(level: Int) throws(OmenError) {
+        let words = uppers[level - 1]
+        let count = upperCounts[level - 1]
+        let countBelow = level == 1 ? linkedCount : upperCounts[level - 2]
+        for slot in 0..<count {
+            let first = slot * layout.nodeWords
+            for i in 0..<layout.nodeWords {
+                let value = words[first + i]
+                let isGood =
+                    switch i {
+                    case 0: value < linkedCount
+                    case 1: value < countBelow && rowBelow(level, value) == words[first]
+                    default: value == Link.none || (value < count && value != slot)
+                    }
+                guard isGood else {
+                    throw OmenError(
+                        .corrupt,
+                        "section upper\(level), offset \((first + i) * 4): value \(value)"
+                    )
+                }
+            }
+        }
+    }
+
+    /// The row of a checked slot one level below.
+    private func rowBelow(_ level: Int, _ slot: UInt32) -> UInt32 {
+        level == 1 ? slot : upper(level - 1).row(slot)
+    }
+
+    private func checkEntry() throws(OmenError) {
+        guard let entry else {
+            // Only rows that were deleted before they were linked need no entry point.
+            for row in 0..<linkedCount where !isDeleted(UInt32(row)) {
+                throw OmenError(.corrupt, "section state, offset 48: no entry point, row \(row)")
+            }
+            return
+        }
+        let level = entry.level
+        let count =
+            level == 0
+            ? linkedCount : level <= Section.uppers.count ? upperCounts[level - 1] : 0
+        guard entry.slot < count else {
+            throw OmenError(
+                .corrupt,
+                "section state, offset 48: entry point \(entry.slot) of \(count) on level \(level)"
+            )
+        }
+    }
+}

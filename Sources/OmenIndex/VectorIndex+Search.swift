@@ -1,0 +1,130 @@
+package import OmenCore
+
+extension VectorIndex {
+    /// Width of the candidate list where a caller gives none.
+    package static let efStandard = 64
+
+    /// Finds the nearest live rows.
+    ///
+    /// Distances are exact, and the same to the bit whether a row is hot or linked. The answer has
+    /// exactly `min(k, liveCount)` hits, less those beyond `maxDistance`. Unless `exact`, near rows
+    /// may be missing in favour of farther ones; then a limited answer can be short of some.
+    /// - Parameters:
+    ///   - query: `schema.dim` elements of type `element`; need not be aligned.
+    ///   - k: Hits wanted, above 0.
+    ///   - ef: Candidates kept while searching, at least `k`; 0 for the standard.
+    ///   - exact: Compare with every row.
+    ///   - maxDistance: Farther hits are left out.
+    ///   - hits: Replaced by the hits, ascending by distance, then row.
+    /// - Throws: `.badRequest` for a zero query under cosine.
+    package func search(
+        _ query: UnsafeRawPointer,
+        element: ElementType,
+        k: Int,
+        ef: Int,
+        exact: Bool,
+        maxDistance: Float,
+        into hits: inout [Neighbor]
+    ) throws(OmenError) {
+        precondition(k > 0, "k must be positive, got \(k)")
+        hits.removeAll(keepingCapacity: true)
+        let prepared = try prepare(query, element: element)
+        let wanted = min(k, liveCount)
+        guard wanted > 0 else { return }
+        let width = max(wanted, ef > 0 ? ef : Self.efStandard)
+        if exact || isCheaperToScan(width: width) {
+            scratch.results.reset(width: wanted, capacity: wanted)
+            scan(0..<rowCount, prepared.exact)
+        } else {
+            searchGraph(prepared, wanted: wanted, width: width)
+            scan(linkedCount..<rowCount, prepared.exact)
+            if scratch.results.count < wanted {
+                scratch.results.reset(width: wanted, capacity: wanted)
+                scan(0..<rowCount, prepared.exact)
+            }
+        }
+        emit(maxDistance: maxDistance, into: &hits)
+    }
+
+    /// Whether walking the graph would look at about as many rows as there are.
+    private func isCheaperToScan(width: Int) -> Bool {
+        entry == nil || width >= linkedCount / 16
+    }
+
+    /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
+    private func searchGraph(_ prepared: PreparedQuery, wanted: Int, width: Int) {
+        scratch.results.reset(width: wanted, capacity: wanted)
+        guard let entry else { return }
+        let start = descend(prepared.traversal, from: entry, to: 0)
+        searchBase(prepared.traversal, from: start, width: width)
+        let beam = scratch.beam
+        let deleted = UnsafePointer(deleted)
+        guard traversesCodes else {
+            var index = 0
+            while index < beam.count, scratch.results.count < wanted {
+                let key = beam.keys[index] & ~1
+                index += 1
+                if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
+                _ = scratch.results.insertLive(key)
+            }
+            return
+        }
+        rerank(prepared.exact, wanted: wanted)
+    }
+
+    /// Scores the first candidates of the beam again, on their full vectors.
+    ///
+    /// Codes misplace a row by few ranks, so half as many again as wanted, and at least 16 more,
+    /// hold the true ones nearly always.
+    private func rerank(_ scorer: Scorer, wanted: Int) {
+        let beam = scratch.beam
+        let deleted = UnsafePointer(deleted)
+        var left = wanted + max(16, wanted / 2)
+        var index = 0
+        while left > 0, index < beam.count {
+            var count = 0
+            while index < beam.count, count < min(left, Scratch.scanCount) {
+                let row = Candidates.row(beam.keys[index])
+                index += 1
+                if deletedCount > 0, deleted.bit(row) { continue }
+                scratch.todo[count] = row
+                count += 1
+            }
+            scorer.score(scratch.todo, count, into: scratch.distances)
+            for i in 0..<count {
+                let key = Candidates.key(scratch.distances[i], scratch.todo[i])
+                if key >= scratch.results.bound { continue }
+                _ = scratch.results.insertLive(key)
+            }
+            left -= count
+        }
+    }
+
+    /// Merges the live rows of a range into the scratch results.
+    private func scan(_ range: Range<Int>, _ scorer: Scorer) {
+        let deleted = UnsafePointer(deleted)
+        let distances = scratch.distances
+        var first = range.lowerBound
+        while first < range.upperBound {
+            let count = min(Scratch.scanCount, range.upperBound - first)
+            scorer.scan(first: first, count, into: distances)
+            for i in 0..<count {
+                let row = UInt32(truncatingIfNeeded: first &+ i)
+                let key = Candidates.key(distances[i], row)
+                if key >= scratch.results.bound { continue }
+                if deletedCount > 0, deleted.bit(row) { continue }
+                _ = scratch.results.insertLive(key)
+            }
+            first += count
+        }
+    }
+
+    private func emit(maxDistance: Float, into hits: inout [Neighbor]) {
+        for i in 0..<scratch.results.count {
+            let key = scratch.results.keys[i]
+            let distance = Candidates.distance(key)
+            guard distance <= maxDistance else { return }
+            hits.append(Neighbor(distance: distance, row: Candidates.row(key)))
+        }
+    }
+}

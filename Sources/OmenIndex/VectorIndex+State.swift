@@ -1,0 +1,148 @@
+internal import OmenCore
+
+extension VectorIndex {
+    /// Bytes of the state section; little-endian.
+    ///
+    ///     offset size field
+    ///          0    4 magic "OIX1"
+    ///          4    4 version, 1
+    ///          8    4 dim
+    ///         12    4 metric, element, codes, m: one byte each
+    ///         16    8 seed
+    ///         24    8 rowCount
+    ///         32    8 linkedCount
+    ///         40    8 deletedCount
+    ///         48    4 level of the entry point; 0xFFFFFFFF when there is none
+    ///         52    4 slot of the entry point
+    ///         56   64 nodes on each of the upper levels, `UInt64[8]`
+    ///        120    4 kind of the quantizer
+    ///        124    4 its scale, `Float`
+    ///        128    8 rows there were when it was trained
+    ///        136    8 rows encoded since
+    ///        144    8 elements clamped since
+    ///        152  ... its offsets, `Float[dim]`; only when the kind is affine
+    enum StateFormat {
+        static let magic: UInt32 = 0x3158_494F
+        static let version: UInt32 = 1
+    }
+
+    func encodeState() -> [UInt8] {
+        var writer = ByteWriter(reserving: 152 + schema.dim * 4)
+        writer.write(StateFormat.magic)
+        writer.write(StateFormat.version)
+        writer.write(UInt32(schema.dim))
+        writer.write(schema.metric.rawValue)
+        writer.write(schema.element.rawValue)
+        writer.write(schema.codes.rawValue)
+        writer.write(UInt8(schema.m))
+        writer.write(seed)
+        writer.write(UInt64(rowCount))
+        writer.write(UInt64(linkedCount))
+        writer.write(UInt64(deletedCount))
+        writer.write(entry.map { UInt32($0.level) } ?? UInt32.max)
+        writer.write(entry?.slot ?? 0)
+        for count in upperCounts { writer.write(UInt64(count)) }
+        writer.write(UInt32(quantizer.kind.rawValue))
+        writer.write(quantizer.scale)
+        writer.write(UInt64(quantizer.trainedRowCount))
+        writer.write(UInt64(quantizer.encodedCount))
+        writer.write(UInt64(quantizer.clampedCount))
+        if quantizer.kind == .affine {
+            for d in 0..<schema.dim { writer.write(quantizer.offsets[d]) }
+        }
+        return writer.bytes
+    }
+}
+
+/// The state section, read and checked for itself; not yet against the other sections.
+struct IndexState {
+    var seed: UInt64
+    var rowCount: Int
+    var linkedCount: Int
+    var deletedCount: Int
+    var entry: VectorIndex.Entry?
+    var upperCounts: [Int]
+    var quantizerKind: Quantizer.Kind
+    var scale: Float
+    var trainedRowCount: Int
+    var encodedCount: Int
+    var clampedCount: Int
+    var offsets: [Float]
+
+    init(_ bytes: UnsafeRawBufferPointer, schema: CollectionSchema) throws(OmenError) {
+        do {
+            var reader = ByteReader(bytes)
+            self = try Self(from: &reader, schema: schema)
+        } catch {
+            // The reader's own errors speak of a peer that sent bad bytes; these are stored ones.
+            guard error.code == .protocolViolation else { throw error }
+            throw OmenError(.corrupt, "section state: \(error.message)")
+        }
+    }
+
+    private init(from reader: inout ByteReader, schema: CollectionSchema) throws(OmenError) {
+        typealias Format = VectorIndex.StateFormat
+        guard try reader.read(UInt32.self) == Format.magic else {
+            throw OmenError(.corrupt, "section state, offset 0: bad magic")
+        }
+        let version = try reader.read(UInt32.self)
+        guard version == Format.version else {
+            throw OmenError(
+                .unsupportedVersion,
+                "index state has version \(version), expected \(Format.version)"
+            )
+        }
+        let dim = try reader.read(UInt32.self)
+        let kinds = [
+            try reader.read(UInt8.self), try reader.read(UInt8.self), try reader.read(UInt8.self),
+            try reader.read(UInt8.self),
+        ]
+        let expected = [
+            schema.metric.rawValue, schema.element.rawValue, schema.codes.rawValue,
+            UInt8(schema.m),
+        ]
+        guard dim == schema.dim, kinds == expected else {
+            throw OmenError(
+                .corrupt,
+                "section state, offset 8: dim \(dim), metric, element, codes, m \(kinds)"
+                    + ", the schema says \(schema.dim), \(expected)"
+            )
+        }
+        seed = try reader.read(UInt64.self)
+        rowCount = try Self.readCount(&reader)
+        linkedCount = try Self.readCount(&reader)
+        deletedCount = try Self.readCount(&reader)
+        let level = try reader.read(UInt32.self)
+        let slot = try reader.read(UInt32.self)
+        entry = level == .max ? nil : VectorIndex.Entry(level: Int(level), slot: slot)
+        upperCounts = []
+        for _ in VectorIndex.Section.uppers { upperCounts.append(try Self.readCount(&reader)) }
+        let kind = try reader.read(UInt32.self)
+        guard let kind = UInt8(exactly: kind).flatMap(Quantizer.Kind.init(rawValue:)) else {
+            throw OmenError(.corrupt, "section state, offset 120: quantizer kind \(kind)")
+        }
+        quantizerKind = kind
+        scale = try reader.readFloat()
+        trainedRowCount = try Self.readCount(&reader)
+        encodedCount = try Self.readCount(&reader)
+        clampedCount = try Self.readCount(&reader)
+        offsets = []
+        if kind == .affine {
+            for _ in 0..<schema.dim { offsets.append(try reader.readFloat()) }
+        }
+        guard scale > 0, scale.isFinite, offsets.allSatisfy(\.isFinite) else {
+            throw OmenError(.corrupt, "section state, offset 124: quantizer is not finite")
+        }
+        try reader.expectEnd()
+    }
+
+    /// A count below 2^48, so that sums and products with strides cannot overflow.
+    private static func readCount(_ reader: inout ByteReader) throws(OmenError) -> Int {
+        let offset = reader.offset
+        let value = try reader.read(UInt64.self)
+        guard value < 1 << 48 else {
+            throw OmenError(.corrupt, "section state, offset \(offset): count \(value)")
+        }
+        return Int(value)
+    }
+}

@@ -1,0 +1,214 @@
+internal import COmenKernels
+internal import Glibc
+package import OmenCore
+
+/// The vectors of one shard of one collection: a graph over the older rows, a scanned rest.
+///
+/// Rows are numbered in the order of `append` and never move. Rows `0..<linkedCount` are in the
+/// graph (HNSW: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using
+/// hierarchical navigable small world graphs", 2016); rows `linkedCount..<rowCount` are hot: every
+/// search scans them. Single-threaded; memory only.
+///
+/// Invariants, checked by `checkInvariants()`:
+/// - every link names another linked row, no list names a row twice, none is longer than its slots;
+/// - every linked row that was alive when linked is reachable on level 0 from the entry point;
+/// - a row below `linkedCount` keeps its vector and its code while the index is frozen.
+package final class VectorIndex {
+    package let schema: CollectionSchema
+    let layout: RowLayout
+    let seed: UInt64
+
+    package internal(set) var rowCount = 0
+    package internal(set) var linkedCount = 0
+    package internal(set) var deletedCount = 0
+    /// While true, `link` does nothing, so that another thread may read linked rows.
+    package internal(set) var isFrozen = false
+    package var liveCount: Int { rowCount - deletedCount }
+
+    /// Backing memory by section; what pointers below point into.
+    let regions: [Section: ReservedRegion]
+    let visitedRegion: ReservedRegion
+    let vectors: UnsafeMutableRawPointer
+    let codes: UnsafeMutableRawPointer
+    let links: UnsafeMutablePointer<UInt32>
+    let deleted: UnsafeMutablePointer<UInt64>
+    let aux: UnsafeMutablePointer<Float>
+    let uppers: [UnsafeMutablePointer<UInt32>]
+    /// Nodes on each upper level, lowest first.
+    var upperCounts = [Int](repeating: 0, count: Section.uppers.count)
+
+    /// Where every search begins; nil until a live row is linked.
+    var entry: Entry?
+    var quantizer: Quantizer
+    var scratch: Scratch
+    /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
+    private var epoch: UInt8 = 0
+
+    /// A node of the highest level.
+    struct Entry: Equatable {
+        /// 0 when there is no upper level.
+        var level: Int
+        /// Row on level 0, else index of the node on its level.
+        var slot: UInt32
+    }
+
+    /// An empty index.
+    ///
+    /// - Throws: `.badRequest` for a bad schema, `.resourceExhausted` without address space.
+    package convenience init(schema: CollectionSchema, seed: UInt64) throws(OmenError) {
+        try self.init(schema: schema, seed: seed, given: [:])
+    }
+
+    /// Takes the regions that are given and reserves the others.
+    init(
+        schema: CollectionSchema,
+        seed: UInt64,
+        given: [Section: ReservedRegion]
+    ) throws(OmenError) {
+        try schema.validate()
+        self.schema = schema
+        self.seed = seed
+        layout = RowLayout(schema)
+        var regions: [Section: ReservedRegion] = [:]
+        for section in Section.allCases where section != .state {
+            let byteCountMax = Self.regionByteCountMax(section, schema: schema)
+            if let region = given[section] {
+                guard region.byteCountMax >= byteCountMax else {
+                    throw OmenError(
+                        .corrupt,
+                        "region of section \(section) has \(region.byteCountMax) bytes"
+                            + ", expected \(byteCountMax)"
+                    )
+                }
+                regions[section] = region
+            } else {
+                regions[section] = try ReservedRegion(byteCountMax: byteCountMax)
+            }
+        }
+        func base(_ section: Section) -> UnsafeMutableRawPointer {
+            guard let region = regions[section] else {
+                preconditionFailure("no region for section \(section)")
+            }
+            return region.base
+        }
+        self.regions = regions
+        visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
+        vectors = base(.vectors)
+        codes = base(.codes)
+        links = base(.links).assumingMemoryBound(to: UInt32.self)
+        deleted = base(.flags).assumingMemoryBound(to: UInt64.self)
+        aux = base(.aux).assumingMemoryBound(to: Float.self)
+        uppers = Section.uppers.map { base($0).assumingMemoryBound(to: UInt32.self) }
+        quantizer = Quantizer(layout: layout)
+        scratch = Scratch(layout: layout)
+    }
+
+    deinit {
+        quantizer.deallocate()
+        scratch.deallocate()
+    }
+
+    /// Adds a vector as a hot row: found by the next search, linked later.
+    ///
+    /// - Parameter vector: `schema.vectorByteCount` bytes; need not be aligned.
+    /// - Returns: Its row.
+    /// - Throws: `.resourceExhausted` when the index is full, `.badRequest` for a zero vector under
+    ///   cosine. Finiteness is the caller's to check.
+    package func append(_ vector: UnsafeRawPointer) throws(OmenError) -> UInt32 {
+        guard rowCount < layout.rowCountMax else {
+            throw OmenError(.resourceExhausted, "the index holds \(rowCount) rows, its most")
+        }
+        let row = rowCount
+        let target = vectors + row * layout.vectorStride
+        target.copyMemory(from: vector, byteCount: schema.vectorByteCount)
+        if schema.metric == .cosine {
+            let norm = schema.element.norm(of: target, dim: schema.dim)
+            guard norm > 0 else {
+                throw OmenError(.badRequest, "a zero vector has no direction for cosine")
+            }
+            aux[row] = inverse(norm)
+        }
+        rowCount += 1
+        advisePages(row: row)
+        return UInt32(row)
+    }
+
+    /// Hides a row from all further searches; deleting twice changes nothing.
+    ///
+    /// - Precondition: `row < rowCount`.
+    package func markDeleted(_ row: UInt32) {
+        precondition(row < rowCount, "row \(row) of \(rowCount)")
+        guard !isDeleted(row) else { return }
+        deleted[Int(row >> 6)] |= 1 << UInt64(row & 63)
+        deletedCount += 1
+    }
+
+    /// Whether a row was deleted.
+    ///
+    /// - Precondition: `row < rowCount`.
+    package func isDeleted(_ row: UInt32) -> Bool {
+        precondition(row < rowCount, "row \(row) of \(rowCount)")
+        return UnsafePointer(deleted).bit(row)
+    }
+
+    /// Replaces the contents of `bytes` with a row's full vector, as it was appended.
+    ///
+    /// - Precondition: `row < rowCount`.
+    package func copyVector(_ row: UInt32, into bytes: inout [UInt8]) {
+        precondition(row < rowCount, "row \(row) of \(rowCount)")
+        bytes.removeAll(keepingCapacity: true)
+        let source = vectors + Int(row) * layout.vectorStride
+        bytes.append(
+            contentsOf: UnsafeRawBufferPointer(start: source, count: schema.vectorByteCount)
+        )
+    }
+
+    /// Begins a search: a stamp that no row carries.
+    func nextEpoch() -> UInt8 {
+        epoch &+= 1
+        if epoch == 0 {
+            visitedRegion.base.initializeMemory(as: UInt8.self, repeating: 0, count: rowCount)
+            epoch = 1
+        }
+        return epoch
+    }
+
+    /// Asks for 2 MiB pages once an array has outgrown small ones.
+    ///
+    /// Random access to rows misses the TLB at nearly every step with 4 KiB pages. Small indexes
+    /// keep small pages, so that many collections cost little.
+    private func advisePages(row: Int) {
+        let threshold = 8 << 20
+        func advise(_ region: ReservedRegion?, _ stride: Int) {
+            guard let region, row * stride < threshold, (row + 1) * stride >= threshold else {
+                return
+            }
+            // Advice only: without large pages everything still works.
+            _ = madvise(region.base, region.byteCountMax, MADV_HUGEPAGE)
+        }
+        advise(regions[.vectors], layout.vectorStride)
+        advise(regions[.codes], layout.codeStride)
+        advise(regions[.links], layout.baseSlots * 4)
+    }
+}
+
+/// 1 / `norm`, kept finite.
+func inverse(_ norm: Double) -> Float {
+    min(Float(1 / norm), .greatestFiniteMagnitude)
+}
+
+extension ElementType {
+    /// Euclidean norm of the `dim` elements at `vector`.
+    func norm(of vector: UnsafeRawPointer, dim: Int) -> Double {
+        var sum = 0.0
+        switch self {
+        case .f32:
+            let values = vector.assumingMemoryBound(to: Float.self)
+            for i in 0..<dim { sum += Double(values[i]) * Double(values[i]) }
+        case .u8:
+            let values = vector.assumingMemoryBound(to: UInt8.self)
+            for i in 0..<dim { sum += Double(values[i]) * Double(values[i]) }
+        }
+        return sum.squareRoot()
+    }
+}

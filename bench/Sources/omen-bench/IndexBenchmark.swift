@@ -1,0 +1,123 @@
+internal import Glibc
+internal import OmenCore
+internal import OmenIndex
+
+/// One index, one thread: streaming inserts, then searches one by one.
+struct IndexBenchmark {
+    let base: NumpyFile
+    let queries: NumpyFile
+    let neighbors: [Int32]
+    let neighborsPerQuery: Int
+    let schema: CollectionSchema
+    let efs: [Int]
+    let k: Int
+    let repeats: Int
+
+    init(_ options: Options) throws {
+        base = try NumpyFile(path: options.path("base"))
+        queries = try NumpyFile(path: options.path("queries"))
+        let truth = try NumpyFile(path: options.path("neighbors"))
+        neighbors = try truth.int32s()
+        neighborsPerQuery = truth.columns
+        k = try options.integer("k", standard: 10)
+        repeats = try options.integer("repeats", standard: 5)
+        efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
+        guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
+            k <= truth.columns
+        else {
+            throw Failure("base, queries and neighbors do not fit together")
+        }
+        let element = try base.vectors().element
+        let standard = CollectionSchema(dim: base.columns)
+        schema = CollectionSchema(
+            dim: base.columns,
+            metric: try options.choice("metric", standard: .l2),
+            element: element,
+            codes: try options.choice("codes", standard: .u8),
+            m: try options.integer("m", standard: standard.m),
+            efConstruction: try options.integer(
+                "ef-construction",
+                standard: standard.efConstruction
+            )
+        )
+    }
+
+    func run() throws -> String {
+        let index = try VectorIndex(schema: schema, seed: 1)
+        let (_, bytes) = try base.vectors()
+        let start = now()
+        try bytes.withUnsafeBytes { raw in
+            guard let first = raw.baseAddress else { throw Failure("no vectors") }
+            for row in 0..<base.rows {
+                _ = try index.append(first + row * schema.vectorByteCount)
+                _ = index.link(atMost: 1)
+            }
+        }
+        let buildSeconds = now() - start
+        try index.checkInvariants()
+        var points: [String] = []
+        for ef in efs { points.append(try measure(index, ef: ef)) }
+        return """
+            {"kernels": "\(VectorIndex.kernelName)", "rows": \(base.rows), "dim": \(schema.dim), \
+            "metric": "\(schema.metric)", "element": "\(schema.element)", \
+            "codes": "\(schema.codes)", "m": \(schema.m), \
+            "ef_construction": \(schema.efConstruction), "k": \(k), \
+            "build_seconds": \(rounded(buildSeconds, 3)), \
+            "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
+            "points": [\(points.joined(separator: ", "))]}
+            """
+    }
+
+    /// Recall, and the median over `repeats` of queries per second.
+    private func measure(_ index: VectorIndex, ef: Int) throws -> String {
+        let (element, bytes) = try queries.vectors()
+        let byteCount = schema.dim * element.byteCount
+        var hits: [Neighbor] = []
+        var rates: [Double] = []
+        var found = 0
+        try bytes.withUnsafeBytes { raw in
+            guard let first = raw.baseAddress else { throw Failure("no queries") }
+            for round in 0..<repeats {
+                let start = now()
+                for query in 0..<queries.rows {
+                    try index.search(
+                        first + query * byteCount,
+                        element: element,
+                        k: k,
+                        ef: ef,
+                        exact: false,
+                        maxDistance: .infinity,
+                        into: &hits
+                    )
+                    if round == 0 { found += count(hits, query: query) }
+                }
+                // The first round counts hits, and warms caches.
+                if round > 0 || repeats == 1 {
+                    rates.append(Double(queries.rows) / (now() - start))
+                }
+            }
+        }
+        let recall = Double(found) / Double(queries.rows * k)
+        let rate = rates.sorted()[rates.count / 2]
+        return """
+            {"ef": \(ef), "recall": \(rounded(recall, 4)), "qps": \(rounded(rate, 1))}
+            """
+    }
+
+    private func count(_ hits: [Neighbor], query: Int) -> Int {
+        let first = query * neighborsPerQuery
+        let truth = Set(neighbors[first..<first + k])
+        return hits.count { truth.contains(Int32($0.row)) }
+    }
+
+    private func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+
+    private func rounded(_ value: Double, _ digits: Int) -> Double {
+        let factor = pow(10, Double(digits))
+        return (value * factor).rounded() / factor
+    }
+}
