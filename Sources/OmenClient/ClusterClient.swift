@@ -56,8 +56,8 @@ package final class ClusterClient {
 
     /// One request, one answer, which may be the cluster's `.failure`.
     ///
-    /// - Throws: Only when there is no answer: `.unavailable` when the connection is lost or silent,
-    ///   `.badRequest` when the request fits no frame.
+    /// - Throws: Only when there is no answer: `.unavailable` when the connection is lost or
+    ///   silent, `.badRequest` when the request fits no frame.
     func ask(_ message: Message, timeout: Duration? = nil) throws(OmenError) -> Message {
         let connection = try openConnection()
         let id = try connection.submit(message)

@@ -110,6 +110,10 @@ extension CoordinatorCore {
         request.emptyIfMissing = entry.creating.subtracting(entry.present)
         let index = try admit(request, deadline: now.saturatingAdd(timeout))
         for (shard, message, byteCount) in sendable {
+            if timeout > timing.readTimeout {
+                let end = now.saturatingAdd(timeout)
+                workers[shard].busyUntil = max(workers[shard].busyUntil, end)
+            }
             send(message, id: pending[index].id, byteCount: byteCount, to: shard)
         }
     }

@@ -16,6 +16,7 @@ extension CoordinatorCore {
         workers[shard].replayed = 0
         workers[shard].toReplay = 0
         workers[shard].lastHeardAt = now
+        workers[shard].busyUntil = 0
         workers[shard].pingSentAt = now
         out.append(.spawn(shard: UInt32(shard), incarnation: workers[shard].incarnation))
     }
@@ -43,6 +44,8 @@ extension CoordinatorCore {
             // It was told to exit, and closing its socket is part of that.
             abandon(shard, reason: "it stopped")
             workers[shard].isGivenUp = true
+            // From now on it has as long to exit as a killed one has.
+            workers[shard].killSentAt = now
             return
         }
         giveUp(shard, reason: reason.isEmpty ? "its connection ended" : reason)

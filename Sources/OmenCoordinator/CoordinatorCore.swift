@@ -74,8 +74,8 @@ package struct CoordinatorCore: Sendable {
 
     /// Handles one event and appends what has to be done about it.
     ///
-    /// - Parameter now: Monotonic time in nanoseconds; a value before the last one counts as the
-    ///   last one.
+    /// `now` is monotonic time in nanoseconds; a value before the last one counts as the last one.
+    ///
     /// - Complexity: O(size of the event); O(requests in flight) for ticks and deaths.
     package mutating func handle(_ event: Event, now: UInt64, into effects: inout [Effect]) {
         self.now = max(now, self.now)

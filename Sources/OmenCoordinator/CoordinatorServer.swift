@@ -3,8 +3,9 @@ package import OmenCore
 internal import OmenLoop
 internal import OmenWire
 
-/// The coordinator's process: feeds the core what sockets, children and timers report, and does
-/// what it says. Decides nothing.
+/// The coordinator's process: feeds the core what sockets report, and does what it says.
+///
+/// Decides nothing.
 ///
 /// Single-threaded; `run` must be called on the main thread, because the workers die with the
 /// thread that started them (`PR_SET_PDEATHSIG`).

@@ -81,8 +81,9 @@ struct PendingTable: Sendable {
     static let capacity = Limits.requestsInFlightMax + Limits.adminRequestsInFlightMax
 
     private var places: [Pending] = []
-    /// Deadline of each place; `.max` where it is free or waits for ever. Apart, so that a sweep
-    /// reads little.
+    /// Deadline of each place; `.max` where it is free or waits for ever.
+    ///
+    /// Apart from the places, so that a sweep reads little.
     private var deadlines: [UInt64] = []
     private var free: [Int] = []
     private var sequence: UInt64 = 0

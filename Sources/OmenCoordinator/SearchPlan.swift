@@ -17,8 +17,10 @@ package struct SearchPlan: Equatable, Sendable {
     /// Chance that some shard held more of the true nearest than it was asked for.
     static let truncationRisk = 1e-9
 
-    /// - Parameter largestShare: Part of the hash slots on the largest shard; `1 / shardCount`
-    ///   where slots are dealt evenly.
+    /// Plans a search by what the client asked of the cluster.
+    ///
+    /// `largestShare` is the part of the hash slots on the largest shard: `1 / shardCount` where
+    /// slots are dealt evenly.
     package init(
         k: Int,
         ef: Int,
@@ -69,8 +71,8 @@ package struct SearchPlan: Equatable, Sendable {
 
     /// Recall@10 at cluster-level `ef`, least first.
     ///
-    /// 80 and 128 are measured (0.952 and 0.978 on 1 M SIFT descriptors) and lowered here to leave a
-    /// margin. The rest continues their line: the share that is missed falls with `ef^1.5`.
+    /// 80 and 128 are measured (0.952 and 0.978 on 1 M SIFT descriptors) and lowered here to leave
+    /// a margin. The rest continues their line: the share that is missed falls with `ef^1.5`.
     private static let recallTable: [(recall: Double, ef: Double)] = [
         (0.80, 32), (0.90, 52), (0.95, 84), (0.975, 136), (0.99, 256), (0.995, 420),
         (0.999, 1280), (0.9999, 6400),

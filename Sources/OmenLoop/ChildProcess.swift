@@ -64,7 +64,8 @@ extension EventLoop {
     ///   - arguments: Without the program's name.
     ///   - environment: `NAME=value` strings; nil for ours.
     ///   - inherit: Descriptor in the child -> descriptor of ours; ours stays open here.
-    ///   - onExit: Exit status and, if one killed the child, the signal; called once, from the loop.
+    ///   - onExit: Exit status and, if one killed the child, the signal; called once, from the
+    ///     loop.
     /// - Returns: The running child.
     /// - Throws: `.unavailable` when the system cannot start it (now).
     package func spawn(

@@ -126,7 +126,8 @@ extension ShardCollection {
 extension ShardCollection {
     /// Answers every query of a validated request.
     ///
-    /// - Returns: Hits of all queries one after the other, each query's ascending, and their counts.
+    /// - Returns: Hits of all queries one after the other, each query's ascending, and their
+    ///   counts.
     func search(_ query: SearchQuery) throws(OmenError) -> (counts: [UInt32], hits: [Hit]) {
         var counts: [UInt32] = []
         counts.reserveCapacity(query.count)

@@ -8,7 +8,7 @@ internal import OmenCore
 ///          8    4 formatVersion  1; greater: refused by name
 ///         12   20 identity       shard, cluster UUID; another: refused by name
 ///         32    8 nonce          random per segment; seeds every checksum behind the header
-///         40    8 firstLSN       equals the LSN in the file's name and continues the segment before
+///         40    8 firstLSN       equals the LSN in the file's name, continues the one before
 ///         48   12 zero           checked by the checksum only
 ///         60    4 checksum       CRC-32C of bytes 0..<60
 ///

@@ -13,8 +13,8 @@ package struct LogRecord: Equatable, Sendable {
 
 /// Records that become durable together, under one checksum.
 ///
-/// Without records it is a sync mark: it only tells how far the log is durable, so that a reader can
-/// tell lost history from an unfinished tail. Write one after each sync that nothing follows.
+/// Without records it is a sync mark: it only tells how far the log is durable, so that a reader
+/// can tell lost history from an unfinished tail. Write one after each sync that nothing follows.
 package struct LogBatch: Equatable, Sendable {
     /// LSN of the first record; of a mark, the LSN that comes next.
     ///

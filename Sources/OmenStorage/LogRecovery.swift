@@ -32,8 +32,8 @@ package struct RecoveredLog: Sendable {
 ///
 /// After a crash the page cache may show bytes that never reached the disk, and a failed sync marks
 /// lost pages as clean. So unless the last frame is a mark that covers everything, the last segment
-/// is copied under a new nonce to a temporary file, synced, and renamed over the old one. A crash at
-/// any step leaves the old segment or the new one under the same name, never both.
+/// is copied under a new nonce to a temporary file, synced, and renamed over the old one. A crash
+/// at any step leaves the old segment or the new one under the same name, never both.
 package enum LogRecovery {
     /// Replays records from `lsn` on and prepares the log for appending.
     ///
@@ -45,8 +45,8 @@ package enum LogRecovery {
     ///   - nonce: A fresh random number.
     ///   - visit: Gets the records in order. When this function throws they must be thrown away.
     /// - Returns: The end of the log, and where a `LogWriter` goes on.
-    /// - Throws: `.corrupt` naming file, offset and LSN; `.unsupportedVersion`; `.resourceExhausted`
-    ///   when there is no space to rewrite the tail; what `visit` throws.
+    /// - Throws: `.corrupt` naming file, offset and LSN; `.unsupportedVersion`;
+    ///   `.resourceExhausted` when there is no space to rewrite the tail; what `visit` throws.
     package static func open(
         _ storage: some LogStorage,
         identity: ShardIdentity,

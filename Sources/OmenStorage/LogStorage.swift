@@ -21,8 +21,8 @@ package protocol LogStorage: Sendable {
 
 /// One open log file.
 ///
-/// Space that ran out is `.resourceExhausted`; every other failure of a write or sync means that the
-/// file can no longer be trusted through this descriptor.
+/// Space that ran out is `.resourceExhausted`; every other failure of a write or sync means that
+/// the file can no longer be trusted through this descriptor.
 package protocol LogDevice: AnyObject {
     /// Writes a prefix of `bytes` at `offset` and returns how much (pwrite(2)).
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(OmenError) -> Int

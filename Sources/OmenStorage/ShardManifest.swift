@@ -89,7 +89,8 @@ package struct ShardManifest: Equatable, Sendable {
     ///
     /// Unreferenced shard files, log segments wholly below `neededLSN`, and temporary files; names
     /// of other kinds are never listed.
-    /// - Precondition: No checkpoint and no rotation is running: their files are not referenced yet.
+    /// - Precondition: No checkpoint and no rotation is running: their files are not referenced
+    ///   yet.
     package func removableFiles(among names: [String]) -> [String] {
         let checkpoints = [current] + (previous.map { [$0] } ?? [])
         let needed = Set(checkpoints.flatMap { $0.collections.map(\.file) })

@@ -3,7 +3,8 @@ internal import OmenCore
 
 /// Runs one system call that reports failure as -1 and `errno`.
 ///
-/// An interrupted call is repeated. A bad descriptor or address is a bug of ours, and going on could
+/// An interrupted call is repeated. A bad descriptor or address is a bug of ours, and going on
+/// could
 /// write into someone else's file, so the process ends. Everything else is the caller's to handle.
 /// - Throws: `.resourceExhausted` when space or descriptors ran out, else `.ioFailure`; both name
 ///   the operation and the path.

@@ -35,7 +35,8 @@ struct Announcer {
                 )
             }
             guard count > 0 else {
-                // A coordinator that is gone needs no news: the loop will see the end of the socket.
+                // A coordinator that is gone needs no news: the loop will see the end of the
+                // socket.
                 if count < 0, errno == EINTR { continue }
                 return
             }

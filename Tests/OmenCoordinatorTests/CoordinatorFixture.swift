@@ -157,7 +157,7 @@ struct Fixture {
     }
 
     /// What status says, asked of a core whose workers do not answer.
-    mutating func status() -> ClusterStatus? {
+    func status() -> ClusterStatus? {
         var copy = self
         copy.ask(.status, id: 999)
         if copy.onlyReply == nil { copy.tick(after: 3 * second) }

@@ -8,6 +8,7 @@ extension LoopTests {
     @Suite struct Children {
         @Test func aChildTalksOverItsInheritedSocket() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (ours, childs) = try EventLoop.socketPair()
             let connection = try loop.adopt(descriptor: ours)
             var received: [UInt8] = []
@@ -41,6 +42,7 @@ extension LoopTests {
 
         @Test func nothingElseIsInherited() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             // Not close-on-exec, and above a gap in the numbers.
             let leaked = fcntl(open("/dev/null", O_RDONLY), F_DUPFD, 200)
             try #require(leaked >= 200)
@@ -68,6 +70,7 @@ extension LoopTests {
 
         @Test func killedChildrenSayByWhat() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             var signalSeen: Int32 = 0
             let child = try loop.spawn(
                 executable: "sleep",
@@ -84,6 +87,7 @@ extension LoopTests {
 
         @Test func missingProgramsAreErrorsAtOnce() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let error = #expect(throws: OmenError.self) {
                 try loop.spawn(
                     executable: "/nonexistent/program",
@@ -98,6 +102,7 @@ extension LoopTests {
 
         @Test func adoptRefusesWhatIsNotASocket() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let error = #expect(throws: OmenError.self) { try loop.adopt(descriptor: 4000) }
             #expect(error?.code == .ioFailure)
             loop.runOnce()

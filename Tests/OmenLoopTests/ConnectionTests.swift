@@ -8,6 +8,7 @@ extension LoopTests {
     @Suite struct Connections {
         @Test func echoesWhatItGets() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (server, client) = try connectionPair(loop)
             server.onBytes = { server.write(Array($0)) }
             var received: [UInt8] = []
@@ -37,6 +38,7 @@ extension LoopTests {
 
         @Test func writesOfOneTurnLeaveTogether() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (writer, reader) = try connectionPair(loop)
             var reads: [Int] = []
             reader.onBytes = { bytes in
@@ -54,6 +56,7 @@ extension LoopTests {
 
         @Test func whatTurnEndWritesLeavesInTheSameTurn() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (writer, reader) = try connectionPair(loop)
             var turns = 0
             loop.onTurnEnd {
@@ -68,6 +71,7 @@ extension LoopTests {
 
         @Test func bigWritesWaitForTheReaderAndArriveWhole() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (writer, reader) = try connectionPair(loop)
             let chunk = pattern(1_000_003)
             var received: [UInt8] = []
@@ -91,6 +95,7 @@ extension LoopTests {
 
         @Test func aPausedReaderMakesTheWriterWait() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (writer, reader) = try connectionPair(loop)
             var received = 0
             var isPaused = false
@@ -114,6 +119,7 @@ extension LoopTests {
 
         @Test func halfClosedPeersStillGetTheirReplies() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (ours, theirs) = try EventLoop.socketPair()
             let server = try loop.adopt(descriptor: ours)
             var request: [UInt8] = []
@@ -145,6 +151,7 @@ extension LoopTests {
 
         @Test func aPeerThatIsGoneEndsTheConnectionWithAnError() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (ours, theirs) = try EventLoop.socketPair()
             let connection = try loop.adopt(descriptor: ours)
             var failure: OmenError?
@@ -171,6 +178,7 @@ extension LoopTests {
 
         @Test func writingToAPeerThatIsGoneIsNotASignal() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (ours, theirs) = try EventLoop.socketPair()
             let connection = try loop.adopt(descriptor: ours)
             EventLoop.close(descriptor: theirs)
@@ -186,6 +194,7 @@ extension LoopTests {
 
         @Test func abortLosesTheQueueAndReportsOnce() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (writer, reader) = try connectionPair(loop)
             var ends = 0
             writer.onClose = { error in
@@ -206,6 +215,7 @@ extension LoopTests {
 
         @Test func closingInsideEveryCallbackIsSafe() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             for step in 0..<4 {
                 let (left, right) = try connectionPair(loop)
                 left.onBytes = { _ in step == 0 ? left.abort() : left.close() }

@@ -10,6 +10,7 @@ extension LoopTests {
             try withTemporaryDirectory { directory in
                 let path = directory + "/s"
                 let loop = try EventLoop()
+                defer { loop.close() }
                 let mask = umask(0)
                 umask(mask)
                 let listener = try loop.listen(path: path) { $0.abort() }
@@ -28,6 +29,7 @@ extension LoopTests {
         @Test func aThousandConnectionsComeAndGoWithoutLeakingDescriptors() throws {
             try withTemporaryDirectory { directory in
                 let loop = try EventLoop()
+                defer { loop.close() }
                 var closed = 0
                 let listener = try loop.listen(path: directory + "/s") { connection in
                     connection.onBytes = { connection.write(Array($0)) }
@@ -62,6 +64,7 @@ extension LoopTests {
                 let dead = try bindWithoutListening(path)
                 close(dead)
                 let loop = try EventLoop()
+                defer { loop.close() }
                 _ = try loop.listen(path: path) { $0.abort() }
                 let error = #expect(throws: OmenError.self) {
                     try EventLoop().listen(path: path) { $0.abort() }
@@ -77,6 +80,7 @@ extension LoopTests {
                 let path = directory + "/s"
                 close(open(path, O_CREAT | O_WRONLY, 0o600))
                 let loop = try EventLoop()
+                defer { loop.close() }
                 let error = #expect(throws: OmenError.self) {
                     try loop.listen(path: path) { $0.abort() }
                 }
@@ -87,6 +91,7 @@ extension LoopTests {
 
         @Test func pathsThatDoNotFitAreRefusedByName() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             for path in ["", "/tmp/" + String(repeating: "x", count: 103), "/tmp/a\0b"] {
                 let error = #expect(throws: OmenError.self) {
                     try loop.listen(path: path) { $0.abort() }

@@ -9,6 +9,7 @@ extension LoopTests {
     @Suite struct TimersAndThreads {
         @Test func timersFireInOrderAndNotEarly() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let start = loop.now
             var fired: [String] = []
             loop.timer(after: .milliseconds(40)) {
@@ -26,6 +27,7 @@ extension LoopTests {
 
         @Test func repeatingTimersStopWhenCancelledInsideTheirBody() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             var count = 0
             var timer: LoopTimer?
             timer = loop.timer(after: .zero, repeating: .milliseconds(2)) {
@@ -48,6 +50,7 @@ extension LoopTests {
 
         @Test func idleWorkLetsIOThrough() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let (left, right) = try connectionPair(loop)
             right.onBytes = { right.write(Array($0)) }
             var roundTrips = 0
@@ -76,6 +79,7 @@ extension LoopTests {
 
         @Test func idleWorkStopsWhenThereIsNoMoreAndStartsAgain() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             var left = 3
             var total = 0
             let work = loop.idleWork {
@@ -97,6 +101,7 @@ extension LoopTests {
 
         @Test func otherThreadsWakeTheLoop() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             let queue = Mutex<[Int]>([])
             var seen: [Int] = []
             let wakeup = try loop.wakeup {
@@ -122,6 +127,7 @@ extension LoopTests {
 
         @Test func signalsArrive() throws {
             let loop = try EventLoop()
+            defer { loop.close() }
             var count = 0
             try loop.onSignal(SIGUSR2) {
                 count += 1
