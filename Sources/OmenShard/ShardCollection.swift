@@ -137,11 +137,24 @@ extension ShardCollection {
         for position in 0..<query.count {
             try findNeighbors(query, offset: position * queryByteCount)
             counts.append(UInt32(neighbors.count))
+            let start = hits.count
             for neighbor in neighbors {
                 hits.append(hit(neighbor, query))
             }
+            orderTies(&hits, from: start)
         }
         return (counts, hits)
+    }
+
+    /// Orders equal distances by id: the index knows rows only, and rows order by age.
+    private func orderTies(_ hits: inout [Hit], from start: Int) {
+        var begin = start
+        while begin < hits.count {
+            var end = begin + 1
+            while end < hits.count, hits[end].distance == hits[begin].distance { end += 1 }
+            if end - begin > 1 { hits[begin..<end].sort() }
+            begin = end
+        }
     }
 
     private func findNeighbors(_ query: SearchQuery, offset: Int) throws(OmenError) {

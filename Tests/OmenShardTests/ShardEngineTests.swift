@@ -106,6 +106,28 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
+    /// A merge takes the order for granted, and an id that was written again has a younger row than
+    /// its equals.
+    @Test func equalDistancesAreOrderedByID() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            let vector = [UInt8](repeating: 9, count: 8)
+            for id in [UInt64(5), 2, 8, 2, 1] {
+                let batch = UpsertBatch(
+                    collection: "c",
+                    element: .u8,
+                    dim: 8,
+                    ids: [.number(id)],
+                    vectors: vector
+                )
+                try harness.write(.upsert(batch))
+            }
+            let hits = try harness.exact(vector, k: 4)
+            #expect(hits.map(\.id) == [.number(1), .number(2), .number(5), .number(8)])
+        }
+    }
+
     @Test func droppedAndClearedCollectionsStayGone() throws {
         try withTemporaryDirectory { directory in
             do {

@@ -12,12 +12,14 @@ import random
 import sys
 import threading
 import time
+from pathlib import Path
 
 from cluster import Cluster, kill, wait_gone
 from model import DIM, Model, check, metadata, vector
 from omen_wire import Client, OmenError, UNKNOWN_OUTCOME
 
 COLLECTION = "torture"
+CONFIG = Path(__file__).parent / "clusters/torture.toml"
 
 
 class Writer(threading.Thread):
@@ -208,7 +210,7 @@ def parse(arguments=None):
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--durability", default="always")
     parser.add_argument("--victim", choices=["worker", "coordinator", "everything"], default="worker")
-    parser.add_argument("--config", help="TOML file for the cluster")
+    parser.add_argument("--config", default=str(CONFIG), help="TOML file for the cluster")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     return parser.parse_args(arguments)
 
