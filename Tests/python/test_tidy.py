@@ -181,6 +181,12 @@ class Files(unittest.TestCase):
         stray = tree(Tests__OmenStrayTests__A_dot_swift="@Test func a() {}\n")
         self.assertEqual(len(tidy.rule_test_targets(stray)), 1)
 
+    def test_links_lead_somewhere(self):
+        good = tree(docs__A_dot_md="[b](../bench/x.py) [c](../bench) [d](https://e.f) [g](#h)",
+                    bench__x_dot_py="")
+        self.assertEqual(tidy.rule_links(good), [])
+        self.assertEqual(len(tidy.rule_links(tree(docs__A_dot_md="[b](B.md#part)"))), 1)
+
     def test_paths_of_one_machine_are_refused(self):
         for path in ["/wo" + "rk/data", "see /ro" + "ot/x"]:
             self.assertEqual(len(tidy.rule_machine_paths(tree(README_dot_md=path))), 1)
