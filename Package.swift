@@ -80,7 +80,20 @@ let package = Package(
         tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
-        tests("OmenStorageTests", ["OmenStorage", "OmenCore"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),
+        tests(
+            "SimulationTests",
+            [
+                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenCoordinator",
+                "StorageTestSupport",
+            ]
+        ),
+        .target(
+            name: "StorageTestSupport",
+            dependencies: ["OmenCore", "OmenStorage"],
+            path: "Tests/StorageTestSupport",
+            swiftSettings: settings
+        ),
         tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )

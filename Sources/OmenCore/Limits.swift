@@ -15,7 +15,7 @@ package enum Limits {
     /// Most collections in one database: each costs every worker an index and some mappings.
     package static let collectionCountMax = 256
     /// Most rows in one shard of one collection: address space for each row array is reserved.
-    package static let shardRowCountMax = 1 << 30
+    package static let shardRowCountMax = 1 << 28
 
     // MARK: Requests
 

@@ -15,7 +15,7 @@ internal import OmenCore
 ///     metadataHeap   bytes         JSON texts
 final class RecordTable {
     /// Most bytes of text ids, and of metadata, in one shard of one collection.
-    static let heapByteCountMax = 64 << 30
+    static let heapByteCountMax = 32 << 30
     static let slotCapacityMin = 1024
     static let removedSlot = UInt32.max
 

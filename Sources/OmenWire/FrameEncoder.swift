@@ -39,6 +39,7 @@ package struct FrameEncoder {
             return false
         }
         makeRoom(for: size)
+        writer.reserve(size)
         let start = writer.count
         writer.write(UInt32(size))
         writer.write(envelope.message.kind.rawValue)

@@ -123,16 +123,18 @@ extension SearchReply {
         guard hitCounts.reduce(0, { $0 + Int($1) }) == hitCount else {
             throw OmenError(.protocolViolation, "hit counts do not add up to \(hitCount)")
         }
-        hits = try Self.readHits(hitCount, columns, from: &reader)
-        try checkOrder()
+        // Read twice, borrowed: checking a column of floats is cheaper than copying hits about.
+        let distances = try reader.read(count: hitCount * 4)
+        hits = try Self.readHits(distances, columns, from: &reader)
+        try checkOrder(distances)
     }
 
     private static func readHits(
-        _ count: Int,
+        _ distances: UnsafeRawBufferPointer,
         _ columns: HitColumns,
         from reader: inout ByteReader
     ) throws(OmenError) -> [Hit] {
-        let distances = try reader.read(count: count * 4)
+        let count = distances.count / 4
         var hits: [Hit] = []
         hits.reserveCapacity(count)
         if columns.hasTexts {
@@ -162,18 +164,22 @@ extension SearchReply {
     }
 
     /// Merging takes order for granted, so a peer that breaks it is stopped here.
-    private func checkOrder() throws(OmenError) {
+    private func checkOrder(_ distances: UnsafeRawBufferPointer) throws(OmenError) {
         var start = 0
         for (query, count) in hitCounts.enumerated() {
-            let end = start + Int(count)
-            for index in start..<end {
-                guard !hits[index].distance.isNaN,
-                    index == start || !(hits[index] < hits[index - 1])
+            var last = -Float.infinity
+            for index in start..<start + Int(count) {
+                let distance = distances.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+                let isTie = index > start && distance == last
+                // Not a number is neither above nor equal.
+                guard distance > last || distance == last,
+                    !isTie || !(hits[index].id < hits[index - 1].id)
                 else {
                     throw OmenError(.protocolViolation, "hits of query \(query) are not ascending")
                 }
+                last = distance
             }
-            start = end
+            start += Int(count)
         }
     }
 }

@@ -1,3 +1,4 @@
+import StorageTestSupport
 import Glibc
 import OmenCore
 import Testing
@@ -43,7 +44,12 @@ import Testing
                 ]
                 runs += 1
                 do {
-                    _ = try history.recover(disk, nonce: UInt64(runs) + 9)
+                    let appender = try history.recover(disk, nonce: UInt64(runs) + 9)
+                    // What is promised from here on must hold whatever was unsynced before.
+                    disk.faults = []
+                    for _ in 0..<8 { history.act(on: appender, using: &trial) }
+                    history.end(disk, powerCut: true, using: &trial)
+                    _ = try history.recover(disk, nonce: UInt64(runs) + 100_000)
                     break
                 } catch let error as OmenError where error == Self.stop { inRecovery += 1 }
             }

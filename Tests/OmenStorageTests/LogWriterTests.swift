@@ -1,3 +1,4 @@
+import StorageTestSupport
 import Glibc
 import OmenCore
 import Synchronization

@@ -1,6 +1,5 @@
-import OmenCore
-
-@testable import OmenStorage
+package import OmenCore
+package import OmenStorage
 
 /// A disk in memory that loses what was not synced, fails on request, and can be cut off after any
 /// number of operations.
@@ -9,12 +8,14 @@ import OmenCore
 /// or tears (at 512 bytes) each unsynced write by chance, in any combination, and keeps some prefix
 /// of the unsynced changes of names. A failed sync leaves the bytes visible, marks them clean and
 /// never stores them, as Linux does.
-final class MemoryDisk: LogStorage, @unchecked Sendable {
-    enum Change {
+package final class MemoryDisk: LogStorage, @unchecked Sendable {
+    package init() {}
+
+    package enum Change {
         case write(offset: Int, bytes: [UInt8])
         case resize(Int)
 
-        func apply(to bytes: inout [UInt8]) {
+        package func apply(to bytes: inout [UInt8]) {
             switch self {
             case .resize(let count): resize(&bytes, count)
             case .write(let offset, let new):
@@ -32,30 +33,36 @@ final class MemoryDisk: LogStorage, @unchecked Sendable {
         }
     }
 
-    final class Node {
-        var visible: [UInt8] = []
-        var durable: [UInt8] = []
-        var unsynced: [Change] = []
+    package final class Node {
+        package var visible: [UInt8] = []
+        package var durable: [UInt8] = []
+        package var unsynced: [Change] = []
     }
 
-    struct Fault {
+    package struct Fault {
         /// Counts operations that change something, from 1.
-        var operation: Int
-        var error: OmenError
+        package var operation: Int
+        package var error: OmenError
         /// Fail all later operations too: the process or the machine is gone.
-        var isLast: Bool
+        package var isLast: Bool
+
+        package init(operation: Int, error: OmenError, isLast: Bool) {
+            self.operation = operation
+            self.error = error
+            self.isLast = isLast
+        }
     }
 
-    private(set) var visibleNames: [String: Node] = [:]
+    package private(set) var visibleNames: [String: Node] = [:]
     private var durableNames: [String: Node] = [:]
     private var nameChanges: [(inout [String: Node]) -> Void] = []
-    private(set) var operationCount = 0
+    package private(set) var operationCount = 0
     private var isGone = false
-    var faults: [Fault] = []
+    package var faults: [Fault] = []
     /// Largest write that is accepted at once.
-    var writeByteCountMax = Int.max
+    package var writeByteCountMax = Int.max
     /// Names of what was done, for tests of order.
-    var history: [String] = []
+    package var history: [String] = []
 
     /// Counts an operation; throws when it is to fail.
     func step(_ what: String) throws(OmenError) {
@@ -67,26 +74,26 @@ final class MemoryDisk: LogStorage, @unchecked Sendable {
         throw fault.error
     }
 
-    func names() throws(OmenError) -> [String] { visibleNames.keys.sorted() }
+    package func names() throws(OmenError) -> [String] { visibleNames.keys.sorted() }
 
-    func map(_ name: String) throws(OmenError) -> MappedFile {
+    package func map(_ name: String) throws(OmenError) -> MappedFile {
         guard let node = visibleNames[name] else { throw OmenError(.ioFailure, "no \(name)") }
         return MappedFile(copying: node.visible)
     }
 
-    func create(_ name: String) throws(OmenError) -> any LogDevice {
+    package func create(_ name: String) throws(OmenError) -> any LogDevice {
         try step("create \(name)")
         let node = Node()
         changeNames { $0[name] = node }
         return MemoryDevice(disk: self, node: node, name: name)
     }
 
-    func open(_ name: String) throws(OmenError) -> any LogDevice {
+    package func open(_ name: String) throws(OmenError) -> any LogDevice {
         guard let node = visibleNames[name] else { throw OmenError(.ioFailure, "no \(name)") }
         return MemoryDevice(disk: self, node: node, name: name)
     }
 
-    func rename(_ name: String, to newName: String) throws(OmenError) {
+    package func rename(_ name: String, to newName: String) throws(OmenError) {
         try step("rename \(name)")
         guard visibleNames[name] != nil else { throw OmenError(.ioFailure, "no \(name)") }
         changeNames { names in
@@ -94,12 +101,12 @@ final class MemoryDisk: LogStorage, @unchecked Sendable {
         }
     }
 
-    func remove(_ name: String) throws(OmenError) {
+    package func remove(_ name: String) throws(OmenError) {
         try step("remove \(name)")
         changeNames { $0[name] = nil }
     }
 
-    func syncDirectory() throws(OmenError) {
+    package func syncDirectory() throws(OmenError) {
         try step("sync directory")
         for change in nameChanges { change(&durableNames) }
         nameChanges = []
@@ -113,14 +120,14 @@ final class MemoryDisk: LogStorage, @unchecked Sendable {
     /// The process died; the machine did not.
     ///
     /// What was visible stays.
-    func killProcess() {
+    package func killProcess() {
         isGone = false
         faults = []
         operationCount = 0
     }
 
     /// The power went.
-    func cutPower(using generator: inout SplitMix64) {
+    package func cutPower(using generator: inout SplitMix64) {
         killProcess()
         for change in nameChanges.prefix(.random(in: 0...nameChanges.count, using: &generator)) {
             change(&durableNames)
