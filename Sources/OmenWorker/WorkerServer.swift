@@ -47,7 +47,7 @@ package final class WorkerServer {
     let loop: EventLoop
     let engine: ShardEngine
     private let connection: StreamConnection
-    private var decoder = FrameDecoder()
+    private var decoder = FrameDecoder(requiresChecksum: true)
     private var encoder = FrameEncoder()
     private var linking: IdleWork?
     /// The request that asked to stop; its checkpoint carries the same ticket.
@@ -257,8 +257,11 @@ extension WorkerServer {
         case .stop:
             stopRequest = id
             engine.checkpoint(ticket: id)
+        case .failure(let error):
+            // A request whose values the decoder refused; it has its own id, and its answer is this.
+            send(id, .failure(error))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .failure, .announcement:
+            .announcement:
             send(id, .failure(OmenError(.protocolViolation, "a reply came as a request")))
         }
     }
