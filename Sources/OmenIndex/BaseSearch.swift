@@ -12,30 +12,46 @@ struct BaseSearch {
     let epoch: UInt8
     let todo: UnsafeMutablePointer<UInt32>
     let distances: UnsafeMutablePointer<Float>
+    /// Entries expanded together: enough neighbours to keep memory busy while the next are fetched.
+    static let expansionsPerHop = 4
 
-    /// Fills `beam` with the nearest rows that a walk from `start` finds.
+    /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in `todo`
+    /// finds.
     ///
     /// Marks of `beam` mean "expanded" meanwhile; all are set at the end.
     /// - Parameter mixed: Whether some rows are deleted.
-    func run(_ scorer: Scorer, from start: UInt32, mixed: Bool, beam: inout Candidates) {
-        todo[0] = start
-        visited[Int(start)] = epoch
-        scorer.score(todo, 1, into: distances)
+    func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
+        for i in 0..<startCount { visited[Int(todo[i])] = epoch }
+        scorer.score(todo, startCount, into: distances)
         if mixed {
-            admitMixed(1, beam: &beam, cursor: 0)
+            admitMixed(startCount, beam: &beam, cursor: 0)
         } else {
-            _ = beam.insertLive(Candidates.key(distances[0], start))
+            _ = admitLive(startCount, beam: &beam, cursor: 0)
         }
         var cursor = 0
-        while cursor < beam.count {
-            let key = beam.keys[cursor]
-            if key & 1 != 0 {
-                cursor &+= 1
+        while true {
+            // Several entries per hop: their neighbours' cache misses overlap.
+            var count = 0
+            var left = Self.expansionsPerHop
+            var index = cursor
+            cursor = beam.count
+            while index < beam.count {
+                let key = beam.keys[index]
+                if key & 1 == 0 {
+                    if left == 0 {
+                        cursor = index
+                        break
+                    }
+                    left &-= 1
+                    beam.keys[index] = key | 1
+                    count = gather(Candidates.row(key), count)
+                }
+                index &+= 1
+            }
+            if count == 0 {
+                if cursor == beam.count { return }
                 continue
             }
-            beam.keys[cursor] = key | 1
-            let count = gather(Candidates.row(key))
-            guard count > 0 else { continue }
             scorer.score(todo, count, into: distances)
             if mixed {
                 cursor = admitMixed(count, beam: &beam, cursor: cursor)
@@ -45,11 +61,13 @@ struct BaseSearch {
         }
     }
 
-    /// Collects the unvisited neighbours of `row` in `todo` and stamps them.
+    /// Appends the unvisited neighbours of `row` to the `already` rows in `todo` and stamps them.
+    ///
+    /// - Returns: How many rows are in `todo` now.
     @inline(__always)
-    private func gather(_ row: UInt32) -> Int {
+    private func gather(_ row: UInt32, _ already: Int) -> Int {
         let list = links + Int(row) &* slots
-        var count = 0
+        var count = already
         for i in 0..<slots {
             let link = list[i]
             if link == Link.none { break }
@@ -67,22 +85,21 @@ struct BaseSearch {
     @inline(__always)
     private func admitLive(_ count: Int, beam: inout Candidates, cursor: Int) -> Int {
         var bound = beam.bound
-        var lowest = cursor &+ 1
+        var lowest = cursor
         for i in 0..<count {
             let key = Candidates.key(distances[i], todo[i])
             if key >= bound { continue }
             let at = beam.insertLive(key)
             bound = beam.bound
-            if at <= lowest {
-                lowest = at
-                // Likely to be expanded next.
-                prefetchLinks(todo[i])
-            }
+            lowest = min(lowest, at)
+            // Most are expanded sooner or later.
+            prefetchLinks(todo[i])
         }
         return lowest
     }
 
     @discardableResult
+    @inline(__always)
     private func admitMixed(_ count: Int, beam: inout Candidates, cursor: Int) -> Int {
         var lowest = cursor
         for i in 0..<count {
@@ -90,10 +107,8 @@ struct BaseSearch {
             if key >= beam.bound { continue }
             let isLive = !deleted.bit(todo[i])
             let at = beam.insert(key, isLive: isLive, deleted: deleted)
-            if at <= lowest {
-                lowest = at
-                prefetchLinks(todo[i])
-            }
+            lowest = min(lowest, at)
+            prefetchLinks(todo[i])
         }
         return lowest
     }

@@ -5,7 +5,8 @@ internal import OmenCore
 /// Holds its memory itself. Row arrays are the live ones: linked rows and appended vectors stand
 /// still while the index is frozen; deletion flags and counts are copies.
 package final class IndexSnapshot: @unchecked Sendable {
-    /// Non-empty sections in the order of their numbers; valid until `thaw`.
+    /// Non-empty sections in the order of their numbers; valid until `thaw`, and no longer than the
+    /// snapshot itself lives.
     package let sections: [(VectorIndex.Section, UnsafeRawBufferPointer)]
     private let regions: [VectorIndex.Section: ReservedRegion]
     private let copies: [UnsafeMutableRawBufferPointer]
@@ -69,19 +70,11 @@ extension VectorIndex {
             .codes: traversesCodes ? linkedCount * layout.codeStride : 0,
             .links: linkedCount * layout.baseSlots * 4,
             .flags: (rowCount + 63) / 64 * 8,
-            .aux: auxRowCount * 4,
+            .aux: schema.metric == .l2 ? 0 : rowCount * 4,
         ]
         for (section, count) in zip(Section.uppers, upperCounts) {
             counts[section] = count * layout.nodeWords * 4
         }
         return counts
-    }
-
-    private var auxRowCount: Int {
-        switch schema.metric {
-        case .l2: 0
-        case .cosine: rowCount
-        case .ip: traversesCodes ? linkedCount : 0
-        }
     }
 }

@@ -73,7 +73,7 @@ extension VectorIndex {
             // <q, o> + s <q, cx> ranks like <q, cx>: the query needs no code, whatever its range.
             return Scorer(
                 kernel: kernels.dot_f32_u8,
-                query: scratch.queryFloats,
+                query: UnsafeRawPointer(scratch.queryFloats),
                 base: scorer.base,
                 stride: scorer.stride,
                 dim: scorer.dim,

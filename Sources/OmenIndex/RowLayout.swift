@@ -85,7 +85,7 @@ extension VectorIndex {
         case links = 4
         /// One bit per row, set when deleted; `UInt64[ceil(rowCount / 64)]`.
         case flags = 5
-        /// One `Float` per row: inverse norm (cosine, all rows) or bias (ip codes, linked rows).
+        /// One `Float` per row: inverse norm (cosine) or squared norm (ip); empty under l2.
         case aux = 6
         /// Nodes of level 1: `UInt32[count][2 + m]`, row, slot on level 0, links to level 1 slots.
         case upper1 = 16

@@ -13,8 +13,11 @@ struct Scorer {
         case negated
         /// The distance is 1 - number * aux[row] * scale: cosine with inverse norms.
         case cosine
-        /// The distance is -(number + aux[row] + bias): inner product of affine codes.
-        case biased
+        /// Rows under ip against each other, lifted to one length by an extra dimension.
+        ///
+        /// The distance is number * scale + (lift(aux[row]) - lift of the query)^2, where the
+        /// number is a squared distance, aux a squared norm, and lift(n) = sqrt(limit - n).
+        case lifted
     }
 
     let kernel: omen_kernel_pair
@@ -24,10 +27,12 @@ struct Scorer {
     let dim: Int
     let mode: Mode
     let aux: UnsafePointer<Float>
-    /// Inverse norm of the query, under `.cosine`.
+    /// Inverse norm of the query under `.cosine`; squared scale of the codes under `.lifted`.
     var scale: Float = 1
-    /// Bias of the query, under `.biased`.
-    var bias: Float = 0
+    /// Largest squared norm, under `.lifted`.
+    var limit: Float = 0
+    /// Extra dimension of the query, under `.lifted`.
+    var lift: Float = 0
 
     /// Distances of `count` listed rows.
     @inline(__always)
@@ -41,8 +46,8 @@ struct Scorer {
         case .plain: break
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
-            for i in 0..<count { out[i] = max(0, 1 - out[i] * (aux[Int(rows[i])] * scale)) }
-        case .biased: for i in 0..<count { out[i] = -(out[i] + (aux[Int(rows[i])] + bias)) }
+            for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[Int(rows[i])] * scale) }
+        case .lifted: for i in 0..<count { out[i] = lifted(out[i], Int(rows[i])) }
         }
     }
 
@@ -54,8 +59,8 @@ struct Scorer {
         case .plain: break
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
-            for i in 0..<count { out[i] = max(0, 1 - out[i] * (aux[first + i] * scale)) }
-        case .biased: for i in 0..<count { out[i] = -(out[i] + (aux[first + i] + bias)) }
+            for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[first + i] * scale) }
+        case .lifted: for i in 0..<count { out[i] = lifted(out[i], first + i) }
         }
     }
 
@@ -66,8 +71,17 @@ struct Scorer {
         switch mode {
         case .plain, .negated: break
         case .cosine: scale = aux[Int(row)]
-        case .biased: bias = aux[Int(row)]
+        case .lifted: lift = lift(of: Int(row))
         }
+    }
+
+    @inline(__always)
+    private func lift(of row: Int) -> Float { max(0, limit - aux[row]).squareRoot() }
+
+    @inline(__always)
+    private func lifted(_ number: Float, _ row: Int) -> Float {
+        let difference = lift(of: row) - lift
+        return number * scale + difference * difference
     }
 }
 

@@ -1,7 +1,7 @@
 /// Memory that searching and linking reuse, so that neither allocates.
 struct Scratch {
-    /// Rows scanned per kernel call.
-    static let scanCount = 256
+    /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.
+    static let scanCount = BaseSearch.expansionsPerHop * 128
 
     /// Candidates on the level being searched.
     var beam = Candidates(reserving: 1025)

@@ -27,7 +27,7 @@ extension VectorIndex {
         for row in 0..<linkedCount { encode(row) }
     }
 
-    /// Writes the code of a row, and its bias under ip.
+    /// Writes the code of a row.
     func encode(_ row: Int) {
         let code = (codes + row * layout.codeStride).assumingMemoryBound(to: UInt8.self)
         let factor = schema.metric == .cosine ? aux[row] : 1
@@ -37,14 +37,6 @@ extension VectorIndex {
             factor: factor,
             into: code
         )
-        if schema.metric == .ip {
-            // With x = o + s c: <x, y> = <o, o> + s <o, cx> + s <o, cy> + s^2 <cx, cy>.
-            // Divided by s^2, the terms of one row are its bias.
-            var bias: Float = 0
-            Kernels.best.pointee.dot_f32_u8.scan(
-                quantizer.offsets, code, layout.codeStride, layout.codeStride, 1, &bias)
-            aux[row] = bias / quantizer.scale
-        }
     }
 
     func floats(ofRow row: Int) -> UnsafePointer<Float> {
@@ -54,24 +46,35 @@ extension VectorIndex {
     }
 
     /// Scores rows against rows in the space the graph is built in; aim it before use.
+    ///
+    /// Under ip that space has one dimension more, which brings all rows to the same length: there
+    /// the nearest by squared distance are the largest inner products (Bachrach et al., "Speeding
+    /// up the Xbox recommender system using a Euclidean transformation for inner-product spaces",
+    /// 2014). A graph on inner products themselves would collapse onto the longest rows.
     func rowScorer() -> Scorer {
         let kernels = Kernels.best.pointee
-        if traversesCodes {
-            return Scorer(
-                kernel: schema.metric == .ip ? kernels.dot_u8 : kernels.l2_u8,
-                query: UnsafeRawPointer(codes),
-                base: UnsafeRawPointer(codes),
-                stride: layout.codeStride,
-                dim: layout.codeStride,
-                mode: schema.metric == .ip ? .biased : .plain,
-                aux: UnsafePointer(aux)
-            )
-        }
-        return vectorScorer(
-            query: UnsafeRawPointer(vectors),
-            l2: schema.element == .f32 ? kernels.l2_f32 : kernels.l2_u8,
-            dot: schema.element == .f32 ? kernels.dot_f32 : kernels.dot_u8
+        let onCodes = traversesCodes
+        let onFloats = schema.element == .f32 && !onCodes
+        let base = UnsafeRawPointer(onCodes ? codes : vectors)
+        let dot = onFloats ? kernels.dot_f32 : kernels.dot_u8
+        let l2 = onFloats ? kernels.l2_f32 : kernels.l2_u8
+        // Codes under cosine are those of normalised vectors, which rank by squared distance.
+        let isCosine = schema.metric == .cosine && !onCodes
+        let isLifted = schema.metric == .ip
+        var scorer = Scorer(
+            kernel: isCosine ? dot : l2,
+            query: base,
+            base: base,
+            stride: onCodes ? layout.codeStride : layout.vectorStride,
+            dim: onCodes ? layout.codeStride : layout.vectorDim,
+            mode: isCosine ? .cosine : isLifted ? .lifted : .plain,
+            aux: UnsafePointer(aux)
         )
+        if isLifted {
+            scorer.scale = onCodes ? quantizer.scale * quantizer.scale : 1
+            scorer.limit = squaredNormMax
+        }
+        return scorer
     }
 
     /// Scores full vectors exactly, with the kernel that suits the query's element type.

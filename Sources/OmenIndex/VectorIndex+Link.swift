@@ -3,10 +3,8 @@ internal import OmenCore
 extension VectorIndex {
     /// How the graph is built; measured on SIFT descriptors, see `docs` of the benchmark.
     enum Build {
-        /// Stretch of the occlusion rule for (squared) distances.
+        /// Stretch of the occlusion rule; on squared distances under every metric.
         static let alpha: Float = 1.2
-        /// Inner products have no scale that a factor could stretch.
-        static let alphaInnerProduct: Float = 1
     }
 
     /// Links the next hot rows into the graph.
@@ -87,7 +85,7 @@ extension VectorIndex {
     func occlusion() -> Occlusion {
         Occlusion(
             scorer: rowScorer(),
-            alpha: schema.metric == .ip ? Build.alphaInnerProduct : Build.alpha,
+            alpha: Build.alpha,
             distances: scratch.distances
         )
     }

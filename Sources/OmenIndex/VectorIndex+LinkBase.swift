@@ -12,25 +12,10 @@ extension VectorIndex {
         links + Int(row) &* layout.baseSlots
     }
 
-    /// Best-first search of level 0 with the scratch beam.
-    func searchBase(_ scorer: Scorer, from start: UInt32, width: Int) {
-        let mixed = deletedCount > 0
-        scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
-        let search = BaseSearch(
-            links: UnsafePointer(links),
-            slots: layout.baseSlots,
-            deleted: UnsafePointer(deleted),
-            visited: visitedRegion.base.assumingMemoryBound(to: UInt8.self),
-            epoch: nextEpoch(),
-            todo: scratch.todo,
-            distances: scratch.distances
-        )
-        search.run(scorer, from: start, mixed: mixed, beam: &scratch.beam)
-    }
-
     /// Links a row on level 0 both ways, and into the tree of pinned links.
     func connectBase(_ scorer: Scorer, row: UInt32, from start: UInt32) {
-        searchBase(scorer, from: start, width: schema.efConstruction)
+        scratch.todo[0] = start
+        searchBase(scorer, startCount: 1, width: schema.efConstruction)
         let keys = scratch.beam.keys
         let candidateCount = keepLinkable(keys, count: scratch.beam.count)
         let chosen = scratch.chosen

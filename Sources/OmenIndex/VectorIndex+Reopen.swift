@@ -66,6 +66,7 @@ extension VectorIndex {
             }
         }
         upperCounts = state.upperCounts
+        squaredNormMax = state.squaredNormMax
         quantizer.kind = state.quantizerKind
         quantizer.scale = state.scale
         quantizer.trainedRowCount = state.trainedRowCount

@@ -55,8 +55,8 @@ extension VectorIndex {
     private func searchGraph(_ prepared: PreparedQuery, wanted: Int, width: Int) {
         scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry else { return }
-        let start = descend(prepared.traversal, from: entry, to: 0)
-        searchBase(prepared.traversal, from: start, width: width)
+        let startCount = findStarts(prepared.traversal, from: entry)
+        searchBase(prepared.traversal, startCount: startCount, width: width)
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
         guard traversesCodes else {
@@ -70,6 +70,40 @@ extension VectorIndex {
             return
         }
         rerank(prepared.exact, wanted: wanted)
+    }
+
+    /// Leaves the rows to begin with on level 0 in `scratch.todo`.
+    ///
+    /// Under ip the graph is built in another space than it is searched in, and a single walk down
+    /// often ends at the wrong one of several groups; so the best nodes of level 1 all begin.
+    private func findStarts(_ scorer: Scorer, from entry: Entry) -> Int {
+        guard schema.metric == .ip, entry.level > 0 else {
+            scratch.todo[0] = descend(scorer, from: entry, to: 0)
+            return 1
+        }
+        let start = descend(scorer, from: entry, to: 1)
+        searchUpper(scorer, level: 1, from: start, width: 16)
+        let count = scratch.beam.count
+        for i in 0..<count {
+            scratch.todo[i] = upper(1).row(Candidates.row(scratch.beam.keys[i]))
+        }
+        return count
+    }
+
+    /// Best-first search of level 0 with the scratch beam, from the first rows in `scratch.todo`.
+    func searchBase(_ scorer: Scorer, startCount: Int, width: Int) {
+        let mixed = deletedCount > 0
+        scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
+        let search = BaseSearch(
+            links: UnsafePointer(links),
+            slots: layout.baseSlots,
+            deleted: UnsafePointer(deleted),
+            visited: visitedRegion.base.assumingMemoryBound(to: UInt8.self),
+            epoch: nextEpoch(),
+            todo: scratch.todo,
+            distances: scratch.distances
+        )
+        search.run(scorer, startCount: startCount, mixed: mixed, beam: &scratch.beam)
     }
 
     /// Scores the first candidates of the beam again, on their full vectors.

@@ -20,14 +20,15 @@ extension VectorIndex {
     ///        128    8 rows there were when it was trained
     ///        136    8 rows encoded since
     ///        144    8 elements clamped since
-    ///        152  ... its offsets, `Float[dim]`; only when the kind is affine
+    ///        152    4 largest squared norm, `Float`; only under ip, else 0
+    ///        156  ... the quantizer's offsets, `Float[dim]`; only when the kind is affine
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
         static let version: UInt32 = 1
     }
 
     func encodeState() -> [UInt8] {
-        var writer = ByteWriter(reserving: 152 + schema.dim * 4)
+        var writer = ByteWriter(reserving: 156 + schema.dim * 4)
         writer.write(StateFormat.magic)
         writer.write(StateFormat.version)
         writer.write(UInt32(schema.dim))
@@ -47,6 +48,7 @@ extension VectorIndex {
         writer.write(UInt64(quantizer.trainedRowCount))
         writer.write(UInt64(quantizer.encodedCount))
         writer.write(UInt64(quantizer.clampedCount))
+        writer.write(squaredNormMax)
         if quantizer.kind == .affine {
             for d in 0..<schema.dim { writer.write(quantizer.offsets[d]) }
         }
@@ -67,6 +69,7 @@ struct IndexState {
     var trainedRowCount: Int
     var encodedCount: Int
     var clampedCount: Int
+    var squaredNormMax: Float
     var offsets: [Float]
 
     init(_ bytes: UnsafeRawBufferPointer, schema: CollectionSchema) throws(OmenError) {
@@ -126,12 +129,15 @@ struct IndexState {
         trainedRowCount = try Self.readCount(&reader)
         encodedCount = try Self.readCount(&reader)
         clampedCount = try Self.readCount(&reader)
+        squaredNormMax = try reader.readFloat()
         offsets = []
         if kind == .affine {
             for _ in 0..<schema.dim { offsets.append(try reader.readFloat()) }
         }
-        guard scale > 0, scale.isFinite, offsets.allSatisfy(\.isFinite) else {
-            throw OmenError(.corrupt, "section state, offset 124: quantizer is not finite")
+        guard scale > 0, scale.isFinite, squaredNormMax >= 0, squaredNormMax.isFinite,
+            offsets.allSatisfy(\.isFinite)
+        else {
+            throw OmenError(.corrupt, "section state, offset 124: quantizer or norm is not finite")
         }
         try reader.expectEnd()
     }

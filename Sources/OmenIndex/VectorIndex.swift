@@ -39,6 +39,8 @@ package final class VectorIndex {
 
     /// Where every search begins; nil until a live row is linked.
     var entry: Entry?
+    /// Largest squared norm of any row, under ip; what the extra dimension is measured from.
+    var squaredNormMax: Float = 0
     var quantizer: Quantizer
     var scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
@@ -121,12 +123,18 @@ package final class VectorIndex {
         let row = rowCount
         let target = vectors + row * layout.vectorStride
         target.copyMemory(from: vector, byteCount: schema.vectorByteCount)
-        if schema.metric == .cosine {
+        switch schema.metric {
+        case .l2: break
+        case .cosine:
             let norm = schema.element.norm(of: target, dim: schema.dim)
             guard norm > 0 else {
                 throw OmenError(.badRequest, "a zero vector has no direction for cosine")
             }
             aux[row] = inverse(norm)
+        case .ip:
+            let norm = schema.element.norm(of: target, dim: schema.dim)
+            aux[row] = Float(norm * norm)
+            squaredNormMax = max(squaredNormMax, aux[row])
         }
         rowCount += 1
         advisePages(row: row)
@@ -178,7 +186,7 @@ package final class VectorIndex {
     /// Random access to rows misses the TLB at nearly every step with 4 KiB pages. Small indexes
     /// keep small pages, so that many collections cost little.
     private func advisePages(row: Int) {
-        let threshold = 8 << 20
+        let threshold = 64 << 10
         func advise(_ region: ReservedRegion?, _ stride: Int) {
             guard let region, row * stride < threshold, (row + 1) * stride >= threshold else {
                 return

@@ -36,6 +36,12 @@ PACKAGE = '''
         name: "omen-cluster",
         dependencies: ["OmenCore", .product(name: "TOMLKit", package: "TOMLKit")],
     tests("OmenCoreTests", ["OmenCore"]),
+    .target(name: "COmen"),
+    .target(
+        name: "TestSupport",
+        dependencies: ["OmenCore"],
+        path: "Tests/TestSupport",
+    ),
 '''
 
 
@@ -56,6 +62,7 @@ class Arrows(unittest.TestCase):
             "OmenLonely": set(),
             "omen-cluster": {"OmenCore", "TOMLKit"},
             "OmenCoreTests": {"OmenCore"},
+            "TestSupport": {"OmenCore"},
         })
 
     def test_imports_outside_the_list_are_found(self):
@@ -180,6 +187,14 @@ class Files(unittest.TestCase):
         self.assertEqual(len(tidy.rule_test_targets(empty)), 1)
         stray = tree(Tests__OmenStrayTests__A_dot_swift="@Test func a() {}\n")
         self.assertEqual(len(tidy.rule_test_targets(stray)), 1)
+        support = tree(Tests__TestSupport__A_dot_swift="let a = 1\n")
+        self.assertEqual(tidy.rule_test_targets(support), [])
+
+    def test_links_lead_somewhere(self):
+        good = tree(docs__A_dot_md="[b](../bench/x.py) [c](../bench) [d](https://e.f) [g](#h)",
+                    bench__x_dot_py="")
+        self.assertEqual(tidy.rule_links(good), [])
+        self.assertEqual(len(tidy.rule_links(tree(docs__A_dot_md="[b](B.md#part)"))), 1)
 
     def test_paths_of_one_machine_are_refused(self):
         for path in ["/wo" + "rk/data", "see /ro" + "ot/x"]:

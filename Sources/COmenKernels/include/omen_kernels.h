@@ -46,6 +46,8 @@ struct omen_kernels {
     /// Returns how many values were outside.
     size_t (*_Nonnull encode)(const float *_Nonnull x, float factor, const float *_Nonnull offsets,
                               float inverse_scale, size_t dim, uint8_t *_Nonnull out);
+    /// How many of `keys[0..<count]` are below `key`.
+    size_t (*_Nonnull rank)(const uint64_t *_Nonnull keys, size_t count, uint64_t key);
 };
 
 /// Asks for the cache line at `address`; harmless for any address.
