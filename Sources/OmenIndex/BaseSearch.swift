@@ -19,7 +19,7 @@ struct BaseSearch {
     /// finds.
     ///
     /// Marks of `beam` mean "expanded" meanwhile; all are set at the end.
-    /// - Parameter mixed: Whether some rows are deleted.
+    /// `mixed` says whether some rows are deleted.
     func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
         for i in 0..<startCount { visited[Int(todo[i])] = epoch }
         scorer.score(todo, startCount, into: distances)

@@ -15,6 +15,8 @@ struct Occlusion {
     ///
     /// - Parameters:
     ///   - keys: Candidates, ascending.
+    ///   - count: How many.
+    ///   - limit: Most to keep; at least the number of marked ones.
     ///   - rowOf: The row of a candidate's slot; the same number on level 0.
     ///   - kept: Receives the rows kept.
     ///   - keptKeys: Receives the keys kept; may be `keys` itself.

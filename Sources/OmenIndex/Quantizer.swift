@@ -50,8 +50,8 @@ struct Quantizer {
     func wantsTraining(rowCount: Int) -> Bool {
         if kind == .untrained { return true }
         if trainedRowCount < 16_384 && rowCount >= 4 * trainedRowCount { return true }
-        return kind == .affine && encodedCount >= 1024
-            && rowCount >= trainedRowCount + trainedRowCount / 4
+        return kind == .affine && encodedCount >= 128
+            && rowCount >= trainedRowCount + trainedRowCount / 8
             && clampedCount > encodedCount * dim / 200
     }
 
@@ -69,7 +69,7 @@ struct Quantizer {
 
     /// Chooses offsets and scale from a sample, and decides whether codes are fit for it.
     ///
-    /// - Parameter sample: `[sampleCount][dim]`, already multiplied by `factor`.
+    /// The sample has the shape `[sampleCount][dim]` and is already multiplied by `factor`.
     /// - Complexity: O(sampleCount * dim).
     mutating func train(sample: [Float], rowCount: Int) {
         let sampleCount = sample.count / dim

@@ -127,7 +127,8 @@ extension VectorIndex {
     }
 
     /// Adds one link on an upper level; an overflowing list is thinned.
-    private func addUpperLink(_ upper: UpperLevel, from slot: UInt32, to node: UInt32, key: UInt64) {
+    private func addUpperLink(_ upper: UpperLevel, from slot: UInt32, to node: UInt32, key: UInt64)
+    {
         let links = upper.links(slot)
         var count = 0
         while count < upper.slots, links[count] != Link.none { count += 1 }

@@ -4,8 +4,10 @@ extension VectorIndex {
     /// An index over sections that a snapshot wrote, as they were mapped back.
     ///
     /// The regions become the index's own memory: appending and linking go on in them.
-    /// - Parameter sections: Regions of at least `regionByteCountMax`, with the bytes in use; empty
-    ///   sections may be missing. Bytes after those in use must read as zero.
+    /// - Parameters:
+    ///   - schema: As the index was created with.
+    ///   - sections: Regions of at least `regionByteCountMax`, with the bytes in use; empty
+    ///     sections may be missing. Bytes after those in use must read as zero.
     /// - Throws: `.corrupt` naming section and offset when anything contradicts anything,
     ///   `.unsupportedVersion` for another format.
     /// - Complexity: O(links); looks at every link, at no vector and no code.

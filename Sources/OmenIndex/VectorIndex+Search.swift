@@ -10,7 +10,8 @@ extension VectorIndex {
     /// exactly `min(k, liveCount)` hits, less those beyond `maxDistance`. Unless `exact`, near rows
     /// may be missing in favour of farther ones; then a limited answer can be short of some.
     /// - Parameters:
-    ///   - query: `schema.dim` elements of type `element`; need not be aligned.
+    ///   - query: `schema.dim` elements; need not be aligned.
+    ///   - element: Type of the query's elements, not necessarily that of the rows.
     ///   - k: Hits wanted, above 0.
     ///   - ef: Candidates kept while searching, at least `k`; 0 for the standard.
     ///   - exact: Compare with every row.
@@ -74,20 +75,33 @@ extension VectorIndex {
 
     /// Leaves the rows to begin with on level 0 in `scratch.todo`.
     ///
-    /// Under ip the graph is built in another space than it is searched in, and a single walk down
-    /// often ends at the wrong one of several groups; so the best nodes of level 1 all begin.
+    /// Under ip the graph is built in another space than it is searched in, and a walk down often
+    /// ends at the wrong one of several groups. So there the best of a whole level begin too: the
+    /// lowest level that is quickly scanned, a random sample of the rows.
     private func findStarts(_ scorer: Scorer, from entry: Entry) -> Int {
-        guard schema.metric == .ip, entry.level > 0 else {
-            scratch.todo[0] = descend(scorer, from: entry, to: 0)
-            return 1
+        let first = descend(scorer, from: entry, to: 0)
+        scratch.todo[0] = first
+        guard schema.metric == .ip,
+            let level = (1...Section.uppers.count).first(where: { upperCounts[$0 - 1] <= 512 }),
+            upperCounts[level - 1] > 0
+        else { return 1 }
+        let nodes = upper(level)
+        scratch.beam.reset(width: 16, capacity: 16)
+        var slot = 0
+        while slot < upperCounts[level - 1] {
+            let count = min(Scratch.scanCount, upperCounts[level - 1] - slot)
+            for i in 0..<count { scratch.rows[i] = nodes.row(UInt32(slot + i)) }
+            scorer.score(scratch.rows, count, into: scratch.distances)
+            for i in 0..<count where scratch.rows[i] != first {
+                let key = Candidates.key(scratch.distances[i], scratch.rows[i])
+                if key < scratch.beam.bound { _ = scratch.beam.insertLive(key) }
+            }
+            slot += count
         }
-        let start = descend(scorer, from: entry, to: 1)
-        searchUpper(scorer, level: 1, from: start, width: 16)
-        let count = scratch.beam.count
-        for i in 0..<count {
-            scratch.todo[i] = upper(1).row(Candidates.row(scratch.beam.keys[i]))
+        for i in 0..<scratch.beam.count {
+            scratch.todo[i + 1] = Candidates.row(scratch.beam.keys[i])
         }
-        return count
+        return scratch.beam.count + 1
     }
 
     /// Best-first search of level 0 with the scratch beam, from the first rows in `scratch.todo`.

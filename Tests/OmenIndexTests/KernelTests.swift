@@ -76,12 +76,66 @@ import Testing
                     let s = data.stride
                     let bq = b + last
                     let fq = f + last * 4
-                    check(table.l2_u8, bytes, bytes, query: bq, base: b, stride: s, squared: true, tolerance: 1)
-                    check(table.dot_u8, bytes, bytes, query: bq, base: b, stride: s, squared: false, tolerance: 1)
-                    check(table.l2_f32, floats, floats, query: fq, base: f, stride: s * 4, squared: true, tolerance: 0.1)
-                    check(table.dot_f32, floats, floats, query: fq, base: f, stride: s * 4, squared: false, tolerance: 0.1)
-                    check(table.l2_f32_u8, floats, bytes, query: fq, base: b, stride: s, squared: true, tolerance: 10)
-                    check(table.dot_f32_u8, floats, bytes, query: fq, base: b, stride: s, squared: false, tolerance: 1)
+                    check(
+                        table.l2_u8,
+                        bytes,
+                        bytes,
+                        query: bq,
+                        base: b,
+                        stride: s,
+                        squared: true,
+                        tolerance: 1
+                    )
+                    check(
+                        table.dot_u8,
+                        bytes,
+                        bytes,
+                        query: bq,
+                        base: b,
+                        stride: s,
+                        squared: false,
+                        tolerance: 1
+                    )
+                    check(
+                        table.l2_f32,
+                        floats,
+                        floats,
+                        query: fq,
+                        base: f,
+                        stride: s * 4,
+                        squared: true,
+                        tolerance: 0.1
+                    )
+                    check(
+                        table.dot_f32,
+                        floats,
+                        floats,
+                        query: fq,
+                        base: f,
+                        stride: s * 4,
+                        squared: false,
+                        tolerance: 0.1
+                    )
+                    check(
+                        table.l2_f32_u8,
+                        floats,
+                        bytes,
+                        query: fq,
+                        base: b,
+                        stride: s,
+                        squared: true,
+                        tolerance: 10
+                    )
+                    check(
+                        table.dot_f32_u8,
+                        floats,
+                        bytes,
+                        query: fq,
+                        base: b,
+                        stride: s,
+                        squared: false,
+                        tolerance: 1
+                    )
                 }
             }
         }

@@ -161,8 +161,14 @@ import Testing
                 var hits: [Neighbor] = []
                 #expect(throws: OmenError.self) {
                     try index.search(
-                        base, element: element, k: 1, ef: 1, exact: false,
-                        maxDistance: .infinity, into: &hits)
+                        base,
+                        element: element,
+                        k: 1,
+                        ef: 1,
+                        exact: false,
+                        maxDistance: .infinity,
+                        into: &hits
+                    )
                 }
             }
         }

@@ -98,7 +98,9 @@ final class Checked {
     }
 
     func distance(_ a: [Double], to b: [Double]) -> Double {
-        func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+        func dot(_ a: [Double], _ b: [Double]) -> Double {
+            zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+        }
         switch schema.metric {
         case .l2: return zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
         case .cosine: return 1 - dot(a, b) / (dot(a, a) * dot(b, b)).squareRoot()
@@ -135,7 +137,9 @@ final class Checked {
     /// Distances of the `k` nearest live rows.
     func truth(_ query: [Float], k: Int) -> [Double] {
         let values = values(query)
-        let all = stored.indices.filter { !deleted.contains(UInt32($0)) }.map { distance(values, $0) }
+        let all = stored.indices.filter { !deleted.contains(UInt32($0)) }.map {
+            distance(values, $0)
+        }
         return Array(all.sorted().prefix(k))
     }
 
