@@ -7,7 +7,7 @@ internal import OmenCore
 /// would succeed without them (Rebello et al., "Can Applications Recover from fsync Failures?",
 /// ATC 2020).
 final class LogAppender {
-    /// Space is reserved in steps: its lack shows before a byte is written, and a sync into reserved
+    /// Space is reserved in steps: its lack shows before a byte is written, a sync into reserved
     /// space need not extend the file.
     static let allocationStep = 4 << 20
 

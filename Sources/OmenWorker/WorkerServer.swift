@@ -258,7 +258,7 @@ extension WorkerServer {
             stopRequest = id
             engine.checkpoint(ticket: id)
         case .failure(let error):
-            // A request whose values the decoder refused; it has its own id, and its answer is this.
+            // A request whose values the decoder refused; this is its answer.
             send(id, .failure(error))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .announcement:

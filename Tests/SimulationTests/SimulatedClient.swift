@@ -1,8 +1,9 @@
 import OmenCore
 import OmenWire
 
-/// A client that writes versions of its own ids, retries by request key, and knows what it was
-/// promised. One request at a time.
+/// A client that knows what it was promised: it writes versions of its own ids and retries by key.
+///
+/// One request at a time.
 final class SimulatedClient {
     /// What the newest acknowledged write left, and what may be there instead.
     private struct Record {
