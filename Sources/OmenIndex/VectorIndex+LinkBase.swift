@@ -2,6 +2,9 @@ internal import OmenCore
 
 extension VectorIndex {
     /// Links of a row when it is inserted: the rest of its slots waits for links to it.
+    ///
+    /// With all slots filled at once nearly every link back overflows a list: three times the work
+    /// for 0.005 more recall at equal width.
     var insertLinkCount: Int { layout.baseSlots * 3 / 4 }
     /// Links an overflowing list is thinned to.
     var pruneLinkCount: Int { layout.baseSlots * 7 / 8 }

@@ -42,6 +42,7 @@ extension VectorIndex {
         try checkLinks()
         for level in 1...Section.uppers.count { try checkNodes(level: level) }
         try checkEntry()
+        advisePages(from: 0, to: rowCount)
     }
 
     private func adopt(_ state: IndexState) throws(OmenError) {

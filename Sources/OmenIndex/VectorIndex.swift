@@ -137,7 +137,7 @@ package final class VectorIndex {
             squaredNormMax = max(squaredNormMax, aux[row])
         }
         rowCount += 1
-        advisePages(row: row)
+        advisePages(from: row, to: row + 1)
         return UInt32(row)
     }
 
@@ -181,22 +181,22 @@ package final class VectorIndex {
         return epoch
     }
 
-    /// Asks for 2 MiB pages once an array has outgrown small ones.
+    /// Asks for 2 MiB pages when an array outgrows small ones between two row counts.
     ///
     /// Random access to rows misses the TLB at nearly every step with 4 KiB pages. Small indexes
     /// keep small pages, so that many collections cost little.
-    private func advisePages(row: Int) {
-        let threshold = 64 << 10
-        func advise(_ region: ReservedRegion?, _ stride: Int) {
-            guard let region, row * stride < threshold, (row + 1) * stride >= threshold else {
-                return
-            }
+    func advisePages(from oldCount: Int, to newCount: Int) {
+        let threshold = 1 << 20
+        func advise(_ section: Section, _ stride: Int) {
+            guard oldCount * stride < threshold, newCount * stride >= threshold,
+                let region = regions[section]
+            else { return }
             // Advice only: without large pages everything still works.
             _ = madvise(region.base, region.byteCountMax, MADV_HUGEPAGE)
         }
-        advise(regions[.vectors], layout.vectorStride)
-        advise(regions[.codes], layout.codeStride)
-        advise(regions[.links], layout.baseSlots * 4)
+        advise(.vectors, layout.vectorStride)
+        advise(.codes, layout.codeStride)
+        advise(.links, layout.baseSlots * 4)
     }
 }
 
