@@ -52,7 +52,8 @@ let package = Package(
         .executableTarget(
             name: "omen-cluster",
             dependencies: [
-                "OmenCore", "OmenStorage", "OmenWire", "OmenWorker", "OmenCoordinator",
+                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenWorker",
+                "OmenCoordinator",
                 "OmenClient",
                 "OmenFormats",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -67,6 +68,32 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OmenCoreTests", ["OmenCore"]),
+        // A stand-in for the worker: what the coordinator's tests let it start.
+        .executableTarget(
+            name: "FakeWorker",
+            dependencies: ["OmenCore", "OmenWire"],
+            swiftSettings: settings
+        ),
+        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),
+        tests("OmenWireTests", ["OmenCore", "OmenWire"]),
+        tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
+        tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
+        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
+        tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),
+        tests(
+            "SimulationTests",
+            [
+                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenCoordinator",
+                "StorageTestSupport",
+            ]
+        ),
+        .target(
+            name: "StorageTestSupport",
+            dependencies: ["OmenCore", "OmenStorage"],
+            path: "Tests/StorageTestSupport",
+            swiftSettings: settings
+        ),
         tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
     ]
 )

@@ -93,7 +93,7 @@ package enum CollectionName {
     /// The collection used where none is named.
     package static let standard = "default"
 
-    /// Accepts `[a-z0-9_-]{1,64}`; names never become paths, and still contain nothing a path would.
+    /// Accepts `[a-z0-9_-]{1,64}`; names never become paths, and still hold nothing a path would.
     package static func validate(_ name: String) throws(OmenError) {
         let count = name.utf8.count
         guard (1...Limits.collectionNameCharacterCountMax).contains(count) else {

@@ -14,8 +14,8 @@ package enum Limits {
     package static let collectionNameCharacterCountMax = 64
     /// Most collections in one database: each costs every worker an index and some mappings.
     package static let collectionCountMax = 256
-    /// Most rows in one shard of one collection: rows are `UInt32`, two values are reserved.
-    package static let shardRowCountMax = Int(UInt32.max) - 2
+    /// Most rows in one shard of one collection: address space for each row array is reserved.
+    package static let shardRowCountMax = 1 << 28
 
     // MARK: Requests
 

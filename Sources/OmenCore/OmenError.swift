@@ -1,5 +1,5 @@
 /// A failure the caller can act on.
-package struct OmenError: Error, Equatable, Sendable {
+@usableFromInline package struct OmenError: Error, Equatable, Sendable {
     /// The caller's reaction, one code for each.
     ///
     /// The same numbers travel on the wire and in the C ABI: append, never renumber.
@@ -38,5 +38,5 @@ package struct OmenError: Error, Equatable, Sendable {
 }
 
 extension OmenError: CustomStringConvertible {
-    package var description: String { "\(code): \(message)" }
+    @usableFromInline package var description: String { "\(code): \(message)" }
 }

@@ -53,6 +53,17 @@ package enum WriteOperation: Equatable, Sendable {
     case delete(collection: String, ids: [RecordID])
 }
 
+/// A write with the key that makes retrying it safe; client 0 means it is never retried.
+package struct WriteRequest: Equatable, Sendable {
+    package var key: RequestKey
+    package var operation: WriteOperation
+
+    package init(key: RequestKey, operation: WriteOperation) {
+        self.key = key
+        self.operation = operation
+    }
+}
+
 /// What a write did on one shard, or summed over the shards.
 package struct WriteCounts: Equatable, Sendable {
     /// Distinct ids that now hold the written vector.

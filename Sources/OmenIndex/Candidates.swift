@@ -69,7 +69,7 @@ struct Candidates {
 
     /// The position of the first entry above `key`.
     ///
-    /// Counting all smaller keys has no branch to mispredict, and beats halving up to some hundreds;
+    /// Counting all smaller keys has no branch to mispredict, and beats halving up to hundreds;
     /// beyond, halving first narrows the range down.
     /// - Complexity: O(log count).
     @inline(__always)

@@ -25,7 +25,7 @@ struct RowLayout: Equatable {
     /// Largest reserved range of addresses of one array, in bytes.
     ///
     /// 2^47 bytes of addresses have to suffice for hundreds of collections.
-    static let regionByteCountMax = 128 << 30
+    static let regionByteCountMax = 64 << 30
 
     init(_ schema: CollectionSchema) {
         dim = schema.dim

@@ -45,16 +45,6 @@ package enum Message: Equatable, Sendable {
     case announcement(WorkerAnnouncement)
 }
 
-package struct WriteRequest: Equatable, Sendable {
-    package var key: RequestKey
-    package var operation: WriteOperation
-
-    package init(key: RequestKey, operation: WriteOperation) {
-        self.key = key
-        self.operation = operation
-    }
-}
-
 package struct GetRequest: Equatable, Sendable {
     package var collection: String
     package var ids: [RecordID]

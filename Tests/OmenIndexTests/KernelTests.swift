@@ -31,112 +31,87 @@ import Testing
         (0..<omen_kernels_count()).compactMap { omen_kernels_at($0) }
     }
 
+    /// Which of a case's two arrays a query or the rows are taken from.
+    private enum Side {
+        case bytes
+        case floats
+
+        func values(_ data: Case) -> [Double] {
+            self == .bytes ? data.bytes.map(Double.init) : data.floats.map(Double.init)
+        }
+
+        /// Calls `body` with the array's first byte and the bytes from one row to the next.
+        func withRows(_ data: Case, _ body: (UnsafeRawPointer, Int) -> Void) {
+            func pass(_ buffer: UnsafeRawBufferPointer, _ stride: Int) {
+                if let base = buffer.baseAddress { body(base, stride) }
+            }
+            switch self {
+            case .bytes: data.bytes.withUnsafeBytes { pass($0, data.stride) }
+            case .floats: data.floats.withUnsafeBytes { pass($0, data.stride * 4) }
+            }
+        }
+    }
+
+    /// Compares both kernels of a pair with a loop; the last row is the query.
+    private func check(
+        _ pair: omen_kernel_pair,
+        _ name: String,
+        _ data: Case,
+        query: Side,
+        rows: Side,
+        squared: Bool,
+        tolerance: Double
+    ) {
+        let last = 11
+        var listed = [Float](repeating: -1, count: data.count)
+        var scanned = [Float](repeating: -1, count: data.count)
+        query.withRows(data) { queries, queryStride in
+            rows.withRows(data) { base, stride in
+                let query = queries + last * queryStride
+                pair.list(query, base, stride, data.dim, data.rows, data.count, &listed)
+                pair.scan(query, base, stride, data.dim, data.count, &scanned)
+            }
+        }
+        let (queryValues, rowValues) = (query.values(data), rows.values(data))
+        func naive(_ row: Int) -> Double {
+            (0..<data.dim).reduce(0) { sum, d in
+                let q = queryValues[last * data.stride + d]
+                let x = rowValues[row * data.stride + d]
+                return sum + (squared ? (q - x) * (q - x) : q * x)
+            }
+        }
+        for i in 0..<data.count {
+            let row = Int(data.rows[i])
+            #expect(abs(Double(listed[i]) - naive(row)) <= tolerance, "\(name) list \(i)")
+            #expect(abs(Double(scanned[i]) - naive(i)) <= tolerance, "\(name) scan \(i)")
+            #expect(listed[i] == scanned[row], "\(name): list and scan differ")
+        }
+    }
+
     @Test(arguments: lengths)
     func everyVariantAgreesWithANaiveLoop(dim: Int) {
         let data = Case(dim: dim, seed: Self.seed + UInt64(dim))
-        let bytes = data.bytes.map(Double.init)
-        let floats = data.floats.map(Double.init)
-        // The last row is the query.
-        let last = 11 * data.stride
         for variant in Self.variants {
             let name = String(cString: variant.pointee.name)
             let table = variant.pointee
-            func check(
-                _ pair: omen_kernel_pair,
-                _ queryValues: [Double],
-                _ rowValues: [Double],
-                query: UnsafeRawPointer,
-                base: UnsafeRawPointer,
-                stride: Int,
-                squared: Bool,
-                tolerance: Double
-            ) {
-                var listed = [Float](repeating: -1, count: data.count)
-                var scanned = [Float](repeating: -1, count: data.count)
-                pair.list(query, base, stride, dim, data.rows, data.count, &listed)
-                pair.scan(query, base, stride, dim, data.count, &scanned)
-                for i in 0..<data.count {
-                    var sums = (0.0, 0.0)
-                    for d in 0..<dim {
-                        let q = queryValues[last + d]
-                        let a = rowValues[Int(data.rows[i]) * data.stride + d]
-                        let b = rowValues[i * data.stride + d]
-                        sums.0 += squared ? (q - a) * (q - a) : q * a
-                        sums.1 += squared ? (q - b) * (q - b) : q * b
-                    }
-                    #expect(abs(Double(listed[i]) - sums.0) <= tolerance, "\(name) list \(i)")
-                    #expect(abs(Double(scanned[i]) - sums.1) <= tolerance, "\(name) scan \(i)")
-                    let same = scanned[Int(data.rows[i])]
-                    #expect(listed[i] == same, "\(name): list and scan differ")
-                }
-            }
-            data.bytes.withUnsafeBytes { b in
-                data.floats.withUnsafeBytes { f in
-                    guard let b = b.baseAddress, let f = f.baseAddress else { return }
-                    let s = data.stride
-                    let bq = b + last
-                    let fq = f + last * 4
-                    check(
-                        table.l2_u8,
-                        bytes,
-                        bytes,
-                        query: bq,
-                        base: b,
-                        stride: s,
-                        squared: true,
-                        tolerance: 1
-                    )
-                    check(
-                        table.dot_u8,
-                        bytes,
-                        bytes,
-                        query: bq,
-                        base: b,
-                        stride: s,
-                        squared: false,
-                        tolerance: 1
-                    )
-                    check(
-                        table.l2_f32,
-                        floats,
-                        floats,
-                        query: fq,
-                        base: f,
-                        stride: s * 4,
-                        squared: true,
-                        tolerance: 0.1
-                    )
-                    check(
-                        table.dot_f32,
-                        floats,
-                        floats,
-                        query: fq,
-                        base: f,
-                        stride: s * 4,
-                        squared: false,
-                        tolerance: 0.1
-                    )
-                    check(
-                        table.l2_f32_u8,
-                        floats,
-                        bytes,
-                        query: fq,
-                        base: b,
-                        stride: s,
-                        squared: true,
-                        tolerance: 10
-                    )
-                    check(
-                        table.dot_f32_u8,
-                        floats,
-                        bytes,
-                        query: fq,
-                        base: b,
-                        stride: s,
-                        squared: false,
-                        tolerance: 1
-                    )
-                }
+            let pairs: [(omen_kernel_pair, Side, Side, squared: Bool, tolerance: Double)] = [
+                (table.l2_u8, .bytes, .bytes, true, 1),
+                (table.dot_u8, .bytes, .bytes, false, 1),
+                (table.l2_f32, .floats, .floats, true, 0.1),
+                (table.dot_f32, .floats, .floats, false, 0.1),
+                (table.l2_f32_u8, .floats, .bytes, true, 10),
+                (table.dot_f32_u8, .floats, .bytes, false, 1),
+            ]
+            for (pair, query, rows, squared, tolerance) in pairs {
+                check(
+                    pair,
+                    name,
+                    data,
+                    query: query,
+                    rows: rows,
+                    squared: squared,
+                    tolerance: tolerance
+                )
             }
         }
     }

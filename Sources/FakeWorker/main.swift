@@ -1,0 +1,87 @@
+import Glibc
+import OmenCore
+import OmenWire
+
+// A worker that keeps ids in memory: stands in for the real one where only processes, sockets and
+// frames matter. Id 666 makes it exit, 667 makes it deaf.
+
+func argument(_ name: String) -> UInt64 {
+    let words = CommandLine.arguments
+    guard let index = words.firstIndex(of: name), index + 1 < words.count else { return 0 }
+    return UInt64(words[index + 1]) ?? 0
+}
+
+let shard = UInt32(argument("--shard"))
+let incarnation = argument("--incarnation")
+
+struct FakeShard {
+    let one = Coverage(shardsTotal: 1)
+    var ids: Set<RecordID> = []
+    var collections: [CollectionInfo] = []
+
+    mutating func reply(to request: WriteRequest) -> Message {
+        var counts = WriteCounts()
+        switch request.operation {
+        case .createCollection(let name, let schema):
+            collections.append(CollectionInfo(name: name, schema: schema))
+        case .dropCollection, .clearCollection:
+            collections = []
+            ids = []
+        case .upsert(let batch):
+            if batch.ids.contains(.number(666)) { exit(7) }
+            if batch.ids.contains(.number(667)) { while true { sleep(1000) } }
+            ids.formUnion(batch.ids)
+            counts.upserted = UInt64(batch.ids.count)
+        case .delete(_, let gone): ids.subtract(gone)
+        }
+        return .written(WriteReply(counts: counts, coverage: one))
+    }
+
+    mutating func reply(to message: Message) -> Message {
+        switch message {
+        case .write(let request): return reply(to: request)
+        case .count: return .counted(CountReply(count: UInt64(ids.count), coverage: one))
+        case .search(let query):
+            let hits = ids.sorted().prefix(query.k).map { Hit(id: $0, distance: 1) }
+            return .hits(
+                SearchReply(
+                    element: .f32,
+                    hitCounts: [UInt32(hits.count)],
+                    hits: hits,
+                    coverage: one
+                )
+            )
+        case .listCollections: return .collections(collections)
+        default: return .done
+        }
+    }
+}
+
+func send(_ envelopes: [Envelope]) {
+    var encoder = FrameEncoder()
+    for envelope in envelopes { encoder.append(envelope) }
+    var bytes = encoder.finish()[...]
+    while !bytes.isEmpty {
+        let count = bytes.withUnsafeBytes { write(3, $0.baseAddress, $0.count) }
+        guard count > 0 else { exit(2) }
+        bytes.removeFirst(count)
+    }
+}
+
+let hello = WorkerAnnouncement(shard: shard, incarnation: incarnation, state: .ready)
+send([Envelope(requestID: 0, message: .announcement(hello))])
+var fake = FakeShard()
+var decoder = FrameDecoder(requiresChecksum: true)
+var buffer = [UInt8](repeating: 0, count: 1 << 16)
+while true {
+    let count = read(3, &buffer, buffer.count)
+    guard count > 0 else { exit(count == 0 ? 0 : 3) }
+    buffer.withUnsafeBytes { decoder.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    while let envelopes = try decoder.next() {
+        let replies = envelopes.map {
+            Envelope(requestID: $0.requestID, message: fake.reply(to: $0.message))
+        }
+        send(replies)
+        if envelopes.contains(where: { $0.message == .stop }) { exit(0) }
+    }
+}

@@ -1,0 +1,39 @@
+internal import Glibc
+internal import OmenCore
+
+/// Waits between tries: doubling, with jitter so that many clients do not come back at once.
+struct Backoff {
+    private var next = Self.first
+    private static let first = Duration.milliseconds(10)
+    private static let longest = Duration.seconds(1)
+
+    /// The wait before the next try.
+    mutating func wait() -> Duration {
+        defer { next = min(next * 2, Self.longest) }
+        return next * Double.random(in: 0.5...1)
+    }
+
+    mutating func reset() { next = Self.first }
+}
+
+/// Blocks the thread; for a client that is blocking by design.
+func sleep(until instant: ContinuousClock.Instant) {
+    while true {
+        let left = ContinuousClock.now.duration(to: instant)
+        if left <= .zero { return }
+        // Longer sleeps in parts: usleep takes less than a second.
+        usleep(UInt32(min(left / .microseconds(1), 500_000).rounded(.up)))
+    }
+}
+
+extension OmenError {
+    /// Whether a write that failed so may be sent again under the same key.
+    var isRetryable: Bool {
+        switch code {
+        case .unavailable, .unknownOutcome, .resourceExhausted: true
+        case .badRequest, .notFound, .alreadyExists, .corrupt, .locked, .unsupportedVersion,
+            .ioFailure, .protocolViolation:
+            false
+        }
+    }
+}

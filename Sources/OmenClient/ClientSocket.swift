@@ -1,0 +1,103 @@
+internal import Glibc
+internal import OmenCore
+
+/// A connected, non-blocking Unix socket whose waits have deadlines.
+final class ClientSocket {
+    typealias Instant = ContinuousClock.Instant
+
+    private let descriptor: Int32
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { _ = close(descriptor) }
+
+    /// Connects, waiting while the listener's backlog is full.
+    ///
+    /// - Throws: `.unavailable` when nobody listens there, `.badRequest` for a path that is no
+    ///   socket's, else `.ioFailure`.
+    static func connect(path: String, deadline: Instant) throws(OmenError) -> ClientSocket {
+        guard (1...Limits.socketPathByteCountMax).contains(path.utf8.count), !path.utf8.contains(0)
+        else {
+            throw OmenError(
+                .badRequest,
+                "socket path \(path) has \(path.utf8.count) bytes, expected"
+                    + " 1...\(Limits.socketPathByteCountMax)"
+            )
+        }
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        let descriptor = Glibc.socket(AF_UNIX, Int32(kind), 0)
+        guard descriptor >= 0 else {
+            throw OmenError(.ioFailure, "cannot make a socket: \(Self.reason(errno))")
+        }
+        let socket = ClientSocket(descriptor: descriptor)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        while true {
+            let result = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+            if result == 0 { return socket }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN where ContinuousClock.now < deadline: usleep(5000)
+            case ENOENT, ECONNREFUSED:
+                throw OmenError(.unavailable, "no cluster is running at \(path)")
+            case EAGAIN:
+                throw OmenError(.unavailable, "the cluster at \(path) accepts no connections")
+            case let code:
+                throw OmenError(.ioFailure, "cannot connect to \(path): \(Self.reason(code))")
+            }
+        }
+    }
+
+    /// Waits until bytes can be received, or sent if `wantsToSend`, or the deadline has passed.
+    func wait(toSend wantsToSend: Bool, deadline: Instant) throws(OmenError) {
+        var entry = pollfd(
+            fd: descriptor,
+            events: Int16(POLLIN) | (wantsToSend ? Int16(POLLOUT) : 0),
+            revents: 0
+        )
+        let left = ContinuousClock.now.duration(to: deadline)
+        let milliseconds = left <= .zero ? 0 : min(left / .milliseconds(1), 60_000).rounded(.up)
+        guard poll(&entry, 1, Int32(milliseconds)) >= 0 || errno == EINTR else {
+            throw OmenError(.ioFailure, "cannot wait for the coordinator: \(Self.reason(errno))")
+        }
+    }
+
+    /// Sends what the system takes now.
+    ///
+    /// - Returns: Bytes taken, 0 when the socket is full.
+    /// - Throws: `.unavailable` when the connection is gone.
+    func send(_ bytes: UnsafeRawBufferPointer) throws(OmenError) -> Int {
+        let count = Glibc.send(
+            descriptor,
+            bytes.baseAddress,
+            bytes.count,
+            Int32(MSG_NOSIGNAL)
+        )
+        if count >= 0 { return count }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(Self.reason(errno)) }
+        return 0
+    }
+
+    /// Receives what is there.
+    ///
+    /// - Returns: Bytes received, 0 when nothing is there yet.
+    /// - Throws: `.unavailable` when the connection is gone.
+    func receive(into buffer: UnsafeMutableRawBufferPointer) throws(OmenError) -> Int {
+        let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+        if count > 0 { return count }
+        if count == 0 { throw Self.lost("closed by the coordinator") }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(Self.reason(errno)) }
+        return 0
+    }
+
+    private static func lost(_ reason: String) -> OmenError {
+        OmenError(.unavailable, "lost the connection to the coordinator: \(reason)")
+    }
+
+    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+}

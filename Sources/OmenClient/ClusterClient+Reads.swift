@@ -1,0 +1,112 @@
+package import OmenCore
+package import OmenWire
+
+extension ClusterClient {
+    /// Nearest neighbours of each query.
+    ///
+    /// A partial answer is returned, not thrown, when the query allows it: see `coverage`.
+    package func search(_ query: SearchQuery) throws(OmenError) -> SearchReply {
+        try query.validate()
+        let answer = try callRead(.search(query))
+        guard case .hits(let reply) = answer else { throw unexpected(answer) }
+        guard reply.hitCounts.count == query.count else {
+            throw OmenError(
+                .protocolViolation,
+                "hits of \(reply.hitCounts.count) queries, asked were \(query.count)"
+            )
+        }
+        return reply
+    }
+
+    /// Many searches with up to `window` of them in flight; answers in the order of the queries.
+    ///
+    /// - Throws: When the connection breaks; a search that fails by itself is in the results.
+    package func search(
+        _ queries: [SearchQuery],
+        window: Int
+    ) throws(OmenError) -> [Result<SearchReply, OmenError>] {
+        precondition(window > 0, "window is \(window)")
+        for query in queries { try query.validate() }
+        let connection = try openConnection()
+        var places: [UInt64: Int] = [:]
+        var results: [Result<SearchReply, OmenError>?] = Array(repeating: nil, count: queries.count)
+        var next = 0
+        while next < queries.count || !places.isEmpty {
+            while next < queries.count, places.count < window {
+                places[try connection.submit(.search(queries[next]))] = next
+                next += 1
+            }
+            let answers = try connection.exchange(until: .now + answerTimeout)
+            guard !answers.isEmpty else {
+                for id in places.keys { connection.forget(id) }
+                throw OmenError(.unavailable, "no answer to search within \(answerTimeout)")
+            }
+            for answer in answers {
+                guard let place = places.removeValue(forKey: answer.requestID) else { continue }
+                switch answer.message {
+                case .hits(let reply): results[place] = .success(reply)
+                case .failure(let error): results[place] = .failure(error)
+                default: throw unexpected(answer.message)
+                }
+            }
+        }
+        return results.compactMap(\.self)
+    }
+
+    /// Records by id, in the order asked; those not found are left out.
+    package func get(
+        collection: String,
+        ids: [RecordID],
+        withVector: Bool = false
+    ) throws(OmenError) -> RecordsReply {
+        try CollectionName.validate(collection)
+        try WriteOperation.validate(ids)
+        let request = GetRequest(collection: collection, ids: ids, withVector: withVector)
+        let answer = try callRead(.get(request))
+        guard case .records(let reply) = answer else { throw unexpected(answer) }
+        return reply
+    }
+
+    /// Records in a collection.
+    package func count(collection: String) throws(OmenError) -> CountReply {
+        try CollectionName.validate(collection)
+        let answer = try callRead(.count(collection: collection))
+        guard case .counted(let reply) = answer else { throw unexpected(answer) }
+        return reply
+    }
+
+    /// Every collection with its schema.
+    package func listCollections() throws(OmenError) -> [CollectionInfo] {
+        let answer = try callRead(.listCollections)
+        guard case .collections(let infos) = answer else { throw unexpected(answer) }
+        return infos
+    }
+
+    /// What the coordinator and each worker say of themselves.
+    package func status() throws(OmenError) -> ClusterStatus {
+        let answer = try callRead(.status)
+        guard case .clusterStatus(let status) = answer else { throw unexpected(answer) }
+        return status
+    }
+
+    /// Returns when the coordinator has answered.
+    package func ping() throws(OmenError) { try expectDone(try callRead(.ping)) }
+
+    /// Writes every shard to disk; returns when that is done.
+    package func checkpoint(timeout: Duration = .seconds(600)) throws(OmenError) {
+        try expectDone(try call(.checkpoint, timeout: timeout))
+    }
+
+    /// Drains, checkpoints and ends the cluster; returns when the coordinator says so.
+    package func stop(timeout: Duration = .seconds(600)) throws(OmenError) {
+        try expectDone(try call(.stop, timeout: timeout))
+    }
+
+    private func expectDone(_ answer: Message) throws(OmenError) {
+        guard case .done = answer else { throw unexpected(answer) }
+    }
+
+    func unexpected(_ answer: Message) -> OmenError {
+        OmenError(.protocolViolation, "the coordinator answered with \(answer.kind)")
+    }
+}

@@ -1,0 +1,107 @@
+package import OmenCore
+package import OmenWire
+
+extension ClusterClient {
+    /// Makes a collection; leaves an equal one alone.
+    ///
+    /// - Throws: `.alreadyExists` when there is one with another schema.
+    @discardableResult
+    package func createCollection(
+        _ name: String,
+        schema: CollectionSchema
+    ) throws(OmenError) -> WriteReply {
+        try write(.createCollection(name: name, schema: schema))
+    }
+
+    /// Removes a collection and all its records.
+    @discardableResult
+    package func dropCollection(_ name: String) throws(OmenError) -> WriteReply {
+        try write(.dropCollection(name: name))
+    }
+
+    /// Removes every record of a collection.
+    @discardableResult
+    package func clearCollection(_ name: String) throws(OmenError) -> WriteReply {
+        try write(.clearCollection(name: name))
+    }
+
+    /// Inserts or replaces one batch; for many batches see `UpsertPipeline`.
+    @discardableResult
+    package func upsert(_ batch: UpsertBatch) throws(OmenError) -> WriteReply {
+        try write(.upsert(batch))
+    }
+
+    /// Removes records; ids that are not there are skipped.
+    @discardableResult
+    package func delete(collection: String, ids: [RecordID]) throws(OmenError) -> WriteReply {
+        try write(.delete(collection: collection, ids: ids))
+    }
+
+    /// Sends a write and repeats it under its key while that may help, for at most `retryFor` after
+    /// the first failure.
+    ///
+    /// - Parameters:
+    ///   - operation: What to do.
+    ///   - key: A key of an earlier write to finish that one, else a new one.
+    /// - Returns: What was done. When shards still fail at the end, `coverage` names them and the
+    ///   others have applied their part.
+    /// - Throws: `.unknownOutcome` when it may or may not have been applied, else why it was not.
+    package func write(
+        _ operation: WriteOperation,
+        key: RequestKey? = nil
+    ) throws(OmenError) -> WriteReply {
+        try operation.validateShape()
+        let request = Message.write(WriteRequest(key: key ?? nextKey(), operation: operation))
+        try request.checkFitsFrame()
+        var backoff = Backoff()
+        var firstFailure: ContinuousClock.Instant?
+        var mayBeApplied = false
+        while true {
+            let outcome = attempt(request, mayBeApplied: &mayBeApplied)
+            let isFinal: Bool
+            switch outcome {
+            case .success(let reply):
+                isFinal = !reply.coverage.failures.contains { $0.error.isRetryable }
+            case .failure(let error):
+                isFinal = !error.isRetryable
+            }
+            let failedAt = firstFailure ?? .now
+            firstFailure = failedAt
+            let nextTry = ContinuousClock.now + backoff.wait()
+            if isFinal || nextTry > failedAt + retryFor { return try outcome.get() }
+            sleep(until: nextTry)
+        }
+    }
+
+    /// One try.
+    ///
+    /// - Parameters:
+    ///   - request: The write under its key.
+    ///   - mayBeApplied: Whether this or an earlier try may have taken effect; then a failure that
+    ///     may pass is an unknown outcome.
+    /// - Returns: The answer, or why there is none.
+    private func attempt(
+        _ request: Message,
+        mayBeApplied: inout Bool
+    ) -> Result<WriteReply, OmenError> {
+        let failure: OmenError
+        do throws(OmenError) {
+            _ = try openConnection()
+            do throws(OmenError) {
+                let answer = try ask(request)
+                if case .written(let reply) = answer { return .success(reply) }
+                guard case .failure(let error) = answer else { return .failure(unexpected(answer)) }
+                failure = error
+            } catch {
+                // Sent, and no answer.
+                mayBeApplied = true
+                failure = error
+            }
+        } catch {
+            failure = error
+        }
+        if failure.code == .unknownOutcome { mayBeApplied = true }
+        guard mayBeApplied, failure.isRetryable else { return .failure(failure) }
+        return .failure(OmenError(.unknownOutcome, failure.message))
+    }
+}

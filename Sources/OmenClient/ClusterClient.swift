@@ -1,0 +1,104 @@
+package import OmenCore
+internal import OmenWire
+
+/// A blocking client of a running cluster.
+///
+/// Not thread-safe: one thread at a time. A connection that breaks is made again by the next call.
+/// Reads are then repeated once; writes are repeated under their request key, so that each takes
+/// effect once, until `retryFor` has passed.
+package final class ClusterClient {
+    package let path: String
+    /// Longest wait for one answer.
+    package var answerTimeout = Duration.seconds(60)
+    /// How long writes are repeated after their first failure that may pass.
+    package var retryFor = Duration.seconds(10)
+
+    private let connectTimeout: Duration
+    private var connection: ClientConnection?
+    private var keys = RequestKeys()
+
+    /// Connects to the coordinator's socket.
+    ///
+    /// - Parameters:
+    ///   - path: Path of the socket, `DATA/omen.sock` by default.
+    ///   - timeout: Longest wait for a coordinator that is there but busy.
+    /// - Returns: A connected client.
+    /// - Throws: `.unavailable` "no cluster is running at PATH" when nobody listens.
+    package static func connect(
+        path: String,
+        timeout: Duration = .seconds(5)
+    ) throws(OmenError) -> ClusterClient {
+        let client = ClusterClient(path: path, connectTimeout: timeout)
+        _ = try client.openConnection()
+        return client
+    }
+
+    private init(path: String, connectTimeout: Duration) {
+        self.path = path
+        self.connectTimeout = connectTimeout
+    }
+
+    /// A key for one write, not used before.
+    package func nextKey() -> RequestKey { keys.next() }
+
+    /// Closes the connection; the next call makes a new one.
+    package func close() { connection = nil }
+
+    /// The connection, made anew if there is none or it is broken.
+    func openConnection() throws(OmenError) -> ClientConnection {
+        if let connection, connection.failure == nil { return connection }
+        connection = nil
+        let deadline = ContinuousClock.now + connectTimeout
+        let opened = try ClientConnection(path: path, deadline: deadline)
+        connection = opened
+        return opened
+    }
+
+    /// One request, one answer, which may be the cluster's `.failure`.
+    ///
+    /// - Throws: Only when there is no answer: `.unavailable` when the connection is lost or
+    ///   silent, `.badRequest` when the request fits no frame.
+    func ask(_ message: Message, timeout: Duration? = nil) throws(OmenError) -> Message {
+        let connection = try openConnection()
+        let id = try connection.submit(message)
+        let limit = timeout ?? answerTimeout
+        let deadline = ContinuousClock.now + limit
+        while true {
+            let answers = try connection.exchange(until: deadline)
+            if let answer = answers.first(where: { $0.requestID == id }) { return answer.message }
+            if ContinuousClock.now >= deadline {
+                connection.forget(id)
+                throw OmenError(.unavailable, "no answer to \(message.kind) within \(limit)")
+            }
+        }
+    }
+
+    /// `ask`, with the cluster's failures thrown too.
+    func call(_ message: Message, timeout: Duration? = nil) throws(OmenError) -> Message {
+        let answer = try ask(message, timeout: timeout)
+        if case .failure(let error) = answer { throw error }
+        return answer
+    }
+
+    /// A request without effects: repeated once when an old connection turns out to be dead.
+    func callRead(_ message: Message) throws(OmenError) -> Message {
+        do throws(OmenError) {
+            return try call(message)
+        } catch {
+            guard connection?.failure != nil, error.code == .unavailable else { throw error }
+            return try call(message)
+        }
+    }
+}
+
+/// Draws the keys of one writer's requests.
+struct RequestKeys {
+    /// Not 0, which means that the write is never repeated.
+    private let client = UInt64.random(in: 1...UInt64.max)
+    private var sequence: UInt64 = 0
+
+    mutating func next() -> RequestKey {
+        sequence += 1
+        return RequestKey(client: client, sequence: sequence)
+    }
+}

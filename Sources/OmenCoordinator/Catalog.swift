@@ -1,0 +1,79 @@
+internal import OmenCore
+internal import OmenWire
+
+/// One collection of the cluster and where it is.
+struct CatalogEntry: Equatable, Sendable {
+    var name: String
+    var schema: CollectionSchema
+    /// Ready shards that have it.
+    var present = ShardSet()
+    /// Shards that were told to create it and did not answer yet.
+    var creating = ShardSet()
+    /// Shards that were told to finish its drop.
+    var dropping = ShardSet()
+    /// Shards that have it with another schema.
+    var conflicts = ShardSet()
+    /// Ids of client's drops in flight; while there are any, the collection takes no requests.
+    var dropRequests = 0
+    /// A drop was applied on some shards and not on all: it is finished as they come back.
+    var isCondemned = false
+
+    /// Shards that can be asked about it.
+    var serving: ShardSet { present.union(creating).subtracting(conflicts) }
+
+    var isGone: Bool { present.isEmpty && creating.isEmpty && conflicts.isEmpty && !isCondemned }
+}
+
+/// The collections of the cluster, ascending by name.
+///
+/// Derived from what the workers announce and were told; the truth is in the shards.
+struct Catalog: Sendable {
+    private(set) var entries: [CatalogEntry] = []
+
+    var count: Int { entries.count }
+
+    var indices: Range<Int> { entries.indices }
+
+    subscript(index: Int) -> CatalogEntry {
+        get { entries[index] }
+        _modify { yield &entries[index] }
+    }
+
+    func find(_ name: String) -> Int? {
+        let index = lowerBound(name)
+        return index < entries.count && entries[index].name == name ? index : nil
+    }
+
+    /// The index of `name`, added where it was missing.
+    mutating func insert(_ name: String, schema: CollectionSchema) -> Int {
+        let index = lowerBound(name)
+        if index < entries.count, entries[index].name == name { return index }
+        entries.insert(CatalogEntry(name: name, schema: schema), at: index)
+        return index
+    }
+
+    mutating func removeIfGone(_ name: String) {
+        guard let index = find(name), entries[index].isGone else { return }
+        entries.remove(at: index)
+    }
+
+    /// A shard stopped serving: nothing is known of what it holds.
+    mutating func forget(shard: Int) {
+        for index in entries.indices {
+            entries[index].present.remove(shard)
+            entries[index].creating.remove(shard)
+            entries[index].dropping.remove(shard)
+        }
+        entries.removeAll { $0.isGone && $0.dropRequests == 0 }
+    }
+
+    private func lowerBound(_ name: String) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].name < name { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

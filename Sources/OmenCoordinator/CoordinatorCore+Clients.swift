@@ -1,0 +1,141 @@
+internal import OmenCore
+internal import OmenWire
+
+/// Clients: who is there, what they may ask, and how they are answered.
+extension CoordinatorCore {
+    mutating func connected(_ client: UInt64) {
+        guard clients[client] == nil else { return }
+        guard clients.count < Limits.connectionCountMax else {
+            refuse(
+                client,
+                0,
+                OmenError(
+                    .resourceExhausted,
+                    "\(Limits.connectionCountMax) connections are open, no more are taken"
+                )
+            )
+            return
+        }
+        clients[client] = Client()
+    }
+
+    mutating func ended(_ client: UInt64) {
+        clients[client]?.hasEnded = true
+        closeIfDone(client)
+    }
+
+    private mutating func closeIfDone(_ client: UInt64) {
+        guard let state = clients[client], state.hasEnded, state.requestsInFlight == 0 else {
+            return
+        }
+        clients[client] = nil
+        out.append(.closeClient(client: client))
+    }
+
+    mutating func closed(_ client: UInt64) {
+        guard let state = clients.removeValue(forKey: client) else { return }
+        stopRequesters.removeAll { $0.client == client }
+        guard state.requestsInFlight > 0 else { return }
+        // Writes already sent go on, and their answers are dropped; the places stay taken until
+        // the workers answered, so that reconnecting does not evade the limits.
+        for index in pending.indices
+        where pending.isTaken(index) && pending[index].client == client {
+            pending[index].client = nil
+        }
+    }
+
+    mutating func received(_ envelope: Envelope, from client: UInt64) {
+        guard clients[client] != nil else { return }
+        let requestID = envelope.requestID
+        do throws(OmenError) {
+            switch envelope.message {
+            case .write(let request): try begin(request, client: client, requestID: requestID)
+            case .get(let request): try begin(request, client: client, requestID: requestID)
+            case .count(let collection):
+                try beginCount(collection, client: client, requestID: requestID)
+            case .search(let query): try begin(query, client: client, requestID: requestID)
+            case .listCollections: try listCollections(client: client, requestID: requestID)
+            case .status: try beginStatus(client: client, requestID: requestID)
+            case .checkpoint: try beginCheckpoint(client: client, requestID: requestID)
+            case .ping: answer(client, requestID, .done)
+            case .stop: try beginStop(client: client, requestID: requestID)
+            case .failure(let error):
+                // A request whose values break a limit is decoded to its own refusal.
+                throw error
+            case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus,
+                .done, .announcement:
+                closed(client)
+                refuse(client, requestID, OmenError(.protocolViolation, "a client sent a reply"))
+            }
+        } catch { answer(client, requestID, .failure(error)) }
+    }
+
+    private mutating func refuse(_ client: UInt64, _ requestID: UInt64, _ error: OmenError) {
+        answer(client, requestID, .failure(error))
+        out.append(.closeClient(client: client))
+    }
+
+    /// Answers a request at once.
+    mutating func answer(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
+        let envelope = Envelope(requestID: requestID, message: message)
+        out.append(.sendToClient(client: client, envelope))
+    }
+
+    /// Answers a request that was counted in flight.
+    mutating func settle(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
+        guard let state = clients[client] else { return }
+        clients[client]?.requestsInFlight = state.requestsInFlight - 1
+        answer(client, requestID, message)
+        closeIfDone(client)
+    }
+
+    /// Takes a request in, with the bytes it and its answer may need.
+    ///
+    /// - Throws: `.resourceExhausted` over a limit; nothing was changed then.
+    mutating func admit(_ request: Pending, deadline: UInt64) throws(OmenError) -> Int {
+        if request.isAdmin {
+            guard adminRequestsInFlight < Limits.adminRequestsInFlightMax else {
+                throw OmenError(
+                    .resourceExhausted,
+                    "\(adminRequestsInFlight) status and checkpoint requests are in flight"
+                )
+            }
+        } else {
+            try checkCapacity(for: request.byteCount)
+        }
+        guard let index = pending.insert(request, deadline: deadline) else {
+            throw OmenError(.resourceExhausted, "\(pending.count) requests are in flight")
+        }
+        if request.isAdmin { adminRequestsInFlight += 1 }
+        requestBytesInFlight += request.byteCount
+        if let client = request.client { clients[client]?.requestsInFlight += 1 }
+        return index
+    }
+
+    func checkCapacity(for byteCount: Int) throws(OmenError) {
+        let inFlight = pending.count - adminRequestsInFlight
+        guard inFlight < Limits.requestsInFlightMax else {
+            throw OmenError(.resourceExhausted, "\(inFlight) requests are in flight, retry later")
+        }
+        // A request larger than the whole budget is taken alone rather than never.
+        guard
+            requestBytesInFlight == 0
+                || requestBytesInFlight + byteCount <= Limits.requestBytesInFlightMax
+        else {
+            throw OmenError(
+                .resourceExhausted,
+                "\(requestBytesInFlight) bytes of requests are in flight, retry later"
+            )
+        }
+    }
+
+    /// Refuses work once the cluster stops, and before it began.
+    func checkRunning() throws(OmenError) {
+        switch phase {
+        case .running: return
+        case .starting: throw OmenError(.unavailable, "the cluster is starting")
+        case .draining, .stopping, .finished:
+            throw OmenError(.unavailable, "the cluster is stopping")
+        }
+    }
+}

@@ -1,0 +1,137 @@
+internal import OmenCore
+internal import OmenWire
+
+/// How a request ends: by its last answer, by a death or by its deadline.
+extension CoordinatorCore {
+    /// Sends one shard its part; the caller has checked that the worker is ready.
+    mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
+        workers[shard].charge(id, byteCount: byteCount)
+        out.append(
+            .sendToWorker(
+                shard: UInt32(shard),
+                incarnation: workers[shard].incarnation,
+                Envelope(requestID: id, message: message)
+            )
+        )
+    }
+
+    /// Whether `byteCount` more may be sent to a worker now.
+    func hasRoom(_ shard: Int, byteCount: Int) -> Bool {
+        let worker = workers[shard]
+        guard worker.requestsInFlight < Limits.workerRequestsInFlightMax else { return false }
+        return worker.bytesInFlight == 0
+            || worker.bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
+    }
+
+    func overloaded(_ shard: Int) -> OmenError {
+        OmenError(
+            .resourceExhausted,
+            "shard \(shard) has \(workers[shard].requestsInFlight) requests of \(workers[shard].bytesInFlight) bytes in flight, retry later"
+        )
+    }
+
+    /// Why a shard cannot be asked now.
+    func unavailable(_ shard: Int) -> OmenError {
+        let worker = workers[shard]
+        guard worker.state != .ready else {
+            return OmenError(.unavailable, "shard \(shard) does not have the collection yet")
+        }
+        let reason = worker.lastError.isEmpty ? "" : ": \(worker.lastError)"
+        return OmenError(.unavailable, "shard \(shard) is \(worker.state)\(reason)")
+    }
+
+    /// One shard's part of a request is missing for good.
+    mutating func fail(_ index: Int, shard: Int, _ error: OmenError) {
+        guard pending[index].awaited.contains(shard) else { return }
+        pending[index].awaited.remove(shard)
+        // A drop that was applied and whose confirmation is missing is no failure of the request.
+        guard !pending[index].answered.contains(shard) else { return }
+        pending[index].failures.append(ShardFailure(shard: UInt32(shard), error: error))
+    }
+
+    mutating func failCreate(_ index: Int, shard: Int, _ error: OmenError) {
+        guard pending[index].createsAwaited.contains(shard) else { return }
+        pending[index].createsAwaited.remove(shard)
+        pending[index].createFailures.append(ShardFailure(shard: UInt32(shard), error: error))
+    }
+
+    /// Ends every request whose deadline has passed with what is there.
+    mutating func expireRequests() {
+        for index in pending.indices where pending.isDue(index, now: now) {
+            let code: OmenError.Code = pending[index].isWrite ? .unknownOutcome : .unavailable
+            for shard in pending[index].awaited {
+                fail(index, shard: shard, OmenError(code, "shard \(shard) did not answer in time"))
+            }
+            for shard in pending[index].createsAwaited {
+                failCreate(
+                    index,
+                    shard: shard,
+                    OmenError(code, "shard \(shard) did not create the collection in time")
+                )
+            }
+            finish(index)
+        }
+    }
+
+    mutating func finishIfComplete(_ index: Int) {
+        if pending[index].isComplete { finish(index) }
+    }
+
+    /// Answers the client, if it is still there, and frees the place.
+    private mutating func finish(_ index: Int) {
+        var request = pending.remove(index)
+        requestBytesInFlight -= request.byteCount
+        if request.isAdmin { adminRequestsInFlight -= 1 }
+        if case .drop(let name) = request.kind { dropEnded(name, request) }
+        guard let client = request.client, clients[client] != nil else { return }
+        request.failures.sort { $0.shard < $1.shard }
+        settle(client, request.requestID, reply(to: request))
+    }
+
+    private func reply(to request: Pending) -> Message {
+        switch request.kind {
+        case .write: return writeReply(request)
+        case .create, .drop: return writeReply(request)
+        case .get(let ids, let shards, let element):
+            return recordsReply(request, ids: ids, shards: shards, element: element)
+        case .count:
+            if let error = commonFailure(request) { return .failure(error) }
+            return .counted(CountReply(count: request.total, coverage: coverage(request)))
+        case .search(let shape): return searchReply(request, shape)
+        case .status: return .clusterStatus(clusterStatus(request.statuses))
+        case .checkpoint:
+            guard let first = request.failures.first else { return .done }
+            let shards = request.failures.map { Int($0.shard) }
+            return .failure(
+                OmenError(
+                    first.error.code,
+                    "shards \(shards) did not checkpoint: \(first.error.message)"
+                )
+            )
+        }
+    }
+
+    func coverage(_ request: Pending) -> Coverage {
+        Coverage(shardsTotal: UInt32(workers.count), failures: request.failures)
+    }
+
+    /// The error that speaks for the whole request when no shard did its part.
+    ///
+    /// Any unknown outcome makes the whole unknown; otherwise a code all shards agree on is passed
+    /// on, and `.unavailable` sums up the rest.
+    func commonFailure(_ request: Pending) -> OmenError? {
+        guard let first = request.failures.first, request.failures.count >= request.targets.count
+        else { return nil }
+        if let unknown = request.failures.first(where: { $0.error.code == .unknownOutcome }) {
+            return unknown.error
+        }
+        guard request.failures.allSatisfy({ $0.error.code == first.error.code }) else {
+            let reasons = request.failures.map { "\($0.shard): \($0.error)" }
+            return OmenError(
+                .unavailable,
+                "no shard answered: \(reasons.joined(separator: "; "))"
+            )
+        }
+        return first.error
+    }
+}

@@ -1,0 +1,42 @@
+package import OmenWire
+
+extension CoordinatorCore {
+    /// What happened outside; the driver reports it, the core decides.
+    package enum Event: Equatable, Sendable {
+        /// The driver listens; start the workers.
+        case started
+        /// `client` is a number the driver never uses twice.
+        case clientConnected(client: UInt64)
+        case clientMessage(client: UInt64, Envelope)
+        /// The client has sent its last request and may still read.
+        case clientEnded(client: UInt64)
+        /// The client is gone, or broke the protocol below the level of messages.
+        case clientClosed(client: UInt64)
+        case workerSpawned(shard: UInt32, incarnation: UInt64, pid: UInt32)
+        case workerSpawnFailed(shard: UInt32, incarnation: UInt64, reason: String)
+        case workerMessage(shard: UInt32, incarnation: UInt64, Envelope)
+        /// The socket to the worker ended; its process may still live.
+        case workerConnectionLost(shard: UInt32, incarnation: UInt64, reason: String)
+        /// The process ended and was waited for; all it had sent was reported before.
+        case workerExited(shard: UInt32, incarnation: UInt64, status: Int64, signal: Int32)
+        /// Time has passed; expected at least every 100 ms.
+        case tick
+        /// SIGTERM or SIGINT; a second one kills instead of waiting.
+        case stopRequested(signal: Int32)
+    }
+
+    /// What the driver has to do, in this order.
+    package enum Effect: Equatable, Sendable {
+        case sendToClient(client: UInt64, Envelope)
+        case sendToWorker(shard: UInt32, incarnation: UInt64, Envelope)
+        /// Close after what was sent; no further event of this client is expected.
+        case closeClient(client: UInt64)
+        case spawn(shard: UInt32, incarnation: UInt64)
+        /// SIGKILL; `workerExited` has to follow.
+        case kill(shard: UInt32, incarnation: UInt64)
+        case stopListening
+        /// Nothing runs any more: flush, then exit.
+        case finished(exitCode: Int32)
+        case log(String)
+    }
+}

@@ -1,0 +1,186 @@
+internal import OmenCore
+internal import OmenWire
+
+/// The coordinator's own requests, which bring the shards' collections into agreement.
+extension CoordinatorCore {
+    /// Asks something of a worker on the coordinator's own account.
+    ///
+    /// Each write gets a key that was never used: creating and finishing a drop repeat without
+    /// harm, while a key derived from a client's would make a shard take a needed creation for the
+    /// repetition of one that was dropped since.
+    mutating func sendInternal(_ kind: InternalRequest.Kind, to shard: Int, owner: UInt64? = nil) {
+        internalSequence += 1
+        let key = RequestKey(client: configuration.nonce, sequence: internalSequence)
+        let message: Message
+        switch kind {
+        case .create(let name):
+            guard let index = catalog.find(name) else { return }
+            catalog[index].creating.insert(shard)
+            let create = WriteOperation.createCollection(name: name, schema: catalog[index].schema)
+            message = .write(WriteRequest(key: key, operation: create))
+        case .drop(let name):
+            if let index = catalog.find(name) { catalog[index].dropping.insert(shard) }
+            message = .write(WriteRequest(key: key, operation: .dropCollection(name: name)))
+        case .list: message = .listCollections
+        case .stop: message = .stop
+        }
+        let id = Self.internalIDBit | internalSequence
+        workers[shard].internals.append(InternalRequest(id: id, kind: kind, owner: owner))
+        send(message, id: id, byteCount: 128, to: shard)
+    }
+
+    /// Set in the ids of the coordinator's own requests.
+    static let internalIDBit: UInt64 = 1 << 63
+
+    mutating func internalAnswered(_ envelope: Envelope, shard: Int) {
+        guard
+            let position = workers[shard].internals.firstIndex(where: {
+                $0.id == envelope.requestID
+            })
+        else { return }
+        let request = workers[shard].internals.remove(at: position)
+        switch request.kind {
+        case .create(let name):
+            createAnswered(name, envelope.message, shard: shard, owner: request.owner)
+        case .drop(let name): dropAnswered(name, envelope.message, shard: shard)
+        case .list(let name):
+            listAnswered(name, envelope.message, shard: shard, owner: request.owner)
+        case .stop: return
+        }
+    }
+
+    private mutating func createAnswered(
+        _ name: String,
+        _ message: Message,
+        shard: Int,
+        owner: UInt64?
+    ) {
+        let failure = writeFailure(message, shard: shard)
+        if let index = catalog.find(name) {
+            catalog[index].creating.remove(shard)
+            if failure == nil {
+                catalog[index].present.insert(shard)
+            } else if failure?.code == .alreadyExists {
+                noteConflict(index, shard: shard)
+            }
+        }
+        if let failure {
+            out.append(
+                .log("shard \(shard) did not create collection \(name): \(failure)")
+            )
+            if catalog.find(name).map({ catalog[$0].dropRequests == 0 }) == true {
+                catalog.removeIfGone(name)
+            }
+        }
+        settleCondemned(name)
+        guard let owner, let index = pending.index(of: owner) else { return }
+        if let failure {
+            failCreate(index, shard: shard, failure)
+        } else {
+            pending[index].createsAwaited.remove(shard)
+        }
+        finishIfComplete(index)
+    }
+
+    private mutating func dropAnswered(_ name: String, _ message: Message, shard: Int) {
+        guard let index = catalog.find(name) else { return }
+        catalog[index].dropping.remove(shard)
+        if let failure = writeFailure(message, shard: shard), failure.code != .notFound {
+            out.append(.log("shard \(shard) did not drop collection \(name): \(failure)"))
+        } else {
+            clearPresence(index, shard: shard)
+        }
+        settleCondemned(name)
+    }
+
+    private mutating func listAnswered(
+        _ name: String,
+        _ message: Message,
+        shard: Int,
+        owner: UInt64?
+    ) {
+        let request = owner.flatMap { pending.index(of: $0) }
+        if case .collections(let collections) = message, let index = catalog.find(name) {
+            let held = catalog[index].present.contains(shard)
+            if collections.contains(where: { $0.name == name }) {
+                if !catalog[index].conflicts.contains(shard) {
+                    catalog[index].present.insert(shard)
+                }
+            } else {
+                clearPresence(index, shard: shard)
+                if let request {
+                    pending[request].dropConfirmed.insert(shard)
+                } else if held {
+                    // The drop's answer came after its deadline; it was applied all the same.
+                    catalog[index].isCondemned = true
+                }
+            }
+        }
+        if let request {
+            pending[request].awaited.remove(shard)
+            finishIfComplete(request)
+        }
+        settleCondemned(name)
+    }
+
+    private mutating func clearPresence(_ index: Int, shard: Int) {
+        catalog[index].present.remove(shard)
+        catalog[index].conflicts.remove(shard)
+    }
+
+    /// Takes in what a worker says it holds when it becomes ready.
+    mutating func learn(_ collections: [CollectionInfo], from shard: Int) {
+        for index in catalog.indices {
+            catalog[index].conflicts.remove(shard)
+            catalog[index].present.remove(shard)
+        }
+        for collection in collections {
+            let index = catalog.insert(collection.name, schema: collection.schema)
+            if catalog[index].schema == collection.schema {
+                catalog[index].present.insert(shard)
+            } else {
+                noteConflict(index, shard: shard)
+            }
+        }
+        for entry in catalog.entries where entry.isCondemned { settleCondemned(entry.name) }
+    }
+
+    private mutating func noteConflict(_ index: Int, shard: Int) {
+        catalog[index].present.remove(shard)
+        catalog[index].conflicts.insert(shard)
+        let text =
+            "collection \(catalog[index].name) has another schema here than on the other shards"
+        noteError(text, shard: shard)
+        out.append(.log("shard \(shard): \(text)"))
+    }
+
+    /// Creates collections where ready shards lack them, and finishes drops.
+    mutating func reconcile() {
+        guard phase == .running else { return }
+        reconcileAt = now.saturatingAdd(timing.reconcileInterval)
+        for entry in catalog.entries where entry.dropRequests == 0 {
+            if entry.isCondemned {
+                let holders = entry.present.union(entry.conflicts).intersection(ready)
+                for shard in holders.subtracting(entry.dropping) {
+                    sendInternal(.drop(entry.name), to: shard)
+                }
+            } else {
+                let known = entry.present.union(entry.creating).union(entry.conflicts)
+                for shard in ready.subtracting(known) {
+                    sendInternal(.create(entry.name), to: shard)
+                }
+            }
+        }
+    }
+
+    /// Nil when a worker's answer to a write says that it was applied.
+    func writeFailure(_ message: Message, shard: Int) -> OmenError? {
+        if case .written = message { return nil }
+        if case .failure(let error) = message { return error }
+        return unexpected(message, from: shard)
+    }
+
+    func unexpected(_ message: Message, from shard: Int) -> OmenError {
+        OmenError(.protocolViolation, "shard \(shard) answered out of turn: \(message.kind)")
+    }
+}

@@ -1,0 +1,144 @@
+internal import OmenCore
+internal import OmenWire
+
+/// What workers say: announcements, and answers to what they were asked.
+extension CoordinatorCore {
+    mutating func heard(_ envelope: Envelope, from shard: UInt32, incarnation: UInt64) {
+        guard let shard = current(shard, incarnation), workers[shard].isConnected else {
+            ignoredReplies += 1
+            return
+        }
+        // Whatever it says, it lives: long replays announce their progress.
+        workers[shard].lastHeardAt = now
+        if case .announcement(let announcement) = envelope.message {
+            announced(announcement, shard: shard)
+            return
+        }
+        if let ping = workers[shard].pingID, ping == envelope.requestID {
+            workers[shard].pingID = nil
+            return
+        }
+        guard workers[shard].settle(envelope.requestID) else {
+            ignoredReplies += 1
+            return
+        }
+        if envelope.requestID & Self.internalIDBit != 0 {
+            internalAnswered(envelope, shard: shard)
+        } else if let index = pending.index(of: envelope.requestID),
+            pending[index].awaited.contains(shard)
+        {
+            answered(envelope.message, index: index, shard: shard)
+        } else {
+            // Its request ended at the deadline.
+            ignoredReplies += 1
+        }
+    }
+
+    /// The shard's index, when the event is of its present incarnation.
+    func current(_ shard: UInt32, _ incarnation: UInt64) -> Int? {
+        guard let index = Int(exactly: shard), index < workers.count,
+            workers[index].incarnation == incarnation, workers[index].hasProcess
+        else { return nil }
+        return index
+    }
+
+    private mutating func answered(_ message: Message, index: Int, shard: Int) {
+        switch pending[index].kind {
+        case .drop(let name):
+            // It stays awaited until the shard has said what is left.
+            guard !pending[index].answered.contains(shard) else { return }
+            if let failure = writeFailure(message, shard: shard) {
+                pending[index].failures.append(
+                    ShardFailure(shard: UInt32(shard), error: failure)
+                )
+            } else if case .written(let reply) = message {
+                pending[index].counts.add(reply.counts)
+            }
+            pending[index].answered.insert(shard)
+            sendInternal(.list(name), to: shard, owner: pending[index].id)
+            return
+        case .write, .create, .get, .count, .search, .status, .checkpoint: break
+        }
+        if let failure = take(message, index: index, shard: shard) {
+            fail(index, shard: shard, failure)
+        } else {
+            pending[index].awaited.remove(shard)
+            pending[index].answered.insert(shard)
+        }
+        finishIfComplete(index)
+    }
+
+    /// Keeps one shard's answer; returns why the shard's part is missing instead, if it is.
+    private mutating func take(_ message: Message, index: Int, shard: Int) -> OmenError? {
+        if case .failure(let error) = message {
+            let isEmpty =
+                error.code == .notFound && !pending[index].isWrite
+                && pending[index].emptyIfMissing.contains(shard)
+            return isEmpty ? nil : error
+        }
+        switch (pending[index].kind, message) {
+        case (.write, .written(let reply)):
+            pending[index].counts.add(reply.counts)
+            return nil
+        case (.get, .records(let reply)):
+            pending[index].recordReplies.append((shard, reply))
+            return nil
+        case (.count, .counted(let reply)):
+            pending[index].total = pending[index].total.saturatingAdd(reply.count)
+            return nil
+        case (.search(let shape), .hits(let reply)):
+            return accept(reply, shape: shape, at: index, shard: shard)
+        case (.status, .shardStatus(let status)):
+            pending[index].statuses.append((shard, status))
+            return nil
+        case (.checkpoint, .done): return nil
+        case (.write, _), (.create, _), (.drop, _):
+            // It did something, nobody knows what.
+            return OmenError(.unknownOutcome, unexpected(message, from: shard).message)
+        case (.get, _), (.count, _), (.search, _), (.status, _), (.checkpoint, _):
+            return unexpected(message, from: shard)
+        }
+    }
+
+    private mutating func announced(_ announcement: WorkerAnnouncement, shard: Int) {
+        guard announcement.shard == UInt32(shard),
+            announcement.incarnation == workers[shard].incarnation
+        else {
+            giveUp(
+                shard,
+                reason:
+                    "the worker calls itself shard \(announcement.shard) incarnation \(announcement.incarnation), expected \(shard) incarnation \(workers[shard].incarnation)"
+            )
+            return
+        }
+        workers[shard].replayed = announcement.replayed
+        workers[shard].toReplay = announcement.toReplay
+        switch announcement.state {
+        case .recovering:
+            if workers[shard].state == .spawning { workers[shard].state = .recovering }
+        case .ready:
+            let state = workers[shard].state
+            guard state == .spawning || state == .recovering else { return }
+            becameReady(shard, announcement.collections)
+        case .quarantined: quarantine(shard, reason: announcement.reason)
+        case .spawning, .draining, .dead, .backoff, .failed:
+            out.append(.log("shard \(shard) announced \(announcement.state), which says nothing"))
+        }
+    }
+
+    private mutating func becameReady(_ shard: Int, _ collections: [CollectionInfo]) {
+        workers[shard].state = .ready
+        workers[shard].readyAt = now
+        ready.insert(shard)
+        out.append(.log("shard \(shard) is ready, \(collections.count) collections"))
+        learn(collections, from: shard)
+        // Before any request, so that what it lacks is there when it is asked.
+        reconcile()
+    }
+
+    private mutating func quarantine(_ shard: Int, reason: String) {
+        guard workers[shard].state != .quarantined else { return }
+        giveUp(shard, reason: reason.isEmpty ? "its files are damaged" : reason)
+        workers[shard].state = .quarantined
+    }
+}

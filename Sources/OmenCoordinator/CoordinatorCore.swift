@@ -1,0 +1,140 @@
+internal import OmenCore
+package import OmenWire
+
+/// The coordinator's decisions without its sockets: events in, effects out.
+///
+/// A pure value: no I/O, no clock, no randomness, and nothing depends on the order of a hash table,
+/// so the same events give the same effects on every run.
+///
+/// Invariants:
+/// - every request of a connected client is answered exactly once;
+/// - a write is validated whole before any shard sees a part of it;
+/// - nothing of an older incarnation of a worker has an effect;
+/// - a worker is started only after the end of its predecessor was reported.
+package struct CoordinatorCore: Sendable {
+    enum Phase: Equatable, Sendable {
+        case starting
+        case running
+        /// No new work; waiting for what is in flight until `deadline`.
+        case draining(deadline: UInt64)
+        /// Workers were told to checkpoint and exit.
+        case stopping(deadline: UInt64)
+        case finished
+    }
+
+    struct Client: Equatable, Sendable {
+        /// Requests not answered yet, those for the stop included.
+        var requestsInFlight = 0
+        /// It sends nothing more; the connection is closed with the last answer.
+        var hasEnded = false
+    }
+
+    struct StopRequester: Equatable, Sendable {
+        var client: UInt64
+        var requestID: UInt64
+    }
+
+    let configuration: Configuration
+    var timing: Timing { configuration.timing }
+    /// Largest part of the slots on one shard.
+    let largestShare: Double
+
+    var phase = Phase.starting
+    var workers: [Worker]
+    var catalog = Catalog()
+    var pending = PendingTable()
+    /// The connected clients; looked up, never iterated.
+    var clients: [UInt64: Client] = [:]
+    /// Shards whose worker is `ready`.
+    var ready = ShardSet()
+    var stopRequesters: [StopRequester] = []
+    /// A worker had to be killed, or died, while the cluster stopped.
+    var stoppedUncleanly = false
+
+    var requestBytesInFlight = 0
+    var adminRequestsInFlight = 0
+    /// Numbers the coordinator's own requests and writes.
+    var internalSequence: UInt64 = 0
+    var startedAt: UInt64 = 0
+    var lastTickAt: UInt64 = 0
+    var reconcileAt: UInt64 = 0
+    /// Monotonic time of the event being handled, in nanoseconds.
+    var now: UInt64 = 0
+    /// Effects of the event being handled.
+    var out: [Effect] = []
+    var ignoredReplies: UInt64 = 0
+
+    package init(configuration: Configuration) {
+        self.configuration = configuration
+        workers = Array(repeating: Worker(), count: configuration.shardCount)
+        var share = [Int](repeating: 0, count: configuration.shardCount)
+        for shard in configuration.slots { share[Int(shard)] += 1 }
+        largestShare = Double(share.max() ?? 0) / Double(Limits.slotCount)
+    }
+
+    /// Handles one event and appends what has to be done about it.
+    ///
+    /// `now` is monotonic time in nanoseconds; a value before the last one counts as the last one.
+    ///
+    /// - Complexity: O(size of the event); O(requests in flight) for ticks and deaths.
+    package mutating func handle(_ event: Event, now: UInt64, into effects: inout [Effect]) {
+        self.now = max(now, self.now)
+        // Appending through `self` spares every helper a parameter; the swap moves, not copies.
+        swap(&out, &effects)
+        defer { swap(&out, &effects) }
+        guard phase != .finished else { return }
+        switch event {
+        case .started: start()
+        case .clientConnected(let client): connected(client)
+        case .clientMessage(let client, let envelope): received(envelope, from: client)
+        case .clientEnded(let client): ended(client)
+        case .clientClosed(let client): closed(client)
+        case .workerSpawned(let shard, let incarnation, let pid):
+            spawned(shard, incarnation: incarnation, pid: pid)
+        case .workerSpawnFailed(let shard, let incarnation, let reason):
+            spawnFailed(shard, incarnation: incarnation, reason: reason)
+        case .workerMessage(let shard, let incarnation, let envelope):
+            heard(envelope, from: shard, incarnation: incarnation)
+        case .workerConnectionLost(let shard, let incarnation, let reason):
+            connectionLost(shard, incarnation: incarnation, reason: reason)
+        case .workerExited(let shard, let incarnation, let status, let signal):
+            exited(shard, incarnation: incarnation, status: status, signal: signal)
+        case .tick: tick()
+        case .stopRequested(let signal): stopSignalled(signal)
+        }
+        advanceStop()
+    }
+
+    private mutating func start() {
+        guard phase == .starting else { return }
+        phase = .running
+        startedAt = now
+        lastTickAt = now
+        reconcileAt = now.saturatingAdd(timing.reconcileInterval)
+        for shard in workers.indices { spawn(shard) }
+    }
+}
+
+// MARK: What tests and metrics may see
+
+extension CoordinatorCore {
+    /// Requests of clients that are not answered yet.
+    package var pendingCount: Int { pending.count }
+    package var pendingByteCount: Int { requestBytesInFlight }
+    package var clientCount: Int { clients.count }
+    package var readyShards: ShardSet { ready }
+    package var isFinished: Bool { phase == .finished }
+    /// Replies nobody waited for: late ones, repeated ones, and those of old incarnations.
+    package var ignoredReplyCount: UInt64 { ignoredReplies }
+
+    package func workerState(_ shard: Int) -> WorkerState { workers[shard].state }
+    package func workerIncarnation(_ shard: Int) -> UInt64 { workers[shard].incarnation }
+    package func workerRequestsInFlight(_ shard: Int) -> Int { workers[shard].requestsInFlight }
+    package func workerBytesInFlight(_ shard: Int) -> Int { workers[shard].bytesInFlight }
+
+    /// Collections a client can use, ascending by name.
+    package var collections: [CollectionInfo] {
+        catalog.entries.filter { !$0.isCondemned && $0.dropRequests == 0 }
+            .map { CollectionInfo(name: $0.name, schema: $0.schema) }
+    }
+}

@@ -1,0 +1,152 @@
+internal import OmenCore
+internal import OmenLoop
+internal import OmenWire
+
+/// One worker process and the connection to it.
+final class WorkerPeer {
+    let shard: UInt32
+    let incarnation: UInt64
+    let connection: StreamConnection
+    var child: ChildProcess?
+    var decoder = FrameDecoder(requiresChecksum: true)
+    var encoder = FrameEncoder()
+    var isUnflushed = false
+    var hasEnded = false
+    /// How the process ended, while its last bytes are not read.
+    var exit: (status: Int64, signal: Int32)?
+
+    init(shard: UInt32, incarnation: UInt64, connection: StreamConnection) {
+        self.shard = shard
+        self.incarnation = incarnation
+        self.connection = connection
+    }
+}
+
+extension CoordinatorServer {
+    /// The descriptor at which a worker finds its connection to the coordinator.
+    package static let workerDescriptor: Int32 = 3
+
+    func peer(_ shard: UInt32, _ incarnation: UInt64) -> WorkerPeer? {
+        guard let peer = workers[Int(shard)], peer.incarnation == incarnation else { return nil }
+        return peer
+    }
+
+    func spawn(_ shard: UInt32, _ incarnation: UInt64) {
+        do throws(OmenError) {
+            let pair = try EventLoop.socketPair()
+            // The child has its own copy, and holding ours would hide its end.
+            defer { EventLoop.close(descriptor: pair.childs) }
+            let connection: StreamConnection
+            do throws(OmenError) {
+                connection = try loop.adopt(descriptor: pair.ours)
+            } catch {
+                EventLoop.close(descriptor: pair.ours)
+                throw error
+            }
+            let peer = WorkerPeer(shard: shard, incarnation: incarnation, connection: connection)
+            do throws(OmenError) {
+                peer.child = try loop.spawn(
+                    executable: configuration.executable,
+                    arguments: [
+                        "worker", "--shard", "\(shard)", "--data", configuration.dataDirectory,
+                        "--incarnation", "\(incarnation)",
+                    ] + configuration.workerArguments,
+                    environment: configuration.workerEnvironment,
+                    inherit: [Self.workerDescriptor: pair.childs],
+                    onExit: { [unowned self] in exited(peer, status: $0, signal: $1) }
+                )
+            } catch {
+                connection.abort()
+                throw error
+            }
+            workers[Int(shard)] = peer
+            attach(peer)
+            let pid = UInt32(clamping: peer.child?.pid ?? 0)
+            feed(.workerSpawned(shard: shard, incarnation: incarnation, pid: pid))
+        } catch {
+            feed(
+                .workerSpawnFailed(shard: shard, incarnation: incarnation, reason: error.message)
+            )
+        }
+    }
+
+    private func attach(_ peer: WorkerPeer) {
+        peer.connection.onBytes = { [unowned self, unowned peer] in read($0, from: peer) }
+        peer.connection.onEnd = { [unowned self, unowned peer] in
+            ended(peer, reason: "its connection ended")
+        }
+        // Keeps the peer until the connection has let go of it.
+        peer.connection.onClose = { [unowned self] error in
+            ended(peer, reason: error?.message ?? "its connection was closed")
+        }
+        peer.connection.startReading()
+    }
+
+    private func read(_ bytes: UnsafeRawBufferPointer, from peer: WorkerPeer) {
+        peer.decoder.append(bytes)
+        do throws(OmenError) {
+            while let envelopes = try peer.decoder.next() {
+                for envelope in envelopes {
+                    feed(
+                        .workerMessage(
+                            shard: peer.shard,
+                            incarnation: peer.incarnation,
+                            envelope
+                        )
+                    )
+                }
+            }
+        } catch { ended(peer, reason: "\(error)") }
+    }
+
+    func send(_ envelope: Envelope, toWorker shard: UInt32, _ incarnation: UInt64) {
+        guard let peer = peer(shard, incarnation), !peer.hasEnded else { return }
+        peer.encoder.append(envelope)
+        guard !peer.isUnflushed else { return }
+        peer.isUnflushed = true
+        unflushedWorkers.append(peer)
+    }
+
+    func flush(_ peer: WorkerPeer) {
+        peer.isUnflushed = false
+        if !peer.encoder.isEmpty { peer.connection.write(peer.encoder.finish()) }
+    }
+
+    /// The worker will say nothing more.
+    private func ended(_ peer: WorkerPeer, reason: String) {
+        guard !peer.hasEnded else { return }
+        peer.hasEnded = true
+        peer.connection.abort()
+        guard let exit = peer.exit else {
+            feed(
+                .workerConnectionLost(
+                    shard: peer.shard,
+                    incarnation: peer.incarnation,
+                    reason: reason
+                )
+            )
+            return
+        }
+        reportExit(peer, exit)
+    }
+
+    /// The process has ended; what it wrote before, such as why, may still be in the socket.
+    private func exited(_ peer: WorkerPeer, status: Int64, signal: Int32) {
+        peer.exit = (status, signal)
+        guard !peer.hasEnded else { return reportExit(peer, (status, signal)) }
+        loop.timer(after: Limits.lastWordsTimeout) { [unowned self] in
+            ended(peer, reason: "its connection did not end")
+        }
+    }
+
+    private func reportExit(_ peer: WorkerPeer, _ exit: (status: Int64, signal: Int32)) {
+        feed(
+            .workerExited(
+                shard: peer.shard,
+                incarnation: peer.incarnation,
+                status: exit.status,
+                signal: exit.signal
+            )
+        )
+    }
+}

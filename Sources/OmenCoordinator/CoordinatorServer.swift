@@ -1,0 +1,144 @@
+internal import Glibc
+package import OmenCore
+internal import OmenLoop
+internal import OmenWire
+
+/// The coordinator's process: feeds the core what sockets report, and does what it says.
+///
+/// Decides nothing.
+///
+/// Single-threaded; `run` must be called on the main thread, because the workers die with the
+/// thread that started them (`PR_SET_PDEATHSIG`).
+package final class CoordinatorServer {
+    package struct Configuration: Sendable {
+        package var core: CoordinatorCore.Configuration
+        package var dataDirectory: String
+        /// What the workers run; usually this process's own executable.
+        package var executable: String
+        /// Arguments for every worker, after those that name it.
+        package var workerArguments: [String]
+        /// `NAME=value` strings for the workers; nil for ours.
+        package var workerEnvironment: [String]?
+
+        package init(
+            core: CoordinatorCore.Configuration,
+            dataDirectory: String,
+            executable: String,
+            workerArguments: [String] = []
+        ) {
+            self.core = core
+            self.dataDirectory = dataDirectory
+            self.executable = executable
+            self.workerArguments = workerArguments
+        }
+    }
+
+    let configuration: Configuration
+    let loop: EventLoop
+    private var core: CoordinatorCore
+    private var listener: Listener?
+    var clients: [UInt64: ClientPeer] = [:]
+    var workers: [WorkerPeer?]
+    /// Clients with answers to flush at the end of the turn.
+    var unflushedClients: [ClientPeer] = []
+    var unflushedWorkers: [WorkerPeer] = []
+    private var clientSequence: UInt64 = 0
+    /// Events that arose while another was being handled.
+    private var events: [CoordinatorCore.Event] = []
+    private var isHandling = false
+    private var effects: [CoordinatorCore.Effect] = []
+    private var exitCode: Int32?
+
+    /// - Throws: `.ioFailure` when the system gives no descriptors.
+    package init(_ configuration: Configuration) throws(OmenError) {
+        self.configuration = configuration
+        core = CoordinatorCore(configuration: configuration.core)
+        workers = Array(repeating: nil, count: configuration.core.shardCount)
+        loop = try EventLoop()
+    }
+
+    /// Serves until the cluster has stopped.
+    ///
+    /// The caller holds the data directory's lock for as long.
+    /// - Parameter onListening: Called once clients can connect; workers may still recover.
+    /// - Returns: The process's exit status.
+    /// - Throws: `.locked`, `.badRequest` or `.ioFailure` when the socket cannot be listened at.
+    package func run(onListening: () -> Void = {}) throws(OmenError) -> Int32 {
+        defer { loop.close() }
+        listener = try loop.listen(path: configuration.core.socketPath) { connection in
+            self.accept(connection)
+        }
+        for number in [SIGTERM, SIGINT] {
+            try loop.onSignal(number) { self.feed(.stopRequested(signal: number)) }
+        }
+        loop.onTurnEnd { self.flush() }
+        loop.timer(after: Limits.tickInterval, repeating: Limits.tickInterval) {
+            self.feed(.tick)
+            self.dropStalledClients()
+        }
+        onListening()
+        feed(.started)
+        loop.run()
+        return exitCode ?? 1
+    }
+
+    /// Gives the core one event and does what follows; events that arise meanwhile come after.
+    func feed(_ event: CoordinatorCore.Event) {
+        events.append(event)
+        guard !isHandling else { return }
+        isHandling = true
+        defer { isHandling = false }
+        var next = 0
+        while next < events.count {
+            core.handle(events[next], now: loop.now, into: &effects)
+            next += 1
+            let todo = effects
+            effects = []
+            for effect in todo { execute(effect) }
+        }
+        events.removeAll(keepingCapacity: true)
+    }
+
+    private func execute(_ effect: CoordinatorCore.Effect) {
+        switch effect {
+        case .sendToClient(let client, let envelope): send(envelope, toClient: client)
+        case .sendToWorker(let shard, let incarnation, let envelope):
+            send(envelope, toWorker: shard, incarnation)
+        case .closeClient(let client): closeClient(client)
+        case .spawn(let shard, let incarnation): spawn(shard, incarnation)
+        case .kill(let shard, let incarnation):
+            peer(shard, incarnation)?.child?.kill(SIGKILL)
+        case .stopListening:
+            listener?.close()
+            listener = nil
+        case .finished(let code): finish(code)
+        case .log(let text): LogLine.write("coordinator", text)
+        }
+    }
+
+    private func accept(_ connection: StreamConnection) {
+        clientSequence += 1
+        let peer = ClientPeer(id: clientSequence, connection: connection)
+        clients[peer.id] = peer
+        attach(peer)
+        feed(.clientConnected(client: peer.id))
+        connection.startReading()
+    }
+
+    /// Lets clients take their last answers, but not for long.
+    private func finish(_ code: Int32) {
+        exitCode = code
+        listener?.close()
+        listener = nil
+        for client in clients.keys.sorted() { closeClient(client) }
+        loop.timer(after: Limits.farewellTimeout) { self.loop.stop() }
+        stopWhenAlone()
+    }
+
+    /// Client connections that are still flushing their last answers.
+    var closingClientCount = 0
+
+    func stopWhenAlone() {
+        if exitCode != nil, clients.isEmpty, closingClientCount == 0 { loop.stop() }
+    }
+}

@@ -1,0 +1,87 @@
+internal import OmenCore
+internal import OmenWire
+
+/// One shard's process as the coordinator sees it.
+struct Worker: Sendable {
+    var state: WorkerState = .dead
+    /// Counts spawns from 1; whatever carries an older number is dropped.
+    var incarnation: UInt64 = 0
+    /// 0 when no process runs.
+    var pid: UInt32 = 0
+    var restarts: UInt32 = 0
+    var lastError = ""
+    /// A process was asked for and its end has not been reported.
+    var hasProcess = false
+    /// It is being killed, or its connection ended: nothing it says counts any more.
+    var isGivenUp = false
+    /// `lastError` already says why it ends; its exit status would only hide that.
+    var hasReason = false
+    /// LSNs replayed so far and to replay in all, as last announced.
+    var replayed: UInt64 = 0
+    var toReplay: UInt64 = 0
+
+    var lastHeardAt: UInt64 = 0
+    /// Until then it may be busy with one long search: a worker answers nothing meanwhile.
+    var busyUntil: UInt64 = 0
+    var readyAt: UInt64?
+    /// Request id of the ping that has no answer yet; one at a time.
+    var pingID: UInt64?
+    var pingSentAt: UInt64 = 0
+    var killSentAt: UInt64 = 0
+    /// Wait before the next restart after a death; 0 with a clean record.
+    var backoff: UInt64 = 0
+    var respawnAt: UInt64 = 0
+    /// Times of the latest deaths, oldest first.
+    var deaths: [UInt64] = []
+
+    /// Charged bytes by request id, of all that was sent and not answered, whether or not the
+    /// client still waits: a stopped worker must not gather more by timing out.
+    ///
+    /// Looked up, never iterated.
+    private(set) var unanswered: [UInt64: Int] = [:]
+    private(set) var bytesInFlight = 0
+    /// Writes and questions of the coordinator's own, oldest first.
+    var internals: [InternalRequest] = []
+
+    var requestsInFlight: Int { unanswered.count }
+
+    /// A message may be sent to it and its answers count.
+    var isConnected: Bool { hasProcess && !isGivenUp }
+
+    mutating func charge(_ id: UInt64, byteCount: Int) {
+        let previous = unanswered.updateValue(byteCount, forKey: id)
+        precondition(previous == nil, "request \(id) was sent twice")
+        bytesInFlight += byteCount
+    }
+
+    /// Whether `id` was waited for; false for duplicates and inventions.
+    mutating func settle(_ id: UInt64) -> Bool {
+        guard let byteCount = unanswered.removeValue(forKey: id) else { return false }
+        bytesInFlight -= byteCount
+        return true
+    }
+
+    mutating func forgetRequests() {
+        unanswered = [:]
+        bytesInFlight = 0
+        internals = []
+        pingID = nil
+    }
+}
+
+/// Something the coordinator itself asked of a worker.
+struct InternalRequest: Equatable, Sendable {
+    enum Kind: Equatable, Sendable {
+        /// A collection the shard lacks.
+        case create(String)
+        /// A collection whose drop was not finished.
+        case drop(String)
+        /// Does the shard still have the collection, after a drop.
+        case list(String)
+        case stop
+    }
+    var id: UInt64
+    var kind: Kind
+    /// The client's request that waits for it, if any.
+    var owner: UInt64?
+}

@@ -1,0 +1,44 @@
+internal import Glibc
+
+/// One operating-system thread that runs one closure.
+///
+/// Work that blocks on a disk runs here and never on a shared pool, where a slow sync would starve
+/// everything else.
+package final class BackgroundThread: @unchecked Sendable {
+    // Written once before anyone can see the object, read by `join` only.
+    private var handle = pthread_t()
+    private var joined = false
+
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// Starts the thread.
+    ///
+    /// - Throws: `.resourceExhausted` when the system refuses another thread.
+    package init(_ run: @escaping @Sendable () -> Void) throws(OmenError) {
+        let body = Unmanaged.passRetained(Body(run))
+        let code = pthread_create(
+            &handle,
+            nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            },
+            body.toOpaque()
+        )
+        guard code == 0 else {
+            body.release()
+            throw OmenError(.resourceExhausted, "cannot start a thread: errno \(code)")
+        }
+    }
+
+    /// Waits until the closure has returned; call it once.
+    package func join() {
+        precondition(!joined, "joined twice")
+        joined = true
+        pthread_join(handle, nil)
+    }
+}

@@ -1,0 +1,171 @@
+/// Checks JSON text without building values: enough to store metadata safely.
+package enum JSONText {
+    /// Accepts exactly one JSON object (RFC 8259) in valid UTF-8, nested at most
+    /// `Limits.jsonDepthMax` deep; names the first wrong byte otherwise.
+    ///
+    /// - Complexity: O(count), no allocation.
+    package static func validateObject(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw OmenError(.badRequest, "metadata is not UTF-8")
+        }
+        var scanner = JSONScanner(bytes: bytes, what: "metadata")
+        scanner.skipSpace()
+        guard scanner.peek == UInt8(ascii: "{") else {
+            throw scanner.unexpected("an object")
+        }
+        try scanner.value(depth: 1)
+        scanner.skipSpace()
+        guard scanner.peek == nil else { throw scanner.unexpected("the end") }
+    }
+}
+
+/// Walks over JSON text (RFC 8259) that cannot be trusted, one value at a time, without building
+/// anything; callers take what they want from the offsets.
+///
+/// Borrows its bytes. Checks structure, not that strings are valid UTF-8.
+package struct JSONScanner {
+    package let bytes: UnsafeRawBufferPointer
+    package private(set) var offset = 0
+    /// What the text is, for errors.
+    private let what: String
+
+    package init(bytes: UnsafeRawBufferPointer, what: String) {
+        self.bytes = bytes
+        self.what = what
+    }
+
+    package var peek: UInt8? { offset < bytes.count ? bytes[offset] : nil }
+
+    package func unexpected(_ expected: String) -> OmenError {
+        let seen = peek.map { "byte \($0)" } ?? "the end"
+        return OmenError(
+            .badRequest,
+            "\(what) is not JSON: expected \(expected) at offset \(offset), saw \(seen)"
+        )
+    }
+
+    package mutating func skipSpace() {
+        while let byte = peek, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+            offset += 1
+        }
+    }
+
+    package mutating func accept(_ byte: UInt8) -> Bool {
+        guard peek == byte else { return false }
+        offset += 1
+        return true
+    }
+
+    /// Steps over one value; `depth` counts the objects and arrays around and including it.
+    ///
+    /// Recursion is bounded by `Limits.jsonDepthMax`.
+    package mutating func value(depth: Int) throws(OmenError) {
+        guard depth <= Limits.jsonDepthMax else {
+            throw OmenError(
+                .badRequest,
+                "\(what) is nested deeper than \(Limits.jsonDepthMax) levels"
+            )
+        }
+        switch peek {
+        case UInt8(ascii: "{"): try members(depth: depth)
+        case UInt8(ascii: "["): try elements(depth: depth)
+        case UInt8(ascii: "\""): try string()
+        case UInt8(ascii: "t"): try literal("true")
+        case UInt8(ascii: "f"): try literal("false")
+        case UInt8(ascii: "n"): try literal("null")
+        default: try number()
+        }
+    }
+
+    private mutating func members(depth: Int) throws(OmenError) {
+        offset += 1
+        skipSpace()
+        if accept(UInt8(ascii: "}")) { return }
+        while true {
+            skipSpace()
+            guard peek == UInt8(ascii: "\"") else { throw unexpected("a name") }
+            try string()
+            skipSpace()
+            guard accept(UInt8(ascii: ":")) else { throw unexpected("':'") }
+            skipSpace()
+            try value(depth: depth + 1)
+            skipSpace()
+            if accept(UInt8(ascii: "}")) { return }
+            guard accept(UInt8(ascii: ",")) else { throw unexpected("',' or '}'") }
+        }
+    }
+
+    private mutating func elements(depth: Int) throws(OmenError) {
+        offset += 1
+        skipSpace()
+        if accept(UInt8(ascii: "]")) { return }
+        while true {
+            skipSpace()
+            try value(depth: depth + 1)
+            skipSpace()
+            if accept(UInt8(ascii: "]")) { return }
+            guard accept(UInt8(ascii: ",")) else { throw unexpected("',' or ']'") }
+        }
+    }
+
+    private mutating func literal(_ word: StaticString) throws(OmenError) {
+        for index in 0..<word.utf8CodeUnitCount {
+            guard accept(word.utf8Start[index]) else { throw unexpected("'\(word)'") }
+        }
+    }
+
+    /// Steps over a string; `peek` is its opening quote.
+    package mutating func string() throws(OmenError) {
+        offset += 1
+        while let byte = peek {
+            switch byte {
+            case UInt8(ascii: "\""):
+                offset += 1
+                return
+            case 0..<0x20: throw unexpected("no control character in a string")
+            case UInt8(ascii: "\\"):
+                offset += 1
+                try escape()
+            default: offset += 1
+            }
+        }
+        throw unexpected("'\"'")
+    }
+
+    private mutating func escape() throws(OmenError) {
+        switch peek {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
+            UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            offset += 1
+        case UInt8(ascii: "u"):
+            offset += 1
+            for _ in 0..<4 {
+                switch peek ?? 0 {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+                    UInt8(ascii: "A")...UInt8(ascii: "F"):
+                    offset += 1
+                default: throw unexpected("a hexadecimal digit")
+                }
+            }
+        default: throw unexpected("an escape")
+        }
+    }
+
+    package mutating func number() throws(OmenError) {
+        _ = accept(UInt8(ascii: "-"))
+        if !accept(UInt8(ascii: "0")) { try digits() }
+        if accept(UInt8(ascii: ".")) { try digits() }
+        if accept(UInt8(ascii: "e")) || accept(UInt8(ascii: "E")) {
+            if !accept(UInt8(ascii: "+")) { _ = accept(UInt8(ascii: "-")) }
+            try digits()
+        }
+    }
+
+    private mutating func digits() throws(OmenError) {
+        let start = offset
+        while let byte = peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            offset += 1
+        }
+        guard offset > start else { throw unexpected("a value") }
+    }
+}

@@ -1,0 +1,245 @@
+/// Checks and converts vectors that came from outside, so that nothing behind it can fail on them.
+package enum VectorValidation {
+    /// Largest magnitude of an element: squares of differences summed over 8,192 dimensions stay
+    /// finite in 32 bits.
+    package static let magnitudeMax: Float = 1e15
+    /// Under cosine at least one element must reach this, or the norm would underflow.
+    package static let cosineMagnitudeMin: Float = 1e-15
+
+    /// Checks `vectors`, elements of type `element` in shape `[count][dim]`, row by row; `what`
+    /// names a row in the error, such as "vector" or "query".
+    ///
+    /// - Throws: `.badRequest` naming the row, the element and its value.
+    /// - Complexity: O(count·dim).
+    package static func check(
+        _ vectors: [UInt8],
+        element: ElementType,
+        dim: Int,
+        metric: Metric,
+        what: String
+    ) throws(OmenError) {
+        let rowByteCount = dim * element.byteCount
+        let rows = vectors.count / rowByteCount
+        for row in 0..<rows {
+            let largest = vectors.withUnsafeBytes { bytes in
+                largestMagnitudeBits(bytes, start: row * rowByteCount, dim: dim, element: element)
+            }
+            if largest > magnitudeMax.bitPattern {
+                let bad = firstBadElement(vectors, start: row * rowByteCount, dim: dim)
+                throw OmenError(
+                    .badRequest,
+                    "\(what) \(row) element \(bad.index) is \(bad.value), expected a finite number of magnitude at most \(magnitudeMax)"
+                )
+            }
+            if metric == .cosine, largest < cosineMagnitudeMin.bitPattern {
+                throw OmenError(
+                    .badRequest,
+                    "\(what) \(row) is zero or nearly zero, which has no direction for metric cosine"
+                )
+            }
+        }
+    }
+
+    /// Bits of the largest |element|; bit patterns of non-negative floats order as the floats do,
+    /// with infinities and NaNs above all finite values.
+    private static func largestMagnitudeBits(
+        _ bytes: UnsafeRawBufferPointer,
+        start: Int,
+        dim: Int,
+        element: ElementType
+    ) -> UInt32 {
+        switch element {
+        case .f32:
+            var largest: UInt32 = 0
+            for index in 0..<dim {
+                let bits = bytes.loadUnaligned(fromByteOffset: start + index * 4, as: UInt32.self)
+                largest = max(largest, bits & 0x7FFF_FFFF)
+            }
+            return largest
+        case .u8:
+            var largest: UInt8 = 0
+            for index in 0..<dim { largest = max(largest, bytes[start + index]) }
+            return Float(largest).bitPattern
+        }
+    }
+
+    private static func firstBadElement(
+        _ vectors: [UInt8],
+        start: Int,
+        dim: Int
+    ) -> (index: Int, value: Float) {
+        vectors.withUnsafeBytes { bytes in
+            for index in 0..<dim {
+                let value = bytes.loadUnaligned(fromByteOffset: start + index * 4, as: Float.self)
+                if !(value.magnitude <= magnitudeMax) { return (index, value) }
+            }
+            return (0, .nan)
+        }
+    }
+
+    /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32.
+    ///
+    /// - Throws: `.badRequest` naming the first element a `u8` cannot hold.
+    package static func convert(
+        _ vectors: [UInt8],
+        from source: ElementType,
+        to target: ElementType,
+        dim: Int
+    ) throws(OmenError) -> [UInt8] {
+        switch (source, target) {
+        case (.f32, .f32), (.u8, .u8): return vectors
+        case (.u8, .f32):
+            return [UInt8](unsafeUninitializedCapacity: vectors.count * 4) { target, count in
+                let raw = UnsafeMutableRawBufferPointer(target)
+                for (index, value) in vectors.enumerated() {
+                    raw.storeBytes(of: Float(value), toByteOffset: index * 4, as: Float.self)
+                }
+                count = vectors.count * 4
+            }
+        case (.f32, .u8):
+            let elementCount = vectors.count / 4
+            var misfit: (index: Int, value: Float)?
+            let converted = [UInt8](unsafeUninitializedCapacity: elementCount) { target, count in
+                vectors.withUnsafeBytes { bytes in
+                    for index in 0..<elementCount {
+                        let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+                        guard let whole = UInt8(exactly: value) else {
+                            misfit = (index, value)
+                            break
+                        }
+                        target[index] = whole
+                    }
+                }
+                count = misfit == nil ? elementCount : 0
+            }
+            if let misfit {
+                throw OmenError(
+                    .badRequest,
+                    "vector \(misfit.index / dim) element \(misfit.index % dim) is \(misfit.value), the collection stores u8: whole numbers 0...255"
+                )
+            }
+            return converted
+        }
+    }
+}
+
+extension UpsertBatch {
+    /// Checks everything that can be wrong with the batch and converts its elements to the
+    /// collection's type; what it returns can be applied without failing.
+    ///
+    /// - Throws: `.badRequest` naming the record and what was expected.
+    /// - Complexity: O(bytes of the batch).
+    package func validated(against schema: CollectionSchema) throws(OmenError) -> UpsertBatch {
+        guard (1...Limits.batchCountMax).contains(ids.count) else {
+            throw OmenError(
+                .badRequest,
+                "\(ids.count) vectors in one batch, expected 1...\(Limits.batchCountMax)"
+            )
+        }
+        guard dim == schema.dim else {
+            throw OmenError(
+                .badRequest,
+                "vectors have \(dim) dimensions, collection \(collection) has \(schema.dim)"
+            )
+        }
+        let expected = ids.count * dim * element.byteCount
+        guard vectors.count == expected else {
+            throw OmenError(.badRequest, "\(vectors.count) bytes of vectors, expected \(expected)")
+        }
+        for id in ids { try id.validate() }
+        try VectorValidation.check(
+            vectors,
+            element: element,
+            dim: dim,
+            metric: schema.metric,
+            what: "vector"
+        )
+        try validateMetadata()
+        guard element != schema.element else { return self }
+        var converted = self
+        converted.vectors = try VectorValidation.convert(
+            vectors,
+            from: element,
+            to: schema.element,
+            dim: dim
+        )
+        converted.element = schema.element
+        return converted
+    }
+
+    private func validateMetadata() throws(OmenError) {
+        guard metadata.isEmpty || metadata.count == ids.count else {
+            throw OmenError(
+                .badRequest,
+                "\(metadata.count) metadata objects for \(ids.count) vectors"
+            )
+        }
+        for (index, object) in metadata.enumerated() where !object.isEmpty {
+            guard object.count <= Limits.metadataByteCountMax else {
+                throw OmenError(
+                    .badRequest,
+                    "metadata of vector \(index) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
+                )
+            }
+            // Typed throws do not pass through `withUnsafeBytes` closures, so the result does.
+            let failure = object.withUnsafeBytes { bytes -> OmenError? in
+                do throws(OmenError) {
+                    try JSONText.validateObject(bytes)
+                    return nil
+                } catch { return error }
+            }
+            if let failure {
+                throw OmenError(failure.code, "vector \(index): \(failure.message)")
+            }
+        }
+    }
+
+    /// The rows at `indices`, in that order.
+    package func selecting(_ indices: [Int]) -> UpsertBatch {
+        let rowByteCount = dim * element.byteCount
+        var rows: [UInt8] = []
+        rows.reserveCapacity(indices.count * rowByteCount)
+        for index in indices {
+            rows.append(contentsOf: vectors[index * rowByteCount..<(index + 1) * rowByteCount])
+        }
+        return UpsertBatch(
+            collection: collection,
+            element: element,
+            dim: dim,
+            ids: indices.map { ids[$0] },
+            vectors: rows,
+            metadata: metadata.isEmpty ? [] : indices.map { metadata[$0] }
+        )
+    }
+
+    /// The batch without rows whose id comes again later: the last of equal ids wins.
+    package func keepingLastOfEqualIDs() -> UpsertBatch {
+        var seen = Set<RecordID>(minimumCapacity: ids.count)
+        var kept: [Int] = []
+        for index in ids.indices.reversed() where seen.insert(ids[index]).inserted {
+            kept.append(index)
+        }
+        return kept.count == ids.count ? self : selecting(kept.reversed())
+    }
+}
+
+extension SearchQuery {
+    /// `validate()`, then the dimension and values against the collection.
+    package func validated(against schema: CollectionSchema) throws(OmenError) -> SearchQuery {
+        try validate()
+        guard dim == schema.dim else {
+            throw OmenError(
+                .badRequest,
+                "queries have \(dim) dimensions, collection \(collection) has \(schema.dim)"
+            )
+        }
+        try VectorValidation.check(
+            vectors,
+            element: element,
+            dim: dim,
+            metric: schema.metric,
+            what: "query"
+        )
+        return self
+    }
+}

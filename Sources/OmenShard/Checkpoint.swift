@@ -1,0 +1,135 @@
+internal import OmenCore
+internal import OmenIndex
+internal import OmenStorage
+
+/// One shard file as the manifest names it.
+struct CheckpointFile: Equatable, Sendable {
+    var name: String
+    /// The last LSN whose effect it holds.
+    var lsn: UInt64
+    var byteCount: Int
+}
+
+/// A frozen picture of the shard at one LSN, written out by a second thread.
+///
+/// Rows below the frozen counts never change and the graphs stand still until `thaw`, so the
+/// writing thread reads the very memory that goes on answering searches. Collections that did not
+/// change since their last file keep it.
+struct CheckpointJob: Sendable {
+    struct Part: @unchecked Sendable {
+        var name: String
+        var schema: CollectionSchema
+        /// The file to keep, when nothing changed.
+        var existing: CheckpointFile?
+        /// What to write otherwise.
+        ///
+        /// The objects are only read, within the frozen counts.
+        var frozen: (index: IndexSnapshot, records: RecordTable.Frozen)?
+    }
+
+    var directory: Directory
+    var identity: ShardIdentity
+    var throughLSN: UInt64
+    var parts: [Part]
+    var requests: [RememberedRequest]
+
+    /// Freezes `store` as it is, with everything up to `throughLSN` applied.
+    init(
+        store: ShardStore,
+        throughLSN: UInt64,
+        requests: [RememberedRequest],
+        directory: Directory,
+        identity: ShardIdentity
+    ) {
+        self.directory = directory
+        self.identity = identity
+        self.throughLSN = throughLSN
+        self.requests = requests
+        parts = store.ordered.map { collection in
+            guard let file = collection.file, collection.isStored else {
+                return Part(
+                    name: collection.name,
+                    schema: collection.schema,
+                    existing: nil,
+                    frozen: (collection.index.freeze(), collection.records.freeze())
+                )
+            }
+            return Part(
+                name: collection.name,
+                schema: collection.schema,
+                existing: file,
+                frozen: nil
+            )
+        }
+    }
+
+    /// Writes the files, then the manifest, then removes what neither generation needs.
+    ///
+    /// Runs on its own thread, while no rotation of the log is under way.
+    /// - Returns: The files now in force, one per collection in the order of `parts`.
+    func run() throws(OmenError) -> [CheckpointFile] {
+        guard let old = try ShardManifest.load(directory, identity: identity) else {
+            throw OmenError(.corrupt, "\(directory.path): the manifest has disappeared")
+        }
+        var files: [CheckpointFile] = []
+        for (ordinal, part) in parts.enumerated() {
+            if let existing = part.existing {
+                files.append(existing)
+            } else {
+                let generation = old.generation + 1
+                files.append(try write(part, ordinal: ordinal, generation: generation))
+            }
+        }
+        let collections = zip(parts, files).map { part, file in
+            ShardCheckpoint.Collection(name: part.name, schema: part.schema, file: file.name)
+        }
+        let manifest = old.advanced(
+            to: ShardCheckpoint(
+                appliedLSN: throughLSN,
+                collections: collections,
+                requests: requests
+            )
+        )
+        try manifest.store(directory)
+        for name in manifest.removableFiles(among: try directory.names()) {
+            try directory.remove(name)
+        }
+        try directory.sync()
+        return files
+    }
+
+    private func write(
+        _ part: Part,
+        ordinal: Int,
+        generation: UInt64
+    ) throws(OmenError) -> CheckpointFile {
+        guard let frozen = part.frozen else {
+            preconditionFailure("collection \(part.name) is neither frozen nor stored")
+        }
+        // Two checkpoints may end at one LSN, when only links changed: the generation tells their
+        // files apart.
+        let name = ShardFileName.make(
+            lsn: throughLSN,
+            ordinal: UInt16(truncatingIfNeeded: generation) << 8 | UInt16(ordinal & 0xFF)
+        )
+        let byteCount = try frozen.records.withSections { records throws(OmenError) in
+            var sections: [FileSection] = []
+            for (section, bytes) in frozen.index.sections {
+                guard let base = bytes.baseAddress else { continue }
+                sections.append(
+                    FileSection(kind: section.rawValue, base: base, byteCount: bytes.count)
+                )
+            }
+            return try ShardFileWriter.write(
+                directory: directory,
+                name: name,
+                identity: identity,
+                collection: part.name,
+                schema: part.schema,
+                lsn: throughLSN,
+                sections: sections + records
+            )
+        }
+        return CheckpointFile(name: name, lsn: throughLSN, byteCount: byteCount)
+    }
+}

@@ -1,0 +1,201 @@
+package import OmenCore
+internal import OmenIndex
+
+/// One shard of one collection: an index over rows, and the ids and metadata of the rows.
+///
+/// Row numbers agree: row r of the index is row r of the records.
+package final class ShardCollection {
+    package let name: String
+    package let schema: CollectionSchema
+    let index: VectorIndex
+    let records: RecordTable
+    /// LSN of the last operation that changed something here.
+    var changedLSN: UInt64
+    /// Name, LSN and size of the newest shard file; nil before the first checkpoint.
+    private(set) var file: CheckpointFile?
+    /// Rows in the graph as `file` has it.
+    private var savedLinkedCount = 0
+    /// Reused by every search.
+    private var neighbors: [Neighbor] = []
+
+    /// An empty collection.
+    init(name: String, schema: CollectionSchema, lsn: UInt64) throws(OmenError) {
+        self.name = name
+        self.schema = schema
+        index = try VectorIndex(schema: schema, seed: hashID(.text(name)))
+        records = try RecordTable()
+        changedLSN = lsn
+    }
+
+    /// A collection whose rows lie in a mapped shard file.
+    init(
+        name: String,
+        schema: CollectionSchema,
+        index: VectorIndex,
+        records: RecordTable,
+        file: CheckpointFile
+    ) throws(OmenError) {
+        guard index.rowCount == records.rowCount, index.liveCount == records.liveCount else {
+            throw OmenError(
+                .corrupt,
+                "collection \(name): index has \(index.rowCount) rows and \(index.liveCount) live, records \(records.rowCount) and \(records.liveCount)"
+            )
+        }
+        self.name = name
+        self.schema = schema
+        self.index = index
+        self.records = records
+        changedLSN = file.lsn
+        noteSaved(file)
+    }
+
+    /// Records that `file` holds the graph as it stands now; call it before thawing.
+    func noteSaved(_ file: CheckpointFile) {
+        self.file = file
+        savedLinkedCount = index.linkedCount
+    }
+
+    /// Whether writing another file would save nothing new.
+    var isStored: Bool {
+        guard let file else { return false }
+        return changedLSN <= file.lsn && index.linkedCount == savedLinkedCount
+    }
+
+    /// Bytes of the newest shard file; 0 before the first checkpoint.
+    package var fileByteCount: Int { file?.byteCount ?? 0 }
+    package var vectorCount: Int { records.liveCount }
+    package var rowCount: Int { index.rowCount }
+    package var linkedCount: Int { index.linkedCount }
+    package var deletedCount: Int { index.deletedCount }
+    package var hotRowCount: Int { index.rowCount - index.linkedCount }
+}
+
+// MARK: - Writing
+
+extension ShardCollection {
+    /// Inserts or replaces the rows of a validated batch without equal ids.
+    ///
+    /// - Throws: `.resourceExhausted` when a limit of the shard is reached.
+    func upsert(_ batch: UpsertBatch) throws(OmenError) -> WriteCounts {
+        precondition(
+            batch.element == schema.element && batch.dim == schema.dim,
+            "unvalidated batch"
+        )
+        var counts = WriteCounts()
+        let rowByteCount = schema.vectorByteCount
+        for (position, id) in batch.ids.enumerated() {
+            let object = batch.metadata.isEmpty ? [] : batch.metadata[position]
+            let replaced = try records.append(id, metadata: object)
+            let appended: Result<UInt32, OmenError> = batch.vectors.withUnsafeBytes { bytes in
+                guard let base = bytes.baseAddress else {
+                    return .failure(OmenError(.badRequest, "the batch has no vectors"))
+                }
+                do throws(OmenError) {
+                    return .success(try index.append(base + position * rowByteCount))
+                } catch { return .failure(error) }
+            }
+            let row = try appended.get()
+            precondition(Int(row) == records.rowCount - 1, "row \(row) of \(records.rowCount)")
+            counts.upserted += 1
+            if let replaced {
+                index.markDeleted(replaced)
+                counts.replaced += 1
+            }
+        }
+        return counts
+    }
+
+    func delete(_ ids: [RecordID]) -> WriteCounts {
+        var counts = WriteCounts()
+        for id in ids {
+            guard let row = records.remove(id) else { continue }
+            index.markDeleted(row)
+            counts.deleted += 1
+        }
+        return counts
+    }
+
+    /// Links the next hot rows into the graph.
+    ///
+    /// - Returns: How many; 0 when there are none or a checkpoint holds the graph still.
+    func link(atMost count: Int) -> Int { index.link(atMost: count) }
+}
+
+// MARK: - Reading
+
+extension ShardCollection {
+    /// Answers every query of a validated request.
+    ///
+    /// - Returns: Hits of all queries one after the other, each query's ascending, and their
+    ///   counts.
+    func search(_ query: SearchQuery) throws(OmenError) -> (counts: [UInt32], hits: [Hit]) {
+        var counts: [UInt32] = []
+        counts.reserveCapacity(query.count)
+        var hits: [Hit] = []
+        hits.reserveCapacity(query.count * min(query.k, vectorCount))
+        let queryByteCount = query.dim * query.element.byteCount
+        for position in 0..<query.count {
+            try findNeighbors(query, offset: position * queryByteCount)
+            counts.append(UInt32(neighbors.count))
+            let start = hits.count
+            for neighbor in neighbors {
+                hits.append(hit(neighbor, query))
+            }
+            orderTies(&hits, from: start)
+        }
+        return (counts, hits)
+    }
+
+    /// Orders equal distances by id: the index knows rows only, and rows order by age.
+    private func orderTies(_ hits: inout [Hit], from start: Int) {
+        var begin = start
+        while begin < hits.count {
+            var end = begin + 1
+            while end < hits.count, hits[end].distance == hits[begin].distance { end += 1 }
+            if end - begin > 1 { hits[begin..<end].sort() }
+            begin = end
+        }
+    }
+
+    private func findNeighbors(_ query: SearchQuery, offset: Int) throws(OmenError) {
+        let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return nil }
+            do throws(OmenError) {
+                try index.search(
+                    base + offset,
+                    element: query.element,
+                    k: query.k,
+                    ef: query.ef,
+                    exact: query.exact,
+                    maxDistance: query.maxDistance,
+                    into: &neighbors
+                )
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+    }
+
+    private func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
+        var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
+        if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
+        if query.withVector {
+            var vector: [UInt8] = []
+            index.copyVector(neighbor.row, into: &vector)
+            hit.vector = vector
+        }
+        return hit
+    }
+
+    /// The stored record, or nil when the id is not there.
+    func record(_ id: RecordID, withVector: Bool) -> (metadata: [UInt8]?, vector: [UInt8]?)? {
+        guard let row = records.row(of: id) else { return nil }
+        var vector: [UInt8]?
+        if withVector {
+            var bytes: [UInt8] = []
+            index.copyVector(row, into: &bytes)
+            vector = bytes
+        }
+        return (records.metadata(of: row), vector)
+    }
+}

@@ -1,0 +1,106 @@
+internal import OmenCore
+
+/// Accepting writes: what is refused is refused before it has an LSN.
+extension ShardCore {
+    mutating func accept(_ request: WriteRequest, ticket: UInt64, _ effects: inout [Effect]) {
+        if let failure {
+            effects.append(.refuse(ticket: ticket, failure))
+            return
+        }
+        switch keys.state(of: request.key) {
+        case .applied(let counts):
+            effects.append(.acknowledge(ticket: ticket, counts))
+        case .pending:
+            join(ticket: ticket, key: request.key)
+        case .unknown:
+            do throws(OmenError) {
+                try enqueue(request, ticket: ticket)
+            } catch {
+                effects.append(.refuse(ticket: ticket, error))
+            }
+        }
+    }
+
+    private mutating func enqueue(_ request: WriteRequest, ticket: UInt64) throws(OmenError) {
+        let operation = try validated(request.operation)
+        guard gatheringByteCount < Limits.commitQueueByteCountMax else {
+            throw OmenError(
+                .resourceExhausted,
+                "\(gatheringByteCount) bytes wait for the log, limit \(Limits.commitQueueByteCountMax)"
+            )
+        }
+        Self.change(&schemas, by: operation)
+        keys.begin(request.key)
+        gathering.append(Pending(key: request.key, operation: operation, tickets: [ticket]))
+        gatheringByteCount += operation.byteCountEstimate
+    }
+
+    /// The same write is under way: whoever asked again gets its one outcome.
+    private mutating func join(ticket: UInt64, key: RequestKey) {
+        if let index = gathering.firstIndex(where: { $0.key == key }) {
+            gathering[index].tickets.append(ticket)
+        } else if let index = inFlight.firstIndex(where: { $0.key == key }) {
+            inFlight[index].tickets.append(ticket)
+        } else {
+            preconditionFailure("request key \(key) is pending nowhere")
+        }
+    }
+
+    private func schema(of collection: String) throws(OmenError) -> CollectionSchema {
+        guard let schema = schemas[collection] else {
+            throw OmenError(.notFound, "collection \(collection) does not exist")
+        }
+        return schema
+    }
+
+    private func validated(_ operation: WriteOperation) throws(OmenError) -> WriteOperation {
+        switch operation {
+        case .createCollection(let name, let new):
+            try CollectionName.validate(name)
+            try new.validate()
+            if let old = schemas[name], old != new {
+                throw OmenError(
+                    .alreadyExists,
+                    "collection \(name) exists with another schema: \(old)"
+                )
+            }
+            guard schemas[name] != nil || schemas.count < Limits.collectionCountMax else {
+                throw OmenError(
+                    .resourceExhausted,
+                    "there are \(schemas.count) collections, the most allowed"
+                )
+            }
+            return operation
+        case .dropCollection(let name), .clearCollection(let name):
+            _ = try schema(of: name)
+            return operation
+        case .upsert(let batch):
+            guard hotRowCount < Limits.hotRowCountMax else {
+                throw OmenError(
+                    .resourceExhausted,
+                    "\(hotRowCount) vectors wait to be linked, limit \(Limits.hotRowCountMax)"
+                )
+            }
+            let checked = try batch.validated(against: try schema(of: batch.collection))
+            return .upsert(checked.keepingLastOfEqualIDs())
+        case .delete(let collection, let ids):
+            _ = try schema(of: collection)
+            guard ids.count <= Limits.batchCountMax else {
+                throw OmenError(
+                    .badRequest,
+                    "\(ids.count) ids in one delete, expected at most \(Limits.batchCountMax)"
+                )
+            }
+            for id in ids { try id.validate() }
+            return operation
+        }
+    }
+
+    static func change(_ schemas: inout [String: CollectionSchema], by operation: WriteOperation) {
+        switch operation {
+        case .createCollection(let name, let schema): schemas[name] = schema
+        case .dropCollection(let name): schemas[name] = nil
+        case .clearCollection, .upsert, .delete: break
+        }
+    }
+}

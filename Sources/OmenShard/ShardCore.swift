@@ -1,0 +1,147 @@
+package import OmenCore
+package import OmenStorage
+
+/// The decisions of one shard's write path without its files: events in, effects out.
+///
+/// Invariants:
+/// 1. A write is applied and acknowledged only after its log record is written, and in
+///    `Durability.always` only after a sync that was asked for after that write covers it.
+/// 2. One batch is with the log at a time; what arrives meanwhile gathers into the next.
+/// 3. Operations are applied in the order of their LSNs, without gaps.
+/// 4. A request key is applied at most once as long as it is remembered.
+/// 5. After a failed write or sync nothing is acknowledged any more: the shard must be reopened.
+///
+/// No clock, no randomness and no I/O in here, so that a simulation with a seed can drive it. The
+/// driver carries out effects in order, and answers each `apply` before it hands in another event.
+package struct ShardCore {
+    package enum Event {
+        /// A write arrived; `ticket` names who waits for the outcome.
+        case write(ticket: UInt64, WriteRequest)
+        /// Everything that arrived in this turn has been handed over: commit it together.
+        case turnEnded
+        /// The batch up to this LSN is written, and synced if that was asked for.
+        case logWritten(lastLSN: UInt64, synced: Bool)
+        case logSynced(throughLSN: UInt64)
+        /// The batch up to this LSN is not in the log and the log is as before: a full disk.
+        case logRefused(lastLSN: UInt64, OmenError)
+        /// A write or sync failed: what is on disk is unknown.
+        case logFailed(OmenError)
+        /// The answer to `Effect.apply`.
+        case applied(lsn: UInt64, WriteCounts)
+        /// Time for the sync of `Durability.interval`, and for a mark of what is durable.
+        case syncDue
+        /// Someone wants a checkpoint; nobody waits when `ticket` is nil.
+        case checkpointRequested(ticket: UInt64?)
+        case checkpointWritten(throughLSN: UInt64)
+        case checkpointFailed(OmenError)
+        /// Rows that searches scan because the graph does not hold them yet.
+        case hotRows(Int)
+        /// Links changed without a write: a checkpoint now would save that work.
+        case linked
+    }
+
+    package enum Effect: Equatable {
+        /// Without records it is a mark that tells recovery what was durable.
+        case appendLog(LogBatch, sync: Bool)
+        case syncLog
+        /// Make the operation visible and answer with `Event.applied`.
+        case apply(lsn: UInt64, WriteOperation)
+        case acknowledge(ticket: UInt64, WriteCounts)
+        case refuse(ticket: UInt64, OmenError)
+        /// Close the log segment; the next batch begins a new one.
+        case rotateLog
+        /// Freeze what is applied now, which is all up to this LSN, and stream it out.
+        case writeCheckpoint(throughLSN: UInt64)
+        case finishCheckpoint(ticket: UInt64, OmenError?)
+        /// Stop serving; only reopening from disk tells the truth again.
+        case failStop(OmenError)
+    }
+
+    struct Pending {
+        var key: RequestKey
+        var operation: WriteOperation
+        var tickets: [UInt64]
+    }
+
+    let durability: Durability
+    var failure: OmenError?
+    /// Schemas as they will be once all accepted writes are applied.
+    var schemas: [String: CollectionSchema]
+    /// Schemas as they are now, to fall back to when accepted writes are refused.
+    var appliedSchemas: [String: CollectionSchema]
+    var nextLSN: UInt64
+    package internal(set) var appliedLSN: UInt64
+    package internal(set) var durableLSN: UInt64
+    package internal(set) var checkpointLSN: UInt64
+    /// Highest durable LSN that some batch in the log proclaims.
+    var markedLSN: UInt64
+    var gathering: [Pending] = []
+    var gatheringByteCount = 0
+    /// The batch that is with the log; its first LSN is `inFlightFirstLSN`.
+    var inFlight: [Pending] = []
+    var inFlightFirstLSN: UInt64 = 0
+    /// Written operations whose `applied` is awaited, in LSN order.
+    var applying: [Pending] = []
+    var syncInFlight = false
+    var keys: RequestKeyTable
+    var hotRowCount = 0
+    var checkpointTickets: [UInt64] = []
+    var checkpointWanted = false
+    var checkpointRunning = false
+    var logByteCountSinceCheckpoint = 0
+    var hasUnsavedLinks = false
+
+    /// Starts after recovery.
+    ///
+    /// - Parameters:
+    ///   - durability: When acknowledgements may go out.
+    ///   - schemas: The collections that recovery found.
+    ///   - appliedLSN: The last LSN recovered; all of it is durable, recovery rewrote the tail.
+    ///   - checkpointLSN: What the newest checkpoint covers.
+    ///   - keys: The request keys that recovery found.
+    package init(
+        durability: Durability,
+        schemas: [String: CollectionSchema],
+        appliedLSN: UInt64,
+        checkpointLSN: UInt64,
+        keys: RequestKeyTable
+    ) {
+        self.durability = durability
+        self.schemas = schemas
+        appliedSchemas = schemas
+        self.appliedLSN = appliedLSN
+        self.checkpointLSN = checkpointLSN
+        self.keys = keys
+        durableLSN = appliedLSN
+        markedLSN = appliedLSN
+        nextLSN = appliedLSN + 1
+    }
+
+    /// Whether nothing accepted still waits for the log.
+    package var isIdle: Bool { gathering.isEmpty && inFlight.isEmpty && applying.isEmpty }
+
+    /// The applied request keys, oldest first, as a checkpoint stores them.
+    package var rememberedRequests: [RememberedRequest] { keys.entries }
+
+    package mutating func handle(_ event: Event, into effects: inout [Effect]) {
+        switch event {
+        case .write(let ticket, let request): accept(request, ticket: ticket, &effects)
+        case .turnEnded: commit(&effects)
+        case .logWritten(let lastLSN, let synced): finishBatch(lastLSN, synced: synced, &effects)
+        case .logSynced(let through):
+            syncInFlight = false
+            durableLSN = max(durableLSN, through)
+        case .logRefused(let lastLSN, let error): refuseBatch(lastLSN, error, &effects)
+        case .logFailed(let error): fail(error, &effects)
+        case .applied(let lsn, let counts): finishApply(lsn, counts, &effects)
+        case .syncDue: sync(&effects)
+        case .checkpointRequested(let ticket): requestCheckpoint(ticket, &effects)
+        case .checkpointWritten(let through):
+            checkpointLSN = through
+            finishCheckpoint(nil, &effects)
+        case .checkpointFailed(let error): finishCheckpoint(error, &effects)
+        case .hotRows(let count): hotRowCount = count
+        case .linked: hasUnsavedLinks = true
+        }
+    }
+}

@@ -1,0 +1,300 @@
+package import OmenCore
+internal import OmenIndex
+package import OmenStorage
+internal import Synchronization
+
+/// One shard at work: the decisions of `ShardCore`, the data of `ShardStore`, the log's thread and
+/// the checkpoint's thread.
+///
+/// Belongs to one thread, which calls everything here. Other threads only put completions into a
+/// queue and call `wake`; the owner then calls `drainCompletions`.
+package final class ShardEngine {
+    package struct Configuration: Sendable {
+        /// The shard's own directory; made when it is missing.
+        package var directory: String
+        package var identity: ShardIdentity
+        package var durability: Durability
+
+        package init(directory: String, identity: ShardIdentity, durability: Durability) {
+            self.directory = directory
+            self.identity = identity
+            self.durability = durability
+        }
+
+        /// The shard's number in its cluster.
+        package var shard: UInt32 { identity.shard }
+    }
+
+    /// What the owner hears, on its own thread.
+    package enum Outcome {
+        case written(ticket: UInt64, WriteCounts)
+        case refused(ticket: UInt64, OmenError)
+        case checkpointed(ticket: UInt64, OmenError?)
+        /// Nothing here can be trusted any more; reopen from disk.
+        case failed(OmenError)
+    }
+
+    package let store: ShardStore
+    package private(set) var core: ShardCore
+    /// Records that opening replayed from the log.
+    package let replayedCount: Int
+    /// Called for each outcome; set it before the first write.
+    package var onOutcome: (Outcome) -> Void = { _ in }
+
+    private let configuration: Configuration
+    private let directory: Directory
+    private let lock: LockFile
+    private let log: LogWriter
+    private let completions: CompletionQueue
+    /// What the log was asked and has not answered yet, in order.
+    private var submissions: [Submission] = []
+    /// A frozen checkpoint that waits for the log to be rotated.
+    private var checkpointJob: CheckpointJob?
+    private var checkpointThread: BackgroundThread?
+    /// The collections a running checkpoint froze, in the order of its parts.
+    private var frozen: [ShardCollection] = []
+
+    /// Locks and opens the shard, or creates it.
+    ///
+    /// - Parameters:
+    ///   - configuration: Where and how.
+    ///   - progress: Called now and then with the records replayed so far.
+    ///   - wake: Called on other threads when `drainCompletions` has something to do.
+    /// - Throws: `.locked` naming the pid that holds it, `.corrupt` when acknowledged data is
+    ///   damaged, `.unsupportedVersion`, `.ioFailure`.
+    package init(
+        _ configuration: Configuration,
+        progress: (_ replayed: UInt64) -> Void,
+        wake: @escaping @Sendable () -> Void
+    ) throws(OmenError) {
+        self.configuration = configuration
+        directory = Directory(configuration.directory)
+        try directory.create()
+        lock = try LockFile.acquire(directory.path(of: "lock"))
+        var random = SystemRandomNumberGenerator()
+        let (recovered, continuation) = try ShardRecovery.open(
+            directory,
+            identity: configuration.identity,
+            nonce: random.next(),
+            progress: progress
+        )
+        store = recovered.store
+        replayedCount = recovered.replayedCount
+        core = ShardCore(
+            durability: configuration.durability,
+            schemas: store.schemas,
+            appliedLSN: recovered.appliedLSN,
+            checkpointLSN: recovered.checkpointLSN,
+            keys: recovered.keys
+        )
+        let completions = CompletionQueue(wake: wake)
+        self.completions = completions
+        log = try LogWriter(
+            storage: LogDirectory(directory),
+            identity: configuration.identity,
+            continuing: continuation
+        ) { completion in
+            completions.push(.log(completion))
+        }
+    }
+
+    /// Bytes of the log segment that is being written.
+    package var logByteCount: Int { log.segmentByteCount }
+
+    /// The build of the distance kernels that this processor runs.
+    package static var kernelVariant: String { VectorIndex.kernelName }
+
+    /// Memory of this process that is in RAM, in bytes (proc(5), statm).
+    package static func residentByteCount() throws(OmenError) -> Int {
+        try ProcessMemory.residentByteCount()
+    }
+
+    private enum Submission {
+        case batch(lastLSN: UInt64)
+        case mark
+        case sync
+        case rotation
+    }
+
+    // MARK: - Writing
+
+    /// Takes a write; its outcome comes later under `ticket`.
+    package func write(_ request: WriteRequest, ticket: UInt64) {
+        handle(.write(ticket: ticket, request))
+    }
+
+    /// Commits what came since the last call; call it once per turn of the owner's loop.
+    package func turnEnded() {
+        handle(.hotRows(store.hotRowCount))
+        handle(.turnEnded)
+    }
+
+    /// Call it every interval of `Durability.interval`, or some ten times a second.
+    package func syncDue() { handle(.syncDue) }
+
+    /// Writes a checkpoint; the outcome comes under `ticket`.
+    package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
+
+    /// Links up to `count` waiting rows into the graphs.
+    ///
+    /// - Returns: Rows linked; 0 when there are none or a checkpoint holds the graphs still.
+    package func link(atMost count: Int) -> Int {
+        let linked = store.link(atMost: count)
+        if linked > 0 { handle(.linked) }
+        return linked
+    }
+
+    /// Handles what the other threads finished.
+    package func drainCompletions() {
+        for completion in completions.take() {
+            switch completion {
+            case .log(let completion): handle(completion)
+            case .checkpoint(let throughLSN, let result):
+                finishCheckpoint(throughLSN: throughLSN, result)
+            }
+        }
+    }
+
+    /// Syncs and closes the log and waits for the other threads; call it last.
+    package func close() {
+        checkpointThread?.join()
+        checkpointThread = nil
+        log.close()
+    }
+}
+
+// MARK: - Carrying out effects
+
+extension ShardEngine {
+    private func handle(_ event: ShardCore.Event) {
+        var effects: [ShardCore.Effect] = []
+        core.handle(event, into: &effects)
+        for effect in effects { perform(effect) }
+    }
+
+    private func perform(_ effect: ShardCore.Effect) {
+        switch effect {
+        case .appendLog(let batch, let sync):
+            let lastLSN = batch.firstLSN + UInt64(batch.records.count) - 1
+            submissions.append(batch.records.isEmpty ? .mark : .batch(lastLSN: lastLSN))
+            log.submit(batch, sync: sync)
+        case .syncLog:
+            submissions.append(.sync)
+            log.sync()
+        case .apply(let lsn, let operation): apply(lsn, operation)
+        case .acknowledge(let ticket, let counts):
+            onOutcome(.written(ticket: ticket, counts))
+        case .refuse(let ticket, let error): onOutcome(.refused(ticket: ticket, error))
+        case .rotateLog:
+            submissions.append(.rotation)
+            var random = SystemRandomNumberGenerator()
+            log.rotate(nonce: random.next())
+        case .writeCheckpoint(let throughLSN): freezeCheckpoint(throughLSN)
+        case .finishCheckpoint(let ticket, let error):
+            onOutcome(.checkpointed(ticket: ticket, error))
+        case .failStop(let error): onOutcome(.failed(error))
+        }
+    }
+
+    private func apply(_ lsn: UInt64, _ operation: WriteOperation) {
+        // After a failure the log is ahead of memory; what is left of the batch must not follow.
+        guard core.failure == nil else { return }
+        do throws(OmenError) {
+            handle(.applied(lsn: lsn, try store.apply(lsn: lsn, operation)))
+        } catch {
+            handle(.logFailed(error))
+        }
+    }
+
+    private func handle(_ completion: LogCompletion) {
+        // One completion for each submission, in order.
+        let submission = submissions.isEmpty ? nil : submissions.removeFirst()
+        switch (completion, submission) {
+        case (.failed(let error), _): handle(.logFailed(error))
+        case (.written(let lastLSN, let synced), .batch):
+            handle(.logWritten(lastLSN: lastLSN, synced: synced))
+        case (.refused(_, let error), .batch(let lastLSN)):
+            handle(.logRefused(lastLSN: lastLSN, error))
+        case (.synced(let throughLSN), _): handle(.logSynced(throughLSN: throughLSN))
+        case (_, .rotation):
+            // Without room for a new segment the old one goes on, and is kept for longer.
+            startCheckpoint()
+        case (.written, _), (.refused, _), (.rotated, _): break
+        }
+    }
+}
+
+// MARK: - Checkpoints
+
+extension ShardEngine {
+    private func freezeCheckpoint(_ throughLSN: UInt64) {
+        checkpointJob = CheckpointJob(
+            store: store,
+            throughLSN: throughLSN,
+            requests: core.rememberedRequests,
+            directory: directory,
+            identity: configuration.identity
+        )
+        frozen = store.ordered
+    }
+
+    private func startCheckpoint() {
+        guard let job = checkpointJob else { return }
+        checkpointJob = nil
+        let completions = completions
+        do throws(OmenError) {
+            checkpointThread = try BackgroundThread {
+                let result: Result<[CheckpointFile], OmenError>
+                do throws(OmenError) {
+                    result = .success(try job.run())
+                } catch { result = .failure(error) }
+                completions.push(.checkpoint(throughLSN: job.throughLSN, result))
+            }
+        } catch {
+            finishCheckpoint(throughLSN: job.throughLSN, .failure(error))
+        }
+    }
+
+    private func finishCheckpoint(
+        throughLSN: UInt64,
+        _ result: Result<[CheckpointFile], OmenError>
+    ) {
+        checkpointThread?.join()
+        checkpointThread = nil
+        let collections = frozen
+        frozen = []
+        if case .success(let files) = result {
+            for (collection, file) in zip(collections, files) { collection.noteSaved(file) }
+        }
+        for collection in collections { collection.index.thaw() }
+        switch result {
+        case .success: handle(.checkpointWritten(throughLSN: throughLSN))
+        case .failure(let error): handle(.checkpointFailed(error))
+        }
+    }
+}
+
+/// What other threads hand to the owner.
+private final class CompletionQueue: Sendable {
+    enum Completion: Sendable {
+        case log(LogCompletion)
+        case checkpoint(throughLSN: UInt64, Result<[CheckpointFile], OmenError>)
+    }
+
+    private let waiting = Mutex<[Completion]>([])
+    private let wake: @Sendable () -> Void
+
+    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
+    func push(_ completion: Completion) {
+        waiting.withLock { $0.append(completion) }
+        wake()
+    }
+
+    func take() -> [Completion] {
+        waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+    }
+}

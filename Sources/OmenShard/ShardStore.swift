@@ -1,0 +1,98 @@
+package import OmenCore
+
+/// What one shard holds in memory: its collections, changed only by operations in LSN order.
+///
+/// Deterministic: the same operations give the same rows, links and answers.
+package final class ShardStore {
+    package private(set) var collections: [String: ShardCollection] = [:]
+    /// Names in the order of creation; linking takes turns in this order.
+    private var names: [String] = []
+    private var nextToLink = 0
+
+    package init() {}
+
+    /// Collections in the order of creation.
+    package var ordered: [ShardCollection] { names.compactMap { collections[$0] } }
+
+    package var schemas: [String: CollectionSchema] { collections.mapValues(\.schema) }
+
+    /// Rows in all collections that the graphs do not hold yet.
+    package var hotRowCount: Int { collections.values.reduce(0) { $0 + $1.hotRowCount } }
+
+    func insert(_ collection: ShardCollection) {
+        collections[collection.name] = collection
+        names.append(collection.name)
+    }
+
+    /// Applies one validated operation.
+    ///
+    /// - Throws: `.notFound`, which validation excludes, or `.resourceExhausted` at a limit of the
+    ///   shard; the store must then be rebuilt from disk.
+    package func apply(lsn: UInt64, _ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+        switch operation {
+        case .createCollection(let name, let schema):
+            guard collections[name] == nil else { return WriteCounts() }
+            insert(try ShardCollection(name: name, schema: schema, lsn: lsn))
+            return WriteCounts()
+        case .dropCollection(let name):
+            let collection = try collection(name)
+            collections[name] = nil
+            names.removeAll { $0 == name }
+            return WriteCounts(deleted: UInt64(collection.vectorCount))
+        case .clearCollection(let name):
+            let old = try collection(name)
+            collections[name] = try ShardCollection(name: name, schema: old.schema, lsn: lsn)
+            return WriteCounts(deleted: UInt64(old.vectorCount))
+        case .upsert(let batch):
+            let collection = try collection(batch.collection)
+            collection.changedLSN = lsn
+            return try collection.upsert(batch)
+        case .delete(let name, let ids):
+            let collection = try collection(name)
+            collection.changedLSN = lsn
+            return collection.delete(ids)
+        }
+    }
+
+    package func collection(_ name: String) throws(OmenError) -> ShardCollection {
+        guard let collection = collections[name] else {
+            throw OmenError(.notFound, "collection \(name) does not exist")
+        }
+        return collection
+    }
+
+    /// Answers a search; shape of the result as in `SearchReply`.
+    package func search(
+        _ query: SearchQuery
+    ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
+        let collection = try collection(query.collection)
+        let checked = try query.validated(against: collection.schema)
+        let (counts, hits) = try collection.search(checked)
+        return (collection.schema.element, counts, hits)
+    }
+
+    /// Found records in the order of `ids`, with the position of each in `ids`.
+    package func records(
+        _ ids: [RecordID],
+        in name: String,
+        withVector: Bool
+    ) throws(OmenError) -> [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] {
+        let collection = try collection(name)
+        return ids.compactMap { id in
+            collection.record(id, withVector: withVector).map { (id, $0.metadata, $0.vector) }
+        }
+    }
+
+    /// Links up to `count` hot rows of one collection; collections take turns.
+    ///
+    /// - Returns: Rows linked; 0 when nothing is left to do.
+    package func link(atMost count: Int) -> Int {
+        for _ in names.indices {
+            nextToLink = (nextToLink + 1) % names.count
+            if let linked = collections[names[nextToLink]]?.link(atMost: count), linked > 0 {
+                return linked
+            }
+        }
+        return 0
+    }
+}

@@ -1,0 +1,97 @@
+package import OmenCore
+
+/// What all processes of a cluster must agree on before one of them touches data.
+///
+/// Payload of `DATA/cluster.manifest` (see `ManifestEnvelope`, magic "OMENCLUS"):
+///
+///     offset size  field
+///          0    4  hashVersion  1; another: refused, ids would route elsewhere
+///          4   16  uuid         high, low
+///         20    4  shardCount   1...64
+///         24 16384 slots        shard of each hash slot, below shardCount
+package struct ClusterManifest: Equatable, Sendable {
+    package static let fileName = "cluster.manifest"
+    /// Version of the file's layout.
+    package static let formatVersion: UInt32 = 1
+    /// Version of `slot(of:)`.
+    package static let hashVersion: UInt32 = 1
+    private static let magic: UInt64 = 0x5355_4C43_4E45_4D4F
+
+    package var uuid: ClusterUUID
+    package var shardCount: Int
+    /// Shard of each hash slot; shape `[Limits.slotCount]`.
+    package var slots: [UInt8]
+
+    /// A cluster whose slots are spread evenly, slot by slot in turn.
+    ///
+    /// - Throws: `.badRequest` when the number of shards is outside `1...Limits.shardCountMax`.
+    package init(uuid: ClusterUUID, shardCount: Int) throws(OmenError) {
+        guard (1...Limits.shardCountMax).contains(shardCount) else {
+            throw OmenError(
+                .badRequest,
+                "\(shardCount) shards, expected 1...\(Limits.shardCountMax)"
+            )
+        }
+        self.uuid = uuid
+        self.shardCount = shardCount
+        slots = (0..<Limits.slotCount).map { UInt8($0 % shardCount) }
+    }
+
+    package func identity(ofShard shard: Int) -> ShardIdentity {
+        precondition((0..<shardCount).contains(shard), "shard \(shard) of \(shardCount)")
+        return ShardIdentity(cluster: uuid, shard: UInt32(shard))
+    }
+
+    /// The manifest of a data directory; nil when there is none.
+    ///
+    /// - Throws: `.corrupt`, `.unsupportedVersion` or `.ioFailure`, naming the file.
+    package static func load(_ directory: Directory) throws(OmenError) -> ClusterManifest? {
+        let path = directory.path(of: fileName)
+        guard let bytes = try directory.read(fileName, byteCountMax: 64 << 10) else { return nil }
+        return try decode(bytes, path: path)
+    }
+
+    /// Replaces the manifest; durable on return.
+    package func store(_ directory: Directory) throws(OmenError) {
+        try directory.replace(Self.fileName, with: encode())
+    }
+
+    func encode() -> [UInt8] {
+        var writer = ByteWriter(reserving: 32 + slots.count)
+        writer.write(Self.hashVersion)
+        writer.write(uuid.high)
+        writer.write(uuid.low)
+        writer.write(UInt32(shardCount))
+        writer.write(raw: slots)
+        return ManifestEnvelope.encode(
+            magic: Self.magic,
+            version: Self.formatVersion,
+            payload: writer.bytes
+        )
+    }
+
+    static func decode(_ bytes: [UInt8], path: String) throws(OmenError) -> ClusterManifest {
+        try ManifestEnvelope.decode(bytes, path: path, magic: magic, version: formatVersion) {
+            reader throws(OmenError) in
+            let hash = try reader.read(UInt32.self)
+            guard hash == hashVersion else {
+                throw OmenError(
+                    .unsupportedVersion,
+                    "slot hash \(hash), this build routes by \(hashVersion)"
+                )
+            }
+            let high = try reader.read(UInt64.self)
+            let uuid = ClusterUUID(high: high, low: try reader.read(UInt64.self))
+            let shardCount = Int(try reader.read(UInt32.self))
+            var manifest = try ClusterManifest(uuid: uuid, shardCount: shardCount)
+            manifest.slots = Array(try reader.read(count: Limits.slotCount))
+            if let slot = manifest.slots.firstIndex(where: { $0 >= shardCount }) {
+                throw OmenError(
+                    .corrupt,
+                    "slot \(slot) belongs to shard \(manifest.slots[slot]) of \(shardCount)"
+                )
+            }
+            return manifest
+        }
+    }
+}

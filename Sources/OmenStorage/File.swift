@@ -1,0 +1,147 @@
+internal import Glibc
+internal import OmenCore
+
+/// An open regular file; the only owner of its descriptor.
+///
+/// Descriptors are close-on-exec, new files have mode 0600. Not synchronised: one thread at a time.
+final class File {
+    enum Access {
+        case read
+        case readWrite
+        /// Empties what is there.
+        case create
+    }
+
+    let path: String
+    private(set) var descriptor: Int32
+
+    /// Opens or creates the file.
+    ///
+    /// - Throws: `.ioFailure`, also when the file is missing or is not a regular file.
+    convenience init(_ path: String, _ access: Access) throws(OmenError) {
+        guard let file = try File(existing: path, access) else {
+            throw systemError("open", path, ENOENT)
+        }
+        self.init(file)
+    }
+
+    private init(_ other: File) {
+        path = other.path
+        descriptor = other.descriptor
+        other.descriptor = -1
+    }
+
+    /// Opens the file; nil when there is none.
+    init?(existing path: String, _ access: Access) throws(OmenError) {
+        let flags =
+            switch access {
+            case .read: O_RDONLY
+            case .readWrite: O_RDWR
+            case .create: O_RDWR | O_CREAT | O_TRUNC
+            }
+        self.path = path
+        var opened: Int32 = -1
+        repeat {
+            opened = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        } while opened < 0 && errno == EINTR
+        let code = errno
+        descriptor = opened
+        if opened < 0 {
+            if code == ENOENT { return nil }
+            throw systemError("open", path, code)
+        }
+        var status = stat()
+        try systemCall("stat", path) { fstat(opened, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw OmenError(.ioFailure, "open \(path): not a regular file")
+        }
+    }
+
+    deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+
+    /// Closes now, so that a failure is seen; the descriptor is gone either way (close(2)).
+    func close() throws(OmenError) {
+        let closing = descriptor
+        descriptor = -1
+        if Glibc.close(closing) != 0 {
+            let code = errno
+            if code != EINTR { throw systemError("close", path, code) }
+        }
+    }
+
+    func byteCount() throws(OmenError) -> Int {
+        var status = stat()
+        try systemCall("stat", path) { fstat(descriptor, &status) }
+        return Int(status.st_size)
+    }
+}
+
+extension File: LogDevice {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(OmenError) -> Int {
+        try systemCall("write", path) {
+            pwrite(descriptor, bytes.baseAddress, bytes.count, off_t(offset))
+        }
+    }
+
+    func allocate(byteCount: Int) throws(OmenError) {
+        while true {
+            // Returns its error instead of setting errno.
+            let code = posix_fallocate(descriptor, 0, off_t(byteCount))
+            switch code {
+            case 0: return
+            case EINTR: continue
+            // The file system cannot reserve: writing will find out whether there is space.
+            case EOPNOTSUPP, EINVAL, ENOSYS: return
+            default: throw systemError("fallocate", path, code)
+            }
+        }
+    }
+
+    func truncate(byteCount: Int) throws(OmenError) {
+        try systemCall("truncate", path) { ftruncate(descriptor, off_t(byteCount)) }
+    }
+
+    func syncData() throws(OmenError) {
+        try systemCall("fdatasync", path) { fdatasync(descriptor) }
+    }
+
+    func sync() throws(OmenError) {
+        try systemCall("fsync", path) { fsync(descriptor) }
+    }
+}
+
+/// Writes all of `bytes` at `offset`, repeating short writes.
+///
+/// - Throws: Whatever the device throws; then any prefix of the bytes may have been written.
+func writeAll(
+    _ bytes: UnsafeRawBufferPointer,
+    to device: any LogDevice,
+    at offset: Int
+) throws(OmenError) {
+    var done = 0
+    while done < bytes.count {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+        let count = try device.write(rest, at: offset + done)
+        guard count > 0 else {
+            throw OmenError(.ioFailure, "write accepted 0 of \(rest.count) bytes")
+        }
+        done += count
+    }
+}
+
+/// Writes all of an array.
+func writeAll(_ bytes: [UInt8], to device: any LogDevice, at offset: Int) throws(OmenError) {
+    try withBytes(of: bytes) { buffer throws(OmenError) in
+        try writeAll(buffer, to: device, at: offset)
+    }
+}
+
+/// The array's bytes for a body with typed errors, which the standard library does not offer.
+func withBytes<Value>(
+    of bytes: [UInt8],
+    _ body: (UnsafeRawBufferPointer) throws(OmenError) -> Value
+) throws(OmenError) -> Value {
+    try bytes.withUnsafeBytes { buffer in
+        Result { () throws(OmenError) in try body(buffer) }
+    }.get()
+}

@@ -1,0 +1,204 @@
+internal import OmenCore
+
+/// Appends to the log, one call after the other; `LogWriter` runs it on a thread of its own.
+///
+/// Invariants: bytes before `offset` are whole frames; after a failed write or sync nothing is ever
+/// written again, because the kernel marks pages it could not write as clean and a second sync
+/// would succeed without them (Rebello et al., "Can Applications Recover from fsync Failures?",
+/// ATC 2020).
+final class LogAppender {
+    /// Space is reserved in steps: its lack shows before a byte is written, a sync into reserved
+    /// space need not extend the file.
+    static let allocationStep = 4 << 20
+
+    private let storage: any LogStorage
+    private let identity: ShardIdentity
+    private var device: any LogDevice
+    private var encoder: LogSegmentEncoder
+    private var segmentFirstLSN: UInt64
+    /// Just behind the last frame.
+    private(set) var offset: Int
+    private var allocatedByteCount = 0
+    private var syncedLSN: UInt64
+    /// Whether something was written since the last sync.
+    private var isDirty = false
+    /// The durable LSN that the last frame tells.
+    private var markedLSN: UInt64
+    /// Set while batches are refused because an earlier one was.
+    private var refusal: OmenError?
+    /// The failure that ended writing.
+    private var failure: OmenError?
+
+    init(
+        storage: any LogStorage,
+        identity: ShardIdentity,
+        continuing place: LogContinuation
+    ) throws(OmenError) {
+        self.storage = storage
+        self.identity = identity
+        device = try storage.open(LogSegment.name(firstLSN: place.segmentFirstLSN))
+        encoder = LogSegmentEncoder(
+            identity: identity,
+            nonce: place.nonce,
+            firstLSN: place.segmentFirstLSN,
+            nextLSN: place.nextLSN,
+            previousChecksum: place.previousChecksum
+        )
+        segmentFirstLSN = place.segmentFirstLSN
+        offset = place.offset
+        syncedLSN = place.nextLSN - 1
+        markedLSN = place.isMarked ? syncedLSN : 0
+    }
+
+    /// Writes one batch, and syncs it where asked for.
+    func append(_ batch: LogBatch, sync: Bool) -> LogCompletion {
+        if let failure { return .failed(failure) }
+        if let refusal, batch.firstLSN > encoder.nextLSN {
+            return .refused(firstLSN: batch.firstLSN, refusal)
+        }
+        var batch = batch
+        batch.durableLSN = max(batch.durableLSN, syncedLSN)
+        let before = encoder
+        let bytes = encoder.encode(batch)
+        do {
+            try reserve(bytes.count + LogFrame.byteCount)
+            try writeAll(bytes, to: device, at: offset)
+        } catch  where error.code == .resourceExhausted {
+            encoder = before
+            return refuse(batch.firstLSN, error)
+        } catch {
+            return fail(error)
+        }
+        refusal = nil
+        offset += bytes.count
+        markedLSN = batch.durableLSN
+        isDirty = true
+        if sync, let failed = makeDurable() { return failed }
+        return .written(lastLSN: encoder.nextLSN - 1, synced: sync)
+    }
+
+    /// Syncs what was written.
+    func sync() -> LogCompletion {
+        if let failure { return .failed(failure) }
+        return makeDurable() ?? .synced(throughLSN: syncedLSN)
+    }
+
+    /// Seals the segment and goes on in a new one.
+    ///
+    /// The order is: sync the records, make the successor, write the footer. So a successor proves
+    /// that every record before it was durable, and a footer proves that a successor was there.
+    func rotate(nonce: UInt64) -> LogCompletion {
+        if let failure { return .failed(failure) }
+        let firstLSN = encoder.nextLSN
+        // An empty segment is as good as a new one, and a new one would have its name.
+        if firstLSN == segmentFirstLSN { return .rotated(firstLSN: firstLSN) }
+        if let failed = makeDurable() { return failed }
+        let name = LogSegment.name(firstLSN: firstLSN)
+        do {
+            // Once the successor is there, the footer must not fail for want of space.
+            try reserve(LogFrame.byteCount)
+            try makeSuccessor(name, nonce: nonce, firstLSN: firstLSN)
+        } catch  where error.code == .resourceExhausted {
+            guard let failed = rollBack() else { return .refused(firstLSN: firstLSN, error) }
+            return failed
+        } catch {
+            return fail(error)
+        }
+        do {
+            try storage.syncDirectory()
+            let footer = encoder.encodeFooter()
+            try writeAll(footer, to: device, at: offset)
+            try device.truncate(byteCount: offset + footer.count)
+            try device.sync()
+            device = try storage.open(name)
+        } catch {
+            return fail(error)
+        }
+        encoder = LogSegmentEncoder(identity: identity, nonce: nonce, firstLSN: firstLSN)
+        segmentFirstLSN = firstLSN
+        offset = LogSegmentHeader.byteCount
+        allocatedByteCount = 0
+        markedLSN = syncedLSN
+        return .rotated(firstLSN: firstLSN)
+    }
+
+    /// Syncs and writes a last mark, so that the next start need not rewrite the tail.
+    ///
+    /// - Returns: A failure, if there is one now.
+    func finish() -> LogCompletion? {
+        if failure != nil { return nil }
+        if let failed = makeDurable() { return failed }
+        guard markedLSN < syncedLSN else { return nil }
+        let mark = LogBatch(firstLSN: encoder.nextLSN, durableLSN: syncedLSN, records: [])
+        // Unsynced: the mark only saves work, and without it the tail is rewritten.
+        let completion = append(mark, sync: false)
+        if case .failed = completion { return completion }
+        return nil
+    }
+
+    /// Makes the next segment, its name not yet durable; without space there is none.
+    private func makeSuccessor(
+        _ name: String,
+        nonce: UInt64,
+        firstLSN: UInt64
+    ) throws(OmenError) {
+        let header = LogSegmentHeader(identity: identity, nonce: nonce, firstLSN: firstLSN)
+        do {
+            try storage.rename(try LogRecovery.stage(header, in: storage), to: name)
+        } catch {
+            if error.code == .resourceExhausted {
+                try storage.remove(name + Directory.temporarySuffix)
+            }
+            throw error
+        }
+    }
+
+    private func makeDurable() -> LogCompletion? {
+        guard isDirty else { return nil }
+        do {
+            try device.syncData()
+        } catch {
+            return fail(error)
+        }
+        isDirty = false
+        syncedLSN = encoder.nextLSN - 1
+        return nil
+    }
+
+    /// Reserves space behind `offset`, a whole step where the disk has it.
+    private func reserve(_ byteCount: Int) throws(OmenError) {
+        let needed = offset + byteCount
+        guard needed > allocatedByteCount else { return }
+        let step = Self.allocationStep
+        let rounded = (needed + step - 1) / step * step
+        do {
+            try device.allocate(byteCount: rounded)
+            allocatedByteCount = rounded
+        } catch  where error.code == .resourceExhausted {
+            try device.allocate(byteCount: needed)
+            allocatedByteCount = needed
+        }
+    }
+
+    private func refuse(_ firstLSN: UInt64, _ error: OmenError) -> LogCompletion {
+        if let failed = rollBack() { return failed }
+        refusal = error
+        return .refused(firstLSN: firstLSN, error)
+    }
+
+    /// Cuts off what a write without enough space left behind the last frame.
+    private func rollBack() -> LogCompletion? {
+        do {
+            try device.truncate(byteCount: offset)
+        } catch {
+            return fail(error)
+        }
+        allocatedByteCount = offset
+        return nil
+    }
+
+    private func fail(_ error: OmenError) -> LogCompletion {
+        failure = error
+        return .failed(error)
+    }
+}

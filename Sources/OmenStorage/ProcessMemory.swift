@@ -1,0 +1,23 @@
+internal import Glibc
+package import OmenCore
+
+/// What the system knows of this process's memory.
+package enum ProcessMemory {
+    /// Bytes of this process that are in RAM, shared file pages included (proc(5), statm).
+    ///
+    /// - Throws: `.ioFailure` when /proc cannot be read.
+    package static func residentByteCount() throws(OmenError) -> Int {
+        let path = "/proc/self/statm"
+        guard let file = fopen(path, "re") else {
+            throw OmenError(.ioFailure, "cannot open \(path)")
+        }
+        defer { fclose(file) }
+        var line = [UInt8](repeating: 0, count: 256)
+        let count = fread(&line, 1, line.count, file)
+        let fields = line[..<count].split(separator: UInt8(ascii: " "))
+        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else {
+            throw OmenError(.ioFailure, "\(path) has no second number")
+        }
+        return pages * Int(getpagesize())
+    }
+}

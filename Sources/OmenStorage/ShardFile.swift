@@ -1,0 +1,173 @@
+internal import Glibc
+package import OmenCore
+
+/// An open shard file: checked, mapped read-only, never changed.
+///
+/// Opening checks the header, the section table and every section that is not lazy. Rot that comes
+/// after the check, when the kernel drops a page and reads it again, is only found by `verify`. A
+/// disk that fails under the mapping kills the process with SIGBUS. Single-threaded.
+package final class ShardFile {
+    package let path: String
+    private let file: File
+    private let map: MappedFile
+    private let header: ShardFileHeader
+    /// One bit for each block of the file that passed its check.
+    private var verified: [UInt64]
+
+    package var identity: ShardIdentity { header.identity }
+    package var collection: String { header.collection }
+    package var schema: CollectionSchema { header.schema }
+    /// Every write to the collection up to here is in the file.
+    package var lsn: UInt64 { header.lsn }
+    package var fileByteCount: Int { header.fileByteCount }
+    /// Kinds of the sections, in file order.
+    package var kinds: [UInt32] { header.sections.map(\.kind) }
+
+    /// Opens and checks a file.
+    ///
+    /// - Throws: `.corrupt` when the file is missing, damaged or belongs to another shard;
+    ///   `.unsupportedVersion`; `.ioFailure`. All name the file.
+    package init(path: String, identity: ShardIdentity) throws(OmenError) {
+        self.path = path
+        guard let file = try File(existing: path, .read) else {
+            throw OmenError(.corrupt, "\(path) is missing")
+        }
+        self.file = file
+        map = try MappedFile(file)
+        do {
+            header = try ShardFileHeader(of: map.bytes)
+        } catch {
+            // Whatever a field's own check says, in a file it is damage.
+            let code: OmenError.Code =
+                error.code == .unsupportedVersion ? .unsupportedVersion : .corrupt
+            throw OmenError(code, "\(path): \(error.message)")
+        }
+        guard header.identity == identity else {
+            throw OmenError(.corrupt, "\(path) belongs to \(header.identity), expected \(identity)")
+        }
+        verified = [UInt64](repeating: 0, count: (header.blockCount + 63) / 64)
+        try verifyTable()
+        for section in header.sections where !section.isLazy { try verifyWhole(section) }
+    }
+
+    /// Bytes of a section; nil when the file has none of that kind.
+    package func byteCount(of kind: UInt32) -> Int? { section(kind)?.byteCount }
+
+    /// Whether a section is checked only when touched.
+    package func isLazy(_ kind: UInt32) -> Bool { section(kind)?.isLazy ?? false }
+
+    /// A section's bytes, valid while the object lives; lazy ones may not be checked yet.
+    package func bytes(of kind: UInt32) -> UnsafeRawBufferPointer? {
+        section(kind).map { bytes(at: $0.offset, count: $0.byteCount) }
+    }
+
+    /// A region that starts with the section's bytes and can grow to `byteCountMax` bytes.
+    ///
+    /// The section's pages are mapped over the region's start, private and writable: reading costs
+    /// no copy, writing changes memory only, never the file. Bytes behind the section are zero.
+    /// - Throws: `.corrupt` when there is no such section or it is larger than `byteCountMax`;
+    ///   `.resourceExhausted` when the system has no addresses left.
+    package func region(
+        of kind: UInt32,
+        byteCountMax: Int
+    ) throws(OmenError) -> ReservedRegion {
+        guard let section = section(kind) else {
+            throw OmenError(.corrupt, "\(path): section \(kind) is missing")
+        }
+        guard section.byteCount <= byteCountMax else {
+            throw OmenError(
+                .corrupt,
+                "\(path): section \(kind) has \(section.byteCount) bytes, at most \(byteCountMax)"
+            )
+        }
+        let region = try ReservedRegion(byteCountMax: max(byteCountMax, 1))
+        guard section.byteCount > 0 else { return region }
+        let address = mmap(
+            region.base,
+            section.paddedByteCount,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+            file.descriptor,
+            off_t(section.offset)
+        )
+        guard address == region.base else {
+            throw OmenError(.resourceExhausted, "\(path): mmap failed with errno \(errno)")
+        }
+        return region
+    }
+
+    private func section(_ kind: UInt32) -> ShardFileHeader.Section? {
+        header.sections.first { $0.kind == kind }
+    }
+
+    private func bytes(at offset: Int, count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: map.bytes[offset..<offset + count])
+    }
+}
+
+extension ShardFile {
+    /// Checks every block again, lazy ones too.
+    ///
+    /// - Throws: `.corrupt`, naming the file and the first bad offset.
+    package func verify() throws(OmenError) {
+        try verifyTable()
+        for section in header.sections { try verifyWhole(section) }
+    }
+
+    /// Checks the blocks that hold `range` of a section, each at most once per open file.
+    ///
+    /// - Precondition: The section is there, and the range lies inside it.
+    /// - Complexity: One bit test per block of 256 KiB that was checked before.
+    package func verifyBlocks(of kind: UInt32, _ range: Range<Int>) throws(OmenError) {
+        guard let section = section(kind) else {
+            preconditionFailure("\(path) has no section \(kind)")
+        }
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= section.byteCount,
+            "range \(range) of section \(kind), which has \(section.byteCount) bytes"
+        )
+        guard !range.isEmpty else { return }
+        let size = Limits.checksumBlockByteCount
+        for block in range.lowerBound / size...(range.upperBound - 1) / size {
+            let index = section.firstBlock + block
+            if verified[index >> 6] & (1 << UInt64(index & 63)) != 0 { continue }
+            try verifyBlock(block, of: section)
+        }
+    }
+
+    private func verifyWhole(_ section: ShardFileHeader.Section) throws(OmenError) {
+        for block in 0..<section.blockCount { try verifyBlock(block, of: section) }
+    }
+
+    private func verifyBlock(
+        _ block: Int,
+        of section: ShardFileHeader.Section
+    ) throws(OmenError) {
+        let start = block * Limits.checksumBlockByteCount
+        let count = min(Limits.checksumBlockByteCount, section.paddedByteCount - start)
+        let index = section.firstBlock + block
+        let place = header.tableOffset + index * 4
+        let expected = UInt32(
+            littleEndian: map.bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
+        )
+        let offset = section.offset + start
+        guard crc32c(bytes(at: offset, count: count), seed: header.seed(of: section)) == expected
+        else {
+            throw OmenError(
+                .corrupt,
+                "\(path) offset \(offset): a block of section \(section.kind) fails its checksum"
+            )
+        }
+        verified[index >> 6] |= 1 << UInt64(index & 63)
+    }
+
+    private func verifyTable() throws(OmenError) {
+        let count = header.fileByteCount - header.tableOffset
+        guard crc32c(bytes(at: header.tableOffset, count: count)) == header.tableChecksum else {
+            throw OmenError(
+                .corrupt,
+                "\(path) offset \(header.tableOffset): the checksum table fails its checksum"
+            )
+        }
+    }
+}

@@ -1,0 +1,205 @@
+package import OmenCore
+
+/// Something a verification found.
+package struct StorageFinding: Equatable, Sendable {
+    /// Path of the file, or of the directory.
+    package var file: String
+    /// First bad byte, where it is known.
+    package var offset: Int?
+    package var what: String
+
+    package init(file: String, offset: Int? = nil, what: String) {
+        self.file = file
+        self.offset = offset
+        self.what = what
+    }
+}
+
+extension StorageFinding: CustomStringConvertible {
+    package var description: String {
+        offset.map { "\(file) offset \($0): \(what)" } ?? "\(file): \(what)"
+    }
+}
+
+/// The result of a read-only verification.
+package struct StorageReport: Equatable, Sendable {
+    /// Damage: what a start would refuse, or a fall-back would miss.
+    package var problems: [StorageFinding] = []
+    /// Worth knowing, harmless: unfinished tails, leftovers.
+    package var notes: [StorageFinding] = []
+    package var shardCount = 0
+    package var shardFileCount = 0
+    package var logSegmentCount = 0
+    /// Records in the log from each shard's needed LSN on.
+    package var logRecordCount = 0
+    /// Bytes of all shard files and log segments that were read.
+    package var byteCount = 0
+
+    package init() {}
+}
+
+/// Checks a whole stopped data directory and changes nothing.
+///
+/// - Throws: `.locked` when a process of the cluster runs; `.ioFailure` when the directory cannot
+///   be read. Damage is never thrown, it is in the report.
+package func verifyDataDirectory(_ directory: Directory) throws(OmenError) -> StorageReport {
+    let lock = try LockFile.acquireForReading(directory.path(of: "cluster.lock"))
+    defer { withExtendedLifetime(lock) {} }
+    var report = StorageReport()
+    let path = directory.path(of: ClusterManifest.fileName)
+    let manifest: ClusterManifest
+    do {
+        guard let found = try ClusterManifest.load(directory) else {
+            report.problems.append(StorageFinding(file: path, what: "is missing"))
+            return report
+        }
+        manifest = found
+    } catch {
+        report.problems.append(StorageFinding(file: path, error))
+        return report
+    }
+    for shard in 0..<manifest.shardCount {
+        let shardDirectory = shardDirectory(shard, in: directory)
+        guard try shardDirectory.exists() else {
+            let what = "shard \(shard) has no directory"
+            report.problems.append(StorageFinding(file: shardDirectory.path, what: what))
+            continue
+        }
+        let identity = manifest.identity(ofShard: shard)
+        try verifyShardDirectory(shardDirectory, identity: identity, into: &report)
+    }
+    return report
+}
+
+/// Where a shard's files are: `DATA/shards/NNN`.
+package func shardDirectory(_ shard: Int, in directory: Directory) -> Directory {
+    let digits = String(shard)
+    let name = String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+    return directory.subdirectory("shards").subdirectory(name)
+}
+
+/// Checks one stopped shard: manifest, both generations' files in full, and the log.
+package func verifyShardDirectory(
+    _ directory: Directory,
+    identity: ShardIdentity,
+    into report: inout StorageReport
+) throws(OmenError) {
+    let lock = try LockFile.acquireForReading(directory.path(of: "lock"))
+    defer { withExtendedLifetime(lock) {} }
+    report.shardCount += 1
+    let names = try directory.names()
+    var neededLSN: UInt64 = 1
+    var manifest: ShardManifest?
+    let manifestPath = directory.path(of: ShardManifest.fileName)
+    do {
+        manifest = try ShardManifest.load(directory, identity: identity)
+        if manifest == nil, names.contains(where: ShardFileName.isValid) {
+            let what = "is missing, shard files are there"
+            report.problems.append(StorageFinding(file: manifestPath, what: what))
+        }
+    } catch {
+        report.problems.append(StorageFinding(file: manifestPath, error))
+        // What is needed is unknown: take the log from where it starts.
+        neededLSN = names.lazy.compactMap(LogSegment.firstLSN).first ?? 1
+    }
+    if let manifest {
+        neededLSN = manifest.neededLSN
+        for name in manifest.removableFiles(among: names) {
+            let what = "is not needed and goes at the next start or checkpoint"
+            report.notes.append(StorageFinding(file: directory.path(of: name), what: what))
+        }
+        verifyFiles(of: manifest, directory, into: &report)
+    }
+    do {
+        try verifyLog(directory, names, identity, from: neededLSN, manifest, into: &report)
+    } catch {
+        report.problems.append(StorageFinding(file: directory.path, error))
+    }
+}
+
+private func verifyFiles(
+    of manifest: ShardManifest,
+    _ directory: Directory,
+    into report: inout StorageReport
+) {
+    var checked: Set<String> = []
+    for checkpoint in [manifest.current] + (manifest.previous.map { [$0] } ?? []) {
+        for entry in checkpoint.collections where checked.insert(entry.file).inserted {
+            let path = directory.path(of: entry.file)
+            do {
+                let file = try ShardFile(path: path, identity: manifest.identity)
+                try file.verify()
+                report.shardFileCount += 1
+                report.byteCount += file.fileByteCount
+                guard file.collection == entry.name, file.schema == entry.schema,
+                    file.lsn <= checkpoint.appliedLSN
+                else {
+                    let what =
+                        "holds collection \(file.collection) at LSN \(file.lsn), the manifest expects "
+                        + "\(entry.name) at \(checkpoint.appliedLSN) or below, or another schema"
+                    report.problems.append(StorageFinding(file: path, what: what))
+                    continue
+                }
+            } catch {
+                report.problems.append(StorageFinding(file: path, error))
+            }
+        }
+    }
+}
+
+private func verifyLog(
+    _ directory: Directory,
+    _ names: [String],
+    _ identity: ShardIdentity,
+    from lsn: UInt64,
+    _ manifest: ShardManifest?,
+    into report: inout StorageReport
+) throws(OmenError) {
+    let segmentNames = names.filter { LogSegment.firstLSN(of: $0) != nil }
+    guard !segmentNames.isEmpty else {
+        if manifest != nil {
+            report.problems.append(StorageFinding(file: directory.path, what: "the log is missing"))
+        }
+        return
+    }
+    var segments: [(name: String, file: MappedFile)] = []
+    for name in segmentNames {
+        segments.append((name, try MappedFile(path: directory.path(of: name))))
+    }
+    defer { withExtendedLifetime(segments) {} }
+    report.logSegmentCount += segments.count
+    report.byteCount += segments.reduce(0) { $0 + $1.file.bytes.count }
+    let scan = try LogScanner.examine(
+        segments.map { LogSegmentBytes(name: $0.name, bytes: $0.file.bytes) },
+        identity: identity,
+        from: lsn,
+        visit: { _, _ in }
+    )
+    report.logRecordCount += scan.recordCount
+    let lastName = segmentNames[segmentNames.count - 1]
+    for offset in scan.damagedMarks {
+        let what = "a sync mark is damaged; it held no records"
+        report.notes.append(
+            StorageFinding(file: directory.path(of: lastName), offset: offset, what: what)
+        )
+    }
+    switch scan.end {
+    case .clean: break
+    case .torn(let segment, let offset, let lastLSN):
+        let what = "unfinished write behind LSN \(lastLSN), cut at the next start"
+        let path = directory.path(of: segment)
+        report.notes.append(StorageFinding(file: path, offset: offset, what: what))
+    case .corrupt(let segment, let offset, let lsn):
+        let what = "durable records from LSN \(lsn) on are damaged or missing"
+        let path = directory.path(of: segment)
+        report.problems.append(StorageFinding(file: path, offset: offset, what: what))
+    }
+    if let applied = manifest?.current.appliedLSN, scan.tail != nil, scan.lastLSN < applied {
+        let what = "the log ends at LSN \(scan.lastLSN), the checkpoint holds \(applied)"
+        report.problems.append(StorageFinding(file: directory.path(of: lastName), what: what))
+    }
+}
+
+extension StorageFinding {
+    init(file: String, _ error: OmenError) { self.init(file: file, what: error.description) }
+}

@@ -1,0 +1,45 @@
+internal import Glibc
+internal import OmenCore
+
+/// Runs one system call that reports failure as -1 and `errno`.
+///
+/// An interrupted call is repeated. A bad descriptor or address is a bug of ours, and going on
+/// could
+/// write into someone else's file, so the process ends. Everything else is the caller's to handle.
+/// - Throws: `.resourceExhausted` when space or descriptors ran out, else `.ioFailure`; both name
+///   the operation and the path.
+@discardableResult
+func systemCall<Value: FixedWidthInteger & SignedInteger>(
+    _ operation: StaticString,
+    _ path: String,
+    _ body: () -> Value
+) throws(OmenError) -> Value {
+    while true {
+        let value = body()
+        if value != -1 { return value }
+        let code = errno
+        if code == EINTR { continue }
+        throw systemError(operation, path, code)
+    }
+}
+
+/// What `errno` value `code` means for us.
+func systemError(_ operation: StaticString, _ path: String, _ code: Int32) -> OmenError {
+    precondition(
+        code != EBADF && code != EFAULT,
+        "\(operation) \(path) failed with errno \(code), which only a bug of ours can cause"
+    )
+    let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+        guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else {
+            return "errno \(code)"
+        }
+        return String(cString: base)
+    }
+    switch code {
+    // EFBIG is a file size limit (RLIMIT_FSIZE): space for this process has run out.
+    case ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE:
+        return OmenError(.resourceExhausted, "\(operation) \(path): \(text)")
+    default:
+        return OmenError(.ioFailure, "\(operation) \(path): \(text)")
+    }
+}

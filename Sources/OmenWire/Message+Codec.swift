@@ -1,0 +1,131 @@
+internal import OmenCore
+
+extension Message {
+    /// Exact bytes of the encoded body, without head and padding.
+    ///
+    /// - Complexity: O(ids, hits or collections).
+    var bodyByteCount: Int {
+        switch self {
+        case .write(let request): request.bodyByteCount
+        case .get(let request): request.bodyByteCount
+        case .count(let collection): 4 + collection.utf8.count
+        case .search(let query): query.bodyByteCount
+        case .listCollections, .status, .checkpoint, .ping, .stop, .done: 0
+        case .written(let reply): reply.bodyByteCount
+        case .records(let reply): reply.bodyByteCount
+        case .counted(let reply): reply.bodyByteCount
+        case .hits(let reply): reply.bodyByteCount
+        case .collections(let infos): CollectionInfo.bodyByteCount(infos)
+        case .shardStatus(let status): status.bodyByteCount
+        case .clusterStatus(let status): status.bodyByteCount
+        case .failure(let error): error.bodyByteCount
+        case .announcement(let announcement): announcement.bodyByteCount
+        }
+    }
+
+    /// Appends the body; `docs/PROTOCOL.md` draws every layout.
+    func encodeBody(into writer: inout ByteWriter) {
+        switch self {
+        case .write(let request): request.encode(into: &writer)
+        case .get(let request): request.encode(into: &writer)
+        case .count(let collection): writer.write(collection)
+        case .search(let query): query.encode(into: &writer)
+        case .listCollections, .status, .checkpoint, .ping, .stop, .done: break
+        case .written(let reply): reply.encode(into: &writer)
+        case .records(let reply): reply.encode(into: &writer)
+        case .counted(let reply): reply.encode(into: &writer)
+        case .hits(let reply): reply.encode(into: &writer)
+        case .collections(let infos): CollectionInfo.encode(infos, into: &writer)
+        case .shardStatus(let status): status.encode(into: &writer)
+        case .clusterStatus(let status): status.encode(into: &writer)
+        case .failure(let error): error.encode(into: &writer)
+        case .announcement(let announcement): announcement.encode(into: &writer)
+        }
+    }
+
+    /// Reads a body; what is left in `reader` afterwards must be padding.
+    init(kind: MessageKind, from reader: inout ByteReader) throws(OmenError) {
+        switch kind {
+        case .write: self = .write(try WriteRequest(from: &reader))
+        case .get: self = .get(try GetRequest(from: &reader))
+        case .count: self = .count(collection: try reader.readCollectionName())
+        case .search: self = .search(try SearchQuery(from: &reader))
+        case .listCollections: self = .listCollections
+        case .status: self = .status
+        case .checkpoint: self = .checkpoint
+        case .ping: self = .ping
+        case .stop: self = .stop
+        case .written: self = .written(try WriteReply(from: &reader))
+        case .records: self = .records(try RecordsReply(from: &reader))
+        case .counted: self = .counted(try CountReply(from: &reader))
+        case .hits: self = .hits(try SearchReply(from: &reader))
+        case .collections: self = .collections(try CollectionInfo.decodeList(from: &reader))
+        case .shardStatus: self = .shardStatus(try ShardStatus(from: &reader))
+        case .clusterStatus: self = .clusterStatus(try ClusterStatus(from: &reader))
+        case .done: self = .done
+        case .failure: self = .failure(try OmenError(from: &reader))
+        case .announcement: self = .announcement(try WorkerAnnouncement(from: &reader))
+        }
+    }
+}
+
+extension ByteReader {
+    /// A collection's name; a long one is the requester's mistake, not a broken stream.
+    mutating func readCollectionName() throws(OmenError) -> String {
+        let name = try readText(limit: remaining)
+        guard name.utf8.count <= Limits.collectionNameCharacterCountMax else {
+            throw OmenError(
+                .badRequest,
+                "collection name has \(name.utf8.count) bytes, expected at most"
+                    + " \(Limits.collectionNameCharacterCountMax)"
+            )
+        }
+        return name
+    }
+
+    /// A count of things that take at least `least` bytes each, so that a lying count fails before
+    /// memory is taken for it.
+    mutating func readItemCount(limit: Int, least: Int) throws(OmenError) -> Int {
+        let count = Int(try read(UInt32.self))
+        guard count <= limit, count <= remaining / least else {
+            throw OmenError(
+                .protocolViolation,
+                "\(count) items in \(remaining) bytes, at most \(limit) of \(least) or more each"
+            )
+        }
+        return count
+    }
+
+    /// A `UInt8` that is 0 or 1.
+    mutating func readBool() throws(OmenError) -> Bool {
+        let value = try read(UInt8.self)
+        guard value <= 1 else {
+            throw OmenError(.protocolViolation, "truth value is \(value), expected 0 or 1")
+        }
+        return value == 1
+    }
+
+    mutating func readElementType() throws(OmenError) -> ElementType {
+        let number = try read(UInt8.self)
+        guard let element = ElementType(rawValue: number) else {
+            throw OmenError(.badRequest, "element type \(number) is unknown")
+        }
+        return element
+    }
+
+    /// Counted bytes where none at all means absent.
+    mutating func readOptional(limit: Int) throws(OmenError) -> [UInt8]? {
+        let bytes = try readCounted(limit: limit)
+        return bytes.isEmpty ? nil : Array(bytes)
+    }
+}
+
+extension String {
+    /// The longest prefix of whole characters that a frame takes as the text of an error.
+    var cutForFrame: String {
+        guard utf8.count > Limits.errorMessageByteCountMax else { return self }
+        var end = utf8.index(utf8.startIndex, offsetBy: Limits.errorMessageByteCountMax)
+        while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end])
+    }
+}

@@ -1,0 +1,119 @@
+internal import OmenCore
+
+extension OmenError {
+    var bodyByteCount: Int { 4 + 4 + message.cutForFrame.utf8.count }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(code.rawValue)
+        writer.write(message.cutForFrame)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let number = try reader.read(Int32.self)
+        guard let code = Code(rawValue: number) else {
+            throw OmenError(.protocolViolation, "error code \(number) is unknown")
+        }
+        self.init(code, try reader.readText(limit: Limits.errorMessageByteCountMax))
+    }
+}
+
+extension Coverage {
+    var bodyByteCount: Int { failures.reduce(8) { $0 + 4 + $1.error.bodyByteCount } }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(shardsTotal)
+        writer.write(UInt32(failures.count))
+        for failure in failures {
+            writer.write(failure.shard)
+            failure.error.encode(into: &writer)
+        }
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let total = try reader.read(UInt32.self)
+        guard total <= Limits.shardCountMax else {
+            throw OmenError(.protocolViolation, "\(total) shards, limit \(Limits.shardCountMax)")
+        }
+        let count = try reader.readItemCount(limit: Int(total), least: 12)
+        var failures: [ShardFailure] = []
+        failures.reserveCapacity(count)
+        for _ in 0..<count {
+            let shard = try reader.read(UInt32.self)
+            guard shard < total, failures.last.map({ $0.shard < shard }) ?? true else {
+                throw OmenError(
+                    .protocolViolation,
+                    "failed shard \(shard) of \(total) in wrong order"
+                )
+            }
+            failures.append(ShardFailure(shard: shard, error: try OmenError(from: &reader)))
+        }
+        self.init(shardsTotal: total, failures: failures)
+    }
+}
+
+extension WriteReply {
+    var bodyByteCount: Int { 24 + coverage.bodyByteCount }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(counts.upserted)
+        writer.write(counts.replaced)
+        writer.write(counts.deleted)
+        coverage.encode(into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let upserted = try reader.read(UInt64.self)
+        let replaced = try reader.read(UInt64.self)
+        let deleted = try reader.read(UInt64.self)
+        counts = WriteCounts(upserted: upserted, replaced: replaced, deleted: deleted)
+        coverage = try Coverage(from: &reader)
+    }
+}
+
+extension CountReply {
+    var bodyByteCount: Int { 8 + coverage.bodyByteCount }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(count)
+        coverage.encode(into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        count = try reader.read(UInt64.self)
+        coverage = try Coverage(from: &reader)
+    }
+}
+
+extension RecordsReply {
+    var bodyByteCount: Int {
+        records.reduce(coverage.bodyByteCount + 1 + 4) { total, record in
+            total + record.id.encodedByteCount + 4 + (record.metadata?.count ?? 0) + 4
+                + (record.vector?.count ?? 0)
+        }
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        coverage.encode(into: &writer)
+        writer.write(element.rawValue)
+        writer.write(UInt32(records.count))
+        for record in records {
+            record.id.encode(into: &writer)
+            writer.write(counted: record.metadata ?? [])
+            writer.write(counted: record.vector ?? [])
+        }
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        coverage = try Coverage(from: &reader)
+        element = try reader.readElementType()
+        let count = try reader.readItemCount(limit: Limits.batchCountMax, least: 11)
+        records = []
+        records.reserveCapacity(count)
+        for _ in 0..<count {
+            let id = try RecordID(from: &reader)
+            let metadata = try reader.readOptional(limit: Limits.metadataByteCountMax)
+            let vector = try reader.readOptional(limit: Limits.vectorByteCountMax)
+            records.append(StoredRecord(id: id, metadata: metadata, vector: vector))
+        }
+    }
+}

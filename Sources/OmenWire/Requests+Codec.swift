@@ -1,0 +1,138 @@
+internal import OmenCore
+
+extension WriteRequest {
+    var bodyByteCount: Int { 16 + operation.encodedByteCount }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(key.client)
+        writer.write(key.sequence)
+        operation.encode(into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let client = try reader.read(UInt64.self)
+        let sequence = try reader.read(UInt64.self)
+        self.init(
+            key: RequestKey(client: client, sequence: sequence),
+            operation: try WriteOperation(from: &reader)
+        )
+    }
+}
+
+extension WriteOperation {
+    /// Exact bytes of what `encode` appends.
+    var encodedByteCount: Int {
+        switch self {
+        case .createCollection(let name, _):
+            1 + 4 + name.utf8.count + CollectionSchema.encodedByteCount
+        case .dropCollection(let name), .clearCollection(let name):
+            1 + 4 + name.utf8.count
+        case .upsert(let batch):
+            1 + 4 + batch.collection.utf8.count + 1 + 4 + RecordID.encodedByteCount(batch.ids)
+                + batch.vectors.count + 1 + batch.metadata.reduce(0) { $0 + 4 + $1.count }
+        case .delete(let collection, let ids):
+            1 + 4 + collection.utf8.count + RecordID.encodedByteCount(ids)
+        }
+    }
+}
+
+extension CollectionSchema {
+    static let encodedByteCount = 12
+}
+
+extension RecordID {
+    /// Exact bytes of one encoded id.
+    var encodedByteCount: Int {
+        switch self {
+        case .number: 10
+        case .text(let text): 2 + text.utf8.count
+        }
+    }
+
+    static func encodedByteCount(_ ids: [RecordID]) -> Int {
+        ids.reduce(4) { $0 + $1.encodedByteCount }
+    }
+}
+
+extension GetRequest {
+    var bodyByteCount: Int { 4 + collection.utf8.count + 1 + RecordID.encodedByteCount(ids) }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(collection)
+        writer.write(UInt8(withVector ? 1 : 0))
+        RecordID.encode(ids, into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        collection = try reader.readCollectionName()
+        withVector = try reader.readBool()
+        ids = try RecordID.decodeList(from: &reader, limit: Limits.batchCountMax)
+    }
+}
+
+extension SearchQuery {
+    private enum Flag {
+        static let exact: UInt8 = 1
+        static let withMetadata: UInt8 = 2
+        static let withVector: UInt8 = 4
+        static let allowPartial: UInt8 = 8
+        static let all: UInt8 = 15
+    }
+
+    var bodyByteCount: Int { 4 + collection.utf8.count + 1 + 1 + 6 * 4 + vectors.count }
+
+    /// Counts beyond their range are clamped, so that the other side refuses them by name.
+    func encode(into writer: inout ByteWriter) {
+        writer.write(collection)
+        writer.write(element.rawValue)
+        writer.write(
+            (exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
+                | (withVector ? Flag.withVector : 0) | (allowPartial ? Flag.allowPartial : 0)
+        )
+        writer.write(UInt32(clamping: dim))
+        writer.write(UInt32(clamping: count))
+        writer.write(UInt32(clamping: k))
+        writer.write(UInt32(clamping: ef))
+        writer.write(recall)
+        writer.write(maxDistance)
+        writer.write(raw: vectors)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let collection = try reader.readCollectionName()
+        let element = try reader.readElementType()
+        let flags = try reader.read(UInt8.self)
+        guard flags & ~Flag.all == 0 else {
+            throw OmenError(.badRequest, "search flags are \(flags), expected at most \(Flag.all)")
+        }
+        let dim = Int(try reader.read(UInt32.self))
+        let count = Int(try reader.read(UInt32.self))
+        let k = Int(try reader.read(UInt32.self))
+        let ef = Int(try reader.read(UInt32.self))
+        let recall = try reader.readFloat()
+        let maxDistance = try reader.readFloat()
+        guard (1...Limits.dimensionMax).contains(dim) else {
+            throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
+        }
+        guard (1...Limits.queryCountMax).contains(count) else {
+            throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
+        }
+        let vectors = Array(try reader.read(count: count * dim * element.byteCount))
+        self.init(
+            collection: collection,
+            element: element,
+            dim: dim,
+            vectors: vectors,
+            count: count,
+            k: k
+        )
+        self.ef = ef
+        self.recall = recall
+        self.maxDistance = maxDistance
+        exact = flags & Flag.exact != 0
+        withMetadata = flags & Flag.withMetadata != 0
+        withVector = flags & Flag.withVector != 0
+        allowPartial = flags & Flag.allowPartial != 0
+        try validate()
+    }
+}

@@ -1,0 +1,173 @@
+internal import OmenCore
+
+extension CollectionInfo {
+    static func bodyByteCount(_ infos: [CollectionInfo]) -> Int {
+        infos.reduce(4) { $0 + 4 + $1.name.utf8.count + CollectionSchema.encodedByteCount }
+    }
+
+    static func encode(_ infos: [CollectionInfo], into writer: inout ByteWriter) {
+        writer.write(UInt32(infos.count))
+        for info in infos {
+            writer.write(info.name)
+            info.schema.encode(into: &writer)
+        }
+    }
+
+    static func decodeList(from reader: inout ByteReader) throws(OmenError) -> [CollectionInfo] {
+        let count = try reader.readItemCount(limit: Limits.collectionCountMax, least: 16)
+        var infos: [CollectionInfo] = []
+        infos.reserveCapacity(count)
+        for _ in 0..<count {
+            let name = try reader.readCollectionName()
+            infos.append(CollectionInfo(name: name, schema: try CollectionSchema(from: &reader)))
+        }
+        return infos
+    }
+}
+
+extension CollectionStatus {
+    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 5 * 8
+
+    var bodyByteCount: Int { Self.leastByteCount + name.utf8.count }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(name)
+        schema.encode(into: &writer)
+        writer.write(vectors)
+        writer.write(linked)
+        writer.write(rows)
+        writer.write(deleted)
+        writer.write(fileByteCount)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        name = try reader.readCollectionName()
+        schema = try CollectionSchema(from: &reader)
+        vectors = try reader.read(UInt64.self)
+        linked = try reader.read(UInt64.self)
+        rows = try reader.read(UInt64.self)
+        deleted = try reader.read(UInt64.self)
+        fileByteCount = try reader.read(UInt64.self)
+    }
+}
+
+extension ShardStatus {
+    var bodyByteCount: Int { collections.reduce(5 * 8 + 4) { $0 + $1.bodyByteCount } }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(residentByteCount)
+        writer.write(logByteCount)
+        writer.write(appliedLSN)
+        writer.write(durableLSN)
+        writer.write(checkpointLSN)
+        writer.write(UInt32(collections.count))
+        for collection in collections { collection.encode(into: &writer) }
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        residentByteCount = try reader.read(UInt64.self)
+        logByteCount = try reader.read(UInt64.self)
+        appliedLSN = try reader.read(UInt64.self)
+        durableLSN = try reader.read(UInt64.self)
+        checkpointLSN = try reader.read(UInt64.self)
+        let count = try reader.readItemCount(
+            limit: Limits.collectionCountMax,
+            least: CollectionStatus.leastByteCount
+        )
+        collections = []
+        collections.reserveCapacity(count)
+        for _ in 0..<count { collections.append(try CollectionStatus(from: &reader)) }
+    }
+}
+
+extension WorkerState {
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let number = try reader.read(UInt8.self)
+        guard let state = WorkerState(rawValue: number) else {
+            throw OmenError(.protocolViolation, "worker state \(number) is unknown")
+        }
+        self = state
+    }
+}
+
+extension WorkerStatus {
+    static let leastByteCount = 4 + 4 + 1 + 4 + 4 + 1
+
+    var bodyByteCount: Int {
+        Self.leastByteCount + lastError.cutForFrame.utf8.count
+            + (shardStatus?.bodyByteCount ?? 0)
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(shard)
+        writer.write(pid)
+        writer.write(state.rawValue)
+        writer.write(restarts)
+        writer.write(lastError.cutForFrame)
+        writer.write(UInt8(shardStatus == nil ? 0 : 1))
+        shardStatus?.encode(into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        shard = try reader.read(UInt32.self)
+        pid = try reader.read(UInt32.self)
+        state = try WorkerState(from: &reader)
+        restarts = try reader.read(UInt32.self)
+        lastError = try reader.readText(limit: Limits.errorMessageByteCountMax)
+        shardStatus = try reader.readBool() ? try ShardStatus(from: &reader) : nil
+    }
+}
+
+extension ClusterStatus {
+    var bodyByteCount: Int {
+        workers.reduce(4 + 8 + 4 + socket.utf8.count + 4) { $0 + $1.bodyByteCount }
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(pid)
+        writer.write(uptimeMilliseconds)
+        writer.write(socket)
+        writer.write(UInt32(workers.count))
+        for worker in workers { worker.encode(into: &writer) }
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        pid = try reader.read(UInt32.self)
+        uptimeMilliseconds = try reader.read(UInt64.self)
+        socket = try reader.readText(limit: Limits.socketPathByteCountMax)
+        let count = try reader.readItemCount(
+            limit: Limits.shardCountMax,
+            least: WorkerStatus.leastByteCount
+        )
+        workers = []
+        workers.reserveCapacity(count)
+        for _ in 0..<count { workers.append(try WorkerStatus(from: &reader)) }
+    }
+}
+
+extension WorkerAnnouncement {
+    var bodyByteCount: Int {
+        4 + 8 + 1 + 8 + 8 + CollectionInfo.bodyByteCount(collections) + 4
+            + reason.cutForFrame.utf8.count
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(shard)
+        writer.write(incarnation)
+        writer.write(state.rawValue)
+        writer.write(replayed)
+        writer.write(toReplay)
+        CollectionInfo.encode(collections, into: &writer)
+        writer.write(reason.cutForFrame)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        shard = try reader.read(UInt32.self)
+        incarnation = try reader.read(UInt64.self)
+        state = try WorkerState(from: &reader)
+        replayed = try reader.read(UInt64.self)
+        toReplay = try reader.read(UInt64.self)
+        collections = try CollectionInfo.decodeList(from: &reader)
+        reason = try reader.readText(limit: Limits.errorMessageByteCountMax)
+    }
+}

@@ -1,0 +1,162 @@
+internal import ArgumentParser
+internal import OmenClient
+internal import OmenCore
+internal import OmenWire
+
+struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Add or replace the vectors of a file.",
+        discussion: """
+            .npy (f64, f32, f16, u8, i8; one row per vector), .fvecs, .bvecs, or .jsonl with \
+            {"id", "vector", "metadata"} per line. Ids come from --ids, else from the lines, else \
+            they count from --id-start. The first import makes the collection. What was \
+            acknowledged before a failure stays. An id should not come twice in one import: either \
+            of its vectors may stay.
+            """
+    )
+
+    @Argument(help: "Vectors.")
+    var file: String
+
+    @OptionGroup var collection: CollectionOption
+
+    @Option(help: "Distance of a new collection; must agree with an old one.")
+    var metric: MetricArgument?
+
+    @Option(
+        help: ArgumentHelp("Ids: .npy, .jsonl or a text file, one per vector.", valueName: "file")
+    )
+    var ids: String?
+
+    @Option(help: ArgumentHelp("Id of the first vector.", valueName: "n"))
+    var idStart: UInt64?
+
+    @Option(help: ArgumentHelp("Metadata and ids: one line per vector.", valueName: "file.jsonl"))
+    var metadata: String?
+
+    @Flag(help: "Return when all vectors are in the graph.")
+    var waitIndexed = false
+
+    @OptionGroup var options: ClusterOptions
+
+    /// Enough to amortise a frame, little enough that all shards work at once.
+    private static let batchByteCount = 1 << 20
+    private static let batchCountMax = 2048
+
+    func validate() throws {
+        guard ids == nil || idStart == nil else {
+            throw ValidationError("give either --ids or --id-start")
+        }
+        if let metadata, !metadata.hasSuffix(".jsonl") {
+            throw ValidationError("--metadata \(metadata): expected a .jsonl file")
+        }
+        try checkingUsage { () throws(OmenError) in try CollectionName.validate(collection.name) }
+    }
+
+    func run() throws {
+        try reporting {
+            var vectors = try VectorFile(
+                path: file,
+                ids: ids,
+                idStart: idStart,
+                metadata: metadata
+            )
+            let client = try connect(options)
+            let start = ContinuousClock.now
+            let count = try send(&vectors, client)
+            let seconds = (ContinuousClock.now - start).seconds
+            var indexedSeconds: Double?
+            if waitIndexed {
+                try waitUntilLinked(client)
+                indexedSeconds = (ContinuousClock.now - start).seconds
+            }
+            let rate = Double(count) / max(seconds, 1e-9)
+            if options.json {
+                Console.out(
+                    .object([
+                        ("vectors", .unsigned(count)),
+                        ("seconds", .number(seconds)),
+                        ("vectors_per_second", .number(rate)),
+                        ("indexed_seconds", indexedSeconds.map { .number($0) } ?? .null),
+                    ])
+                )
+            } else {
+                let indexed = indexedSeconds.map { ", indexed after \(rounded($0)) s" } ?? ""
+                Console.out(
+                    "\(count) vectors in \(rounded(seconds)) s, \(Int(rate)) per second\(indexed)"
+                )
+            }
+        }
+    }
+
+    /// Sends everything; returns how many vectors the cluster acknowledged.
+    private func send(_ vectors: inout VectorFile, _ client: ClusterClient) throws -> UInt64 {
+        let pipeline = try UpsertPipeline(path: client.path)
+        var progress = Progress(total: vectors.count, unit: "vectors")
+        defer { progress.clear() }
+        do throws(OmenError) {
+            var isFirst = true
+            while let batch = try vectors.nextBatch(
+                collection: collection.name,
+                byteCount: Self.batchByteCount,
+                countMax: Self.batchCountMax
+            ) {
+                if isFirst {
+                    try client.ensureCollection(
+                        collection.name,
+                        dim: batch.dim,
+                        element: batch.element,
+                        metric: metric?.metric
+                    )
+                    isFirst = false
+                }
+                try pipeline.submit(batch)
+                progress.show(Int(clamping: pipeline.acknowledgedVectorCount))
+            }
+            try pipeline.finish()
+        } catch {
+            throw failure(error, pipeline, total: vectors.count)
+        }
+        return pipeline.acknowledgedVectorCount
+    }
+
+    /// Says what stays of an import that failed.
+    private func failure(_ error: OmenError, _ pipeline: UpsertPipeline, total: Int) -> OmenError {
+        // What was in flight when the error came may still be acknowledged.
+        do throws(OmenError) {
+            try pipeline.finish()
+        } catch {
+            // The first error is the one to tell.
+        }
+        var text =
+            "\(pipeline.acknowledgedVectorCount) of \(total) vectors were acknowledged and stay"
+        if pipeline.unknownVectorCount > 0 {
+            text += ", \(pipeline.unknownVectorCount) may have been written"
+        }
+        return OmenError(error.code, "\(error.message); \(text)")
+    }
+
+    private func waitUntilLinked(_ client: ClusterClient) throws {
+        var progress: Progress?
+        defer { progress?.clear() }
+        while true {
+            let status = try client.status()
+            let states = status.workers.map(\.state)
+            guard !states.contains(.failed), !states.contains(.quarantined) else {
+                Console.warning("a shard is out of service, its vectors will not be indexed")
+                throw ExitStatus.partial
+            }
+            let shards = status.workers.compactMap(\.shardStatus)
+            let parts = shards.compactMap { shard in
+                shard.collections.first { $0.name == collection.name }
+            }
+            let rows = parts.reduce(0) { $0 + $1.rows }
+            let linked = parts.reduce(0) { $0 + $1.linked }
+            if shards.count == status.workers.count, linked >= rows { return }
+            var shown = progress ?? Progress(total: Int(clamping: rows), unit: "indexed")
+            shown.show(Int(clamping: linked))
+            progress = shown
+            pause(milliseconds: 10)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+internal import ArgumentParser
+internal import Glibc
+internal import OmenCoordinator
+internal import OmenCore
+internal import OmenStorage
+
+/// The process that holds the data directory's lock and drives the workers.
+enum CoordinatorProcess {
+    /// What the hidden `coordinator` command is told so that it does the same in a new process.
+    static func arguments(_ settings: ClusterSettings) -> [String] {
+        var arguments = ["coordinator", "--data", settings.location.data]
+        arguments += ["--socket", settings.location.socket]
+        if let shards = settings.shards { arguments += ["--shards", "\(shards)"] }
+        arguments += settings.durability.arguments
+        for (limit, value) in settings.limits.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            arguments += ["--limit", "\(limit.rawValue)=\(value)"]
+        }
+        return arguments
+    }
+
+    /// Serves until the cluster is stopped, then ends the process with its exit status.
+    static func run(_ settings: ClusterSettings) throws {
+        let lock = try settings.lock()
+        defer { withExtendedLifetime(lock) {} }
+        let manifest = try settings.manifest(lock)
+        var core = try CoordinatorCore.Configuration(
+            slots: manifest.slots,
+            shardCount: manifest.shardCount,
+            pid: UInt32(clamping: getpid()),
+            socketPath: settings.location.socket,
+            nonce: .random(in: .min ... .max)
+        )
+        for (limit, value) in settings.limits { core.apply(limit, value) }
+        let server = try CoordinatorServer(
+            CoordinatorServer.Configuration(
+                core: core,
+                dataDirectory: settings.location.data,
+                executable: try executablePath(),
+                workerArguments: settings.durability.arguments
+            )
+        )
+        LogLine.write(
+            "coordinator",
+            "process \(getpid()), \(manifest.shardCount) shards, \(settings.location.data)"
+        )
+        let status = try server.run()
+        if status != 0 { throw ExitCode(status) }
+    }
+}
+
+extension CoordinatorCore.Configuration {
+    mutating func apply(_ limit: CoordinatorLimit, _ value: Int) {
+        let nanoseconds = UInt64(value) * 1_000_000
+        switch limit {
+        case .readTimeout: timing.readTimeout = nanoseconds
+        case .writeTimeout: timing.writeTimeout = nanoseconds
+        case .heartbeatInterval: timing.heartbeatInterval = nanoseconds
+        case .heartbeatTimeout: timing.heartbeatTimeout = nanoseconds
+        case .restartBackoffMin: timing.restartBackoffMin = nanoseconds
+        case .restartBackoffMax: timing.restartBackoffMax = nanoseconds
+        case .restartWindow: timing.restartWindow = nanoseconds
+        case .restartsInWindowMax: restartsInWindowMax = value
+        }
+    }
+}
+
+/// The file that this process runs.
+func executablePath() throws(OmenError) -> String {
+    guard let path = realpath("/proc/self/exe", nil) else {
+        throw OmenError(.ioFailure, "cannot tell which file this process runs")
+    }
+    defer { free(path) }
+    return String(cString: path)
+}
+
+/// Hidden: what `start` runs in a session of its own.
+struct Coordinator: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the coordinator.",
+        shouldDisplay: false
+    )
+
+    @OptionGroup var start: StartOptions
+
+    @Option(help: "KEY=NUMBER, as in the limits of a topology file.")
+    var limit: [String] = []
+
+    func run() throws {
+        do {
+            var settings = try start.settings(nil)
+            for text in limit {
+                let (limit, value) = try CoordinatorLimit.parse(text)
+                settings.limits[limit] = value
+            }
+            becomeDaemon(directory: settings.location.data)
+            try CoordinatorProcess.run(settings)
+        } catch let error as OmenError {
+            LogLine.write("coordinator", "cannot serve: \(error.message)")
+            throw error.exitStatus
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import ArgumentParser
+internal import OmenCore
+internal import OmenShard
+internal import OmenStorage
+internal import OmenWorker
+
+/// Hidden: what the coordinator runs for each shard, with a socket to itself on descriptor 3.
+struct Worker: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run one shard.",
+        shouldDisplay: false
+    )
+
+    @Option var shard: Int
+    @Option var data: String
+    @Option var incarnation: UInt64
+    @Option var durability = DurabilityArgument.always
+    @Option(name: .customLong("durability-interval-ms"))
+    var durabilityInterval: Int?
+
+    /// Where the coordinator leaves the worker's end of their socket.
+    private static let descriptor: Int32 = 3
+
+    func run() throws {
+        let configuration: WorkerServer.Configuration
+        do {
+            let directory = Directory(data)
+            guard let manifest = try ClusterManifest.load(directory) else {
+                throw OmenError(.ioFailure, "\(data) has no \(ClusterManifest.fileName)")
+            }
+            guard (0..<manifest.shardCount).contains(shard) else {
+                throw OmenError(.badRequest, "shard \(shard) of \(manifest.shardCount)")
+            }
+            configuration = WorkerServer.Configuration(
+                shard: ShardEngine.Configuration(
+                    directory: shardDirectory(shard, in: directory).path,
+                    identity: manifest.identity(ofShard: shard),
+                    durability: try durabilityNamed(
+                        durability.rawValue,
+                        intervalMilliseconds: durabilityInterval
+                    )
+                ),
+                incarnation: incarnation,
+                descriptor: Self.descriptor
+            )
+        } catch let error as OmenError {
+            LogLine.write("shard \(shard)", "cannot open: \(error.message)")
+            throw ExitStatus.unavailable
+        }
+        throw ExitCode(WorkerServer.run(configuration).rawValue)
+    }
+}

@@ -1,0 +1,215 @@
+import OmenCore
+import OmenWire
+import Testing
+
+@testable import OmenCoordinator
+
+@Suite struct ReadTests {
+    @Test func mergesTheShardsAnswersByDistanceThenIDQueryByQuery() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 3, count: 2)))
+        let parts = fixture.sent
+        fixture.worker(1, parts[1].id, hits([[(1, 0.5), (9, 2)], []]))
+        #expect(fixture.replies.isEmpty)
+        fixture.worker(0, parts[0].id, hits([[(4, 0.5), (2, 1)], [(6, 1)]]))
+        let reply = fixture.searchReply
+        #expect(reply?.hitCounts == [3, 1])
+        #expect(reply?.hits.map(\.id) == [.number(1), .number(4), .number(2), .number(6)])
+        #expect(reply?.coverage == Coverage(shardsTotal: 2))
+        #expect(fixture.core.pendingCount == 0)
+    }
+
+    @Test func forwardsTheSameQueriesWithTheShardsShareOfTheWork() throws {
+        var fixture = try Fixture.ready(shards: 8, collections: [info("c")])
+        var wanted = query("c", k: 10)
+        wanted.ef = 80
+        fixture.ask(.search(wanted))
+        var expected = wanted
+        expected.ef = 20
+        #expect(fixture.sent.map(\.message) == Array(repeating: .search(expected), count: 8))
+    }
+
+    @Test func aMissingShardMakesTheAnswerPartialOrAnErrorAsTheClientChose() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.exit(1)
+        fixture.ask(.search(query("c", k: 2)))
+        fixture.worker(0, fixture.sent[0].id, hits([[(1, 1)]]))
+        #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [1])
+        #expect(fixture.searchReply?.coverage.isPartial == true)
+        var strict = query("c", k: 2)
+        strict.allowPartial = false
+        fixture.ask(.search(strict), id: 2)
+        #expect(fixture.error?.code == .unavailable)
+        #expect(fixture.sent.isEmpty)
+    }
+
+    @Test func aShardThatDiesDuringAStrictSearchMakesItFail() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        var strict = query("c", k: 2)
+        strict.allowPartial = false
+        fixture.ask(.search(strict))
+        fixture.worker(0, fixture.sent[0].id, hits([[(1, 1)]]))
+        fixture.exit(1)
+        #expect(fixture.error?.code == .unavailable)
+    }
+
+    @Test func withoutAnyShardASearchFailsAtOnce() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.exit(0)
+        fixture.exit(1)
+        fixture.ask(.search(query("c", k: 2)))
+        #expect(fixture.error?.code == .unavailable)
+        fixture.ask(.listCollections)
+        #expect(fixture.error?.code == .unavailable)
+    }
+
+    @Test func aShardThatIsSilentPastTheDeadlineIsNamed() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 2)))
+        fixture.worker(0, fixture.sent[0].id, hits([[(1, 1)]]))
+        fixture.tick(after: 1900 * millisecond)
+        #expect(fixture.replies.isEmpty)
+        fixture.tick(after: 100 * millisecond)
+        #expect(fixture.searchReply?.hits.count == 1)
+        #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [1])
+    }
+
+    @Test func queriesOfWrongDimensionAndWithoutNumbersAreRefused() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 1, dim: 3)))
+        #expect(fixture.error?.code == .badRequest)
+        fixture.ask(.search(query("c", k: 0)))
+        #expect(fixture.error?.code == .badRequest)
+        fixture.ask(.search(query("c", k: 10_000, count: 10_000)))
+        #expect(fixture.error?.code == .badRequest)
+        #expect(fixture.core.pendingCount == 0)
+    }
+
+    @Test func anAnswerOfTheWrongShapeCountsAsMissing() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 2, count: 2)))
+        let parts = fixture.sent
+        fixture.worker(0, parts[0].id, hits([[(1, 1)]]))
+        fixture.worker(1, parts[1].id, hits([[(2, 1)], []]))
+        #expect(fixture.searchReply?.hits.map(\.id) == [.number(2)])
+        #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [0])
+    }
+
+    @Test func recordsComeInTheOrderOfTheRequest() throws {
+        var fixture = try Fixture.ready(shards: 4, collections: [info("c")])
+        let wanted: [UInt64] = [9, 3, 12, 5, 1, 7, 3]
+        let missing: UInt64 = 12
+        fixture.ask(
+            .get(
+                GetRequest(
+                    collection: "c",
+                    ids: wanted.map { .number($0) },
+                    withVector: false
+                )
+            )
+        )
+        for part in fixture.sent {
+            guard case .get(let request) = part.message else { continue }
+            #expect(
+                request.ids
+                    == wanted.filter { shard(of: $0, shards: 4) == part.shard }
+                    .map { .number($0) }
+            )
+            let found = request.ids.filter { $0 != .number(missing) }
+            let records = found.map { StoredRecord(id: $0, metadata: nil, vector: nil) }
+            let reply = RecordsReply(element: .f32, records: records, coverage: .one)
+            fixture.worker(part.shard, part.id, .records(reply))
+        }
+        guard case .records(let reply) = fixture.onlyReply else {
+            Issue.record("no records")
+            return
+        }
+        #expect(reply.records.map(\.id) == [9, 3, 5, 1, 7, 3].map { .number($0) })
+        #expect(reply.coverage == Coverage(shardsTotal: 4))
+    }
+
+    @Test func countsAreSummed() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.count(collection: "c"))
+        let parts = fixture.sent
+        fixture.worker(0, parts[0].id, .counted(CountReply(count: 3, coverage: .one)))
+        fixture.worker(1, parts[1].id, .counted(CountReply(count: .max, coverage: .one)))
+        #expect(
+            fixture.onlyReply
+                == .counted(CountReply(count: .max, coverage: Coverage(shardsTotal: 2)))
+        )
+    }
+}
+
+@Suite struct SearchPlanTests {
+    private func plan(
+        k: Int = 10,
+        ef: Int = 0,
+        recall: Float = 0,
+        exact: Bool = false,
+        shards: Int
+    ) -> SearchPlan {
+        SearchPlan(
+            k: k,
+            ef: ef,
+            recall: recall,
+            exact: exact,
+            shardCount: shards,
+            largestShare: 1 / Double(shards)
+        )
+    }
+
+    @Test func dividesEfAsMeasured() {
+        // Measured for equal recall: 80, 48, 32, 20.
+        #expect([1, 2, 4, 8].map { plan(ef: 80, shards: $0).ef } == [80, 51, 32, 20])
+        #expect([1, 8].map { plan(shards: $0).ef } == [128, 32])
+        #expect(plan(k: 10, ef: 10, shards: 8).ef == 10)
+    }
+
+    @Test func asksEachShardForAllOfAFewHitsAndForLessOfMany() {
+        #expect(plan(k: 10, shards: 8).k == 10)
+        #expect(plan(k: 25, shards: 8).k < 26)
+        #expect(plan(k: 100, shards: 8).k == 44)
+        #expect(plan(k: 1000, shards: 8).k == 204)
+        #expect(plan(k: 1000, exact: true, shards: 8).k == 1000)
+        #expect(plan(k: 1000, shards: 1).k == 1000)
+    }
+
+    /// The bound must hold for the true distribution, not only by its formula.
+    @Test(arguments: [2, 3, 8, 64]) func rarelyCutsAnythingOff(shards: Int) {
+        var random = SplitMix64(seed: 42)
+        for k in [30, 100, 400] {
+            let limit = plan(k: k, shards: shards).k
+            for _ in 0..<2000 {
+                var held = [Int](repeating: 0, count: shards)
+                for _ in 0..<k { held[Int.random(in: 0..<shards, using: &random)] += 1 }
+                #expect((held.max() ?? 0) <= limit)
+            }
+        }
+    }
+
+    @Test func recallAsksForMoreWidthTheHigherItIs() {
+        let widths = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 0.99999]
+            .map { SearchPlan.clusterEf(recall: Float($0), k: 10) }
+        #expect(widths == widths.sorted())
+        #expect(widths.first == 32)
+        #expect(widths.last == Limits.efMax)
+        #expect((80...90).contains(SearchPlan.clusterEf(recall: 0.95, k: 10)))
+        #expect(SearchPlan.clusterEf(recall: 0.9, k: 500) == 1000)
+    }
+
+    @Test func noPlanLeavesTheLimits() {
+        var random = SplitMix64(seed: 7)
+        for _ in 0..<20_000 {
+            let k = Int.random(in: 1...Limits.kMax, using: &random)
+            let made = plan(
+                k: k,
+                ef: Int.random(in: 0...Limits.efMax, using: &random),
+                recall: Float.random(in: 0..<1, using: &random),
+                exact: Bool.random(using: &random),
+                shards: Int.random(in: 1...64, using: &random)
+            )
+            #expect((1...k).contains(made.k) && (made.k...Limits.efMax).contains(made.ef))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import OmenCore
+import OmenStorage
+import Synchronization
+import Testing
+
+@testable import OmenShard
+
+/// Runs a `ShardEngine` as its owner does: one turn at a time, waiting for the other threads.
+final class EngineHarness {
+    let engine: ShardEngine
+    private let wakeups: Wakeups
+    private var nextTicket: UInt64 = 0
+    private var sequence: UInt64 = 0
+    /// Another one for each harness, as every real client draws its own.
+    private let client = UInt64.random(in: 1 ... .max)
+    private var outcomes: [UInt64: Result<WriteCounts, OmenError>] = [:]
+    private(set) var failure: OmenError?
+
+    final class Wakeups: Sendable {
+        private let semaphore = DispatchSemaphore(value: 0)
+        func signal() { semaphore.signal() }
+        func wait() -> Bool { semaphore.wait(timeout: .now() + 20) == .success }
+    }
+
+    init(
+        _ directory: String,
+        shard: UInt32 = 0,
+        durability: Durability = .always
+    ) throws {
+        let wakeups = Wakeups()
+        self.wakeups = wakeups
+        engine = try ShardEngine(
+            ShardEngine.Configuration(
+                directory: directory,
+                identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
+                durability: durability
+            ),
+            progress: { _ in },
+            wake: { wakeups.signal() }
+        )
+        engine.onOutcome = { [unowned self] outcome in
+            switch outcome {
+            case .written(let ticket, let counts): self.outcomes[ticket] = .success(counts)
+            case .refused(let ticket, let error): self.outcomes[ticket] = .failure(error)
+            case .checkpointed(let ticket, let error):
+                self.outcomes[ticket] = error.map { .failure($0) } ?? .success(WriteCounts())
+            case .failed(let error): self.failure = error
+            }
+        }
+    }
+
+    private func wait(for ticket: UInt64) throws -> WriteCounts {
+        engine.turnEnded()
+        while outcomes[ticket] == nil {
+            guard wakeups.wait() else { throw OmenError(.unavailable, "no outcome in 20 s") }
+            engine.drainCompletions()
+            engine.turnEnded()
+        }
+        return try outcomes.removeValue(forKey: ticket)?.get() ?? WriteCounts()
+    }
+
+    @discardableResult
+    func write(_ operation: WriteOperation, key: RequestKey? = nil) throws -> WriteCounts {
+        nextTicket += 1
+        sequence += 1
+        let request = WriteRequest(
+            key: key ?? RequestKey(client: client, sequence: sequence),
+            operation: operation
+        )
+        engine.write(request, ticket: nextTicket)
+        return try wait(for: nextTicket)
+    }
+
+    func checkpoint() throws {
+        nextTicket += 1
+        engine.checkpoint(ticket: nextTicket)
+        _ = try wait(for: nextTicket)
+    }
+
+    func linkEverything() { while engine.link(atMost: 64) > 0 {} }
+
+    /// Exact ids and distances of the `k` nearest.
+    func exact(_ vector: [UInt8], k: Int, in collection: String = "c") throws -> [Hit] {
+        var query = SearchQuery(
+            collection: collection,
+            element: .u8,
+            dim: vector.count,
+            vectors: vector,
+            count: 1,
+            k: k
+        )
+        query.exact = true
+        query.withMetadata = true
+        query.withVector = true
+        return try engine.store.search(query).hits
+    }
+}
+
+/// A directory that goes away with the test.
+func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
+    let path = NSTemporaryDirectory() + "omen-shard-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    defer {
+        do { try FileManager.default.removeItem(atPath: path) } catch {
+            Issue.record("cannot remove \(path): \(error)")
+        }
+    }
+    try body(path)
+}
+
+/// `count` vectors of 8 bytes drawn from `seed`, ids from `start` on, every third with metadata.
+func batch(
+    _ count: Int,
+    start: UInt64 = 0,
+    seed: UInt64,
+    collection: String = "c",
+    texts: Bool = false
+) -> UpsertBatch {
+    var random = SplitMix64(seed: seed)
+    let ids = (0..<UInt64(count)).map { index -> RecordID in
+        texts ? .text("id-\(start + index)") : .number(start + index)
+    }
+    return UpsertBatch(
+        collection: collection,
+        element: .u8,
+        dim: 8,
+        ids: ids,
+        vectors: (0..<count * 8).map { _ in UInt8.random(in: 0...255, using: &random) },
+        metadata: ids.indices.map { $0 % 3 == 0 ? Array("{\"n\":\($0)}".utf8) : [] }
+    )
+}

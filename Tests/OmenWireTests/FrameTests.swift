@@ -1,0 +1,139 @@
+import OmenCore
+import Testing
+
+@testable import OmenWire
+
+@Suite struct FrameTests {
+    @Test func everyMessageSurvivesTheTrip() throws {
+        for envelope in Samples.envelopes {
+            let bytes = envelope.message.framed(requestID: envelope.requestID)
+            #expect(try decode(bytes, requiresChecksum: true) == [envelope])
+            #expect(envelope.message.fitsFrame)
+        }
+        let kinds = Set(Samples.all.map(\.kind))
+        #expect(kinds == Set(MessageKind.allCases), "every kind has a sample")
+    }
+
+    @Test func allMessagesShareOneFrameHoweverItIsSplit() throws {
+        var encoder = FrameEncoder()
+        #expect(encoder.isEmpty)
+        for envelope in Samples.envelopes {
+            let isAdded = encoder.append(envelope)
+            #expect(isAdded)
+        }
+        #expect(!encoder.isEmpty)
+        let announced = encoder.byteCount
+        let bytes = encoder.finish()
+        #expect(bytes.count == announced)
+        #expect(encoder.isEmpty)
+        let nothing = encoder.finish()
+        #expect(nothing == [])
+        for split in 0...bytes.count {
+            var decoder = FrameDecoder()
+            bytes[..<split].withUnsafeBytes { decoder.append($0) }
+            var envelopes: [Envelope] = []
+            if let early = try decoder.next() { envelopes += early }
+            #expect(envelopes.isEmpty || split == bytes.count)
+            bytes[split...].withUnsafeBytes { decoder.append($0) }
+            while let next = try decoder.next() { envelopes += next }
+            #expect(envelopes == Samples.envelopes)
+            #expect(decoder.bufferedByteCount == 0)
+        }
+        for step in 1...17 { #expect(try decode(bytes, step: step) == Samples.envelopes) }
+    }
+
+    @Test func manyFramesInOneReadComeOneByOne() throws {
+        var stream: [UInt8] = []
+        for envelope in Samples.envelopes {
+            stream += envelope.message.framed(requestID: envelope.requestID)
+        }
+        #expect(try decode(stream) == Samples.envelopes)
+        // Pieces that end in the middle of headers and bodies, over many compactions.
+        for step in [1, 15, 16, 17, 1000] {
+            #expect(
+                try decode(stream + stream, step: step) == Samples.envelopes + Samples.envelopes
+            )
+        }
+    }
+
+    @Test func fullFramesAreSealedAndTheNextOneBegins() throws {
+        var encoder = FrameEncoder()
+        var sent: [Envelope] = []
+        let message = Message.failure(
+            OmenError(.unknownOutcome, String(repeating: "x", count: 4096))
+        )
+        for index in 0..<600 {
+            sent.append(Envelope(requestID: UInt64(index), message: message))
+            encoder.append(sent[index])
+        }
+        let bytes = encoder.finish()
+        let first = try bytes.withUnsafeBytes { try FrameHeader(parsing: $0) }
+        #expect(Int(first.bodyByteCount) >= Limits.frameBodyByteCountTarget)
+        #expect(Int(first.bodyByteCount) < Limits.frameBodyByteCountTarget + 5000)
+        #expect(try decode(bytes, step: 60_000) == sent)
+    }
+
+    @Test func framesTakeNoMoreMessagesThanTheirCountCanSay() throws {
+        var encoder = FrameEncoder()
+        for index in 0..<UInt64(Limits.frameMessageCountMax + 10) {
+            encoder.append(Envelope(requestID: index, message: .ping))
+        }
+        let envelopes = try decode(encoder.finish())
+        #expect(envelopes.count == Limits.frameMessageCountMax + 10)
+        #expect(envelopes.last?.requestID == UInt64(Limits.frameMessageCountMax + 9))
+    }
+
+    @Test func answersThatFitNoFrameBecomeErrors() throws {
+        let vector = [UInt8](repeating: 1, count: Limits.vectorByteCountMax)
+        let hit = Hit(id: .number(1), distance: 0, vector: vector)
+        let reply = SearchReply(
+            element: .f32,
+            hitCounts: [2100],
+            hits: Array(repeating: hit, count: 2100),
+            coverage: Samples.whole
+        )
+        #expect(!Message.hits(reply).fitsFrame)
+        var encoder = FrameEncoder()
+        let isAdded = encoder.append(Envelope(requestID: 3, message: .hits(reply)))
+        #expect(!isAdded)
+        encoder.append(Envelope(requestID: 4, message: .done))
+        let envelopes = try decode(encoder.finish())
+        #expect(envelopes.map(\.requestID) == [3, 4])
+        guard case .failure(let error) = envelopes[0].message else {
+            Issue.record("expected a failure, got \(envelopes[0].message.kind)")
+            return
+        }
+        #expect(error.code == .resourceExhausted)
+    }
+
+    @Test func longErrorTextsAreCutAtACharacter() throws {
+        // "ü" takes two bytes, so the limit falls into the middle of one.
+        let text = "x" + String(repeating: "ü", count: 4000)
+        let bytes = Message.failure(OmenError(.ioFailure, text)).framed(requestID: 1)
+        guard case .failure(let error) = try decode(bytes).first?.message else {
+            Issue.record("expected a failure")
+            return
+        }
+        #expect(error.message.utf8.count == 4095)
+        #expect(text.hasPrefix(error.message))
+    }
+
+    @Test func kindsKeepTheirNumbers() {
+        // Peers of other builds know these numbers.
+        let numbers = MessageKind.allCases.map(\.rawValue)
+        #expect(numbers == Array(1...9) + Array(101...109) + [201])
+        let bytes = Message.ping.framed(requestID: 0x0102)
+        #expect(
+            bytes == [
+                0x4F, 0x4D, 0x4E, 0x31, 1, 0, 1, 0, 16, 0, 0, 0,
+            ] + bytes[12..<16] + [16, 0, 0, 0, 8, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]
+        )
+        #expect(crc32c(Array(bytes[..<12] + bytes[16...])) == UInt32(le: bytes[12..<16]))
+    }
+}
+
+extension UInt32 {
+    fileprivate init(le bytes: ArraySlice<UInt8>) {
+        self = bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+}

@@ -1,0 +1,264 @@
+import OmenCore
+import Testing
+
+@testable import OmenWire
+
+@Suite struct HostileInputTests {
+    private func expectFailure(
+        _ bytes: [UInt8],
+        _ code: OmenError.Code = .protocolViolation,
+        requiresChecksum: Bool = false,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        var decoder = FrameDecoder(requiresChecksum: requiresChecksum)
+        bytes.withUnsafeBytes { decoder.append($0) }
+        let error = #expect(throws: OmenError.self, sourceLocation: sourceLocation) {
+            while try decoder.next() != nil {}
+        }
+        #expect(error?.code == code, sourceLocation: sourceLocation)
+        // Out of step for good, and nothing is hoarded.
+        bytes.withUnsafeBytes { decoder.append($0) }
+        #expect(decoder.bufferedByteCount == 0, sourceLocation: sourceLocation)
+        let again = #expect(throws: OmenError.self, sourceLocation: sourceLocation) {
+            _ = try decoder.next()
+        }
+        #expect(again == error, sourceLocation: sourceLocation)
+    }
+
+    private func header(
+        magic: UInt32 = FrameHeader.magic,
+        version: UInt16 = 1,
+        messageCount: UInt16 = 1,
+        bodyByteCount: UInt32 = 16
+    ) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(magic)
+        writer.write(version)
+        writer.write(messageCount)
+        writer.write(bodyByteCount)
+        writer.write(UInt32(0))
+        return writer.bytes
+    }
+
+    @Test func everyWrongHeaderFieldIsRefusedBeforeTheBodyIsThere() throws {
+        #expect(try decode(header()) == [])
+        expectFailure(header(magic: FrameHeader.magic ^ 1))
+        expectFailure(header(version: 2), .unsupportedVersion)
+        expectFailure(header(version: 0), .unsupportedVersion)
+        expectFailure(header(messageCount: 0))
+        expectFailure(header(messageCount: 2, bodyByteCount: 16))
+        expectFailure(header(bodyByteCount: 17))
+        expectFailure(header(bodyByteCount: 8))
+        expectFailure(header(bodyByteCount: 0))
+        expectFailure(header(bodyByteCount: UInt32(Limits.frameBodyByteCountMax) + 8))
+        expectFailure(header(bodyByteCount: .max))
+        #expect(try decode(header(bodyByteCount: UInt32(Limits.frameBodyByteCountMax))) == [])
+    }
+
+    @Test func versionErrorsNameBothVersions() throws {
+        let error = #expect(throws: OmenError.self) { try decode(header(version: 77)) }
+        #expect(error?.message.contains("77") == true)
+        #expect(error?.message.contains("1") == true)
+    }
+
+    @Test func everyFlippedBitIsFound() throws {
+        let bytes = Message.search(Samples.query).framed(requestID: 9)
+        for bit in 0..<bytes.count * 8 {
+            var flipped = bytes
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            // A longer length waits for more; everything else is refused.
+            let waits = (64..<96).contains(bit) && (try? decode(flipped)) == []
+            #expect(waits || (try? decode(flipped)) == nil, "bit \(bit)")
+        }
+    }
+
+    @Test func uncheckedFramesAreTakenOnlyWhereAllowed() throws {
+        let body = message(8) { _ in }
+        let unchecked = frame(body, checksum: false)
+        #expect(try decode(unchecked) == [Envelope(requestID: 5, message: .ping)])
+        expectFailure(unchecked, requiresChecksum: true)
+        #expect(try decode(frame(body), requiresChecksum: true).count == 1)
+    }
+
+    @Test func messageHeadsAreChecked() {
+        var wrong = message(8) { _ in }
+        wrong[6] = 1
+        expectFailure(frame(wrong))
+        expectFailure(frame(message(10) { _ in }))
+        expectFailure(frame(message(0) { _ in }))
+        for size: UInt8 in [0, 8, 15, 17, 24, 255] {
+            var wrong = message(8) { _ in }
+            wrong[0] = size
+            expectFailure(frame(wrong))
+        }
+        // More bytes than messages.
+        expectFailure(frame(message(8) { _ in } + message(8) { _ in }, messageCount: 1))
+        // Padding that is not zero, and a whole word of it.
+        expectFailure(
+            frame(
+                message(3) {
+                    $0.write("a"); $0.write(UInt8(1))
+                }
+            )
+        )
+        expectFailure(frame(message(8) { $0.write(UInt64(0)) }))
+        // Bodies that end too early.
+        expectFailure(frame(message(1) { _ in }))
+        expectFailure(frame(message(104) { $0.write(UInt32(1)) }))
+    }
+
+    @Test func lyingCountsFailBeforeMemoryIsTaken() {
+        let big = UInt32.max
+        expectFailure(
+            frame(
+                message(2) {
+                    $0.write("a"); $0.write(UInt8(0)); $0.write(UInt32(9000))
+                }
+            )
+        )
+        expectFailure(frame(message(105) { $0.write(UInt32(256)) }))
+        expectFailure(
+            frame(
+                message(101) { writer in
+                    for _ in 0..<3 { writer.write(UInt64(0)) }
+                    writer.write(UInt32(64))
+                    writer.write(UInt32(64))
+                }
+            )
+        )
+        for (queries, hits) in [(big, 0), (10_000, 0), (1, big), (1, 10_000)] as [(UInt32, UInt32)]
+        {
+            expectFailure(
+                frame(
+                    message(104) { writer in
+                        Samples.whole.encode(into: &writer)
+                        writer.write(UInt16(0))
+                        writer.write(queries)
+                        writer.write(hits)
+                        writer.write(hits)
+                    }
+                )
+            )
+        }
+        // 10,000 queries of 8,192 dimensions in no bytes at all.
+        expectFailure(
+            frame(
+                message(4) { writer in
+                    writer.write("a")
+                    writer.write(UInt16(0))
+                    for value: UInt32 in [8192, 10_000, 1, 0, 0, 0] { writer.write(value) }
+                }
+            )
+        )
+    }
+
+    @Test func forbiddenValuesCostOnlyTheirRequest() throws {
+        var empty = Samples.query
+        empty.k = -1
+        var wide = Samples.query
+        wide.ef = Int(Int32.max)
+        var unordered = Samples.query
+        unordered.maxDistance = .nan
+        let long = String(repeating: "n", count: 65)
+        let messages: [Message] = [
+            .search(empty), .search(wide), .search(unordered), .count(collection: long),
+        ]
+        var encoder = FrameEncoder()
+        for (index, message) in messages.enumerated() {
+            encoder.append(Envelope(requestID: UInt64(index), message: message))
+        }
+        encoder.append(Envelope(requestID: 99, message: .ping))
+        let envelopes = try decode(encoder.finish())
+        #expect(envelopes.map(\.requestID) == [0, 1, 2, 3, 99])
+        for envelope in envelopes.dropLast() {
+            guard case .failure(let error) = envelope.message else {
+                Issue.record("\(envelope) should be refused")
+                continue
+            }
+            #expect(error.code == .badRequest)
+        }
+        #expect(envelopes.last?.message == .ping)
+    }
+
+    @Test func hitsOutOfOrderEndTheConnection() {
+        let orders: [[Float]] = [[1, 0.5], [.nan], [0, .nan], [.nan, 0]]
+        for distances in orders {
+            let reply = SearchReply(
+                element: .f32,
+                hitCounts: [UInt32(distances.count)],
+                hits: distances.enumerated().map { Hit(id: .number(UInt64($0)), distance: $1) },
+                coverage: Samples.whole
+            )
+            expectFailure(Message.hits(reply).framed(requestID: 1))
+        }
+        var reply = Samples.numberHits
+        reply.hits.swapAt(0, 1)
+        expectFailure(Message.hits(reply).framed(requestID: 1))
+    }
+
+    @Test func coverageIsCheckedAgainstItself() {
+        let error = OmenError(.unavailable, "x")
+        let wrong = [
+            Coverage(shardsTotal: 65),
+            Coverage(shardsTotal: 2, failures: [ShardFailure(shard: 2, error: error)]),
+            Coverage(
+                shardsTotal: 4,
+                failures: [
+                    ShardFailure(shard: 1, error: error), ShardFailure(shard: 1, error: error),
+                ]
+            ),
+        ]
+        for coverage in wrong {
+            let reply = CountReply(count: 1, coverage: coverage)
+            expectFailure(Message.counted(reply).framed(requestID: 1))
+        }
+    }
+
+    @Test(arguments: [UInt64(20_261_121), 1, 2, 3])
+    func randomMutationsNeverTrap(seed: UInt64) throws {
+        var generator = SplitMix64(seed: seed)
+        var outcomes = (decoded: 0, refused: 0, failed: 0, waiting: 0)
+        let bodies = Samples.envelopes.map { envelope -> [UInt8] in
+            Array(envelope.message.framed(requestID: envelope.requestID)[16...])
+        }
+        for _ in 0..<5000 {
+            // The checksum is made right again, so that the mutation reaches the codecs.
+            var body = bodies[Int.random(in: 0..<bodies.count, using: &generator)]
+            for _ in 0..<Int.random(in: 1...4, using: &generator) { mutate(&body, &generator) }
+            body += [UInt8](repeating: 0, count: (8 - body.count % 8) % 8)
+            var bytes = frame(body)
+            if Int.random(in: 0..<10, using: &generator) == 0 { mutate(&bytes, &generator) }
+            do {
+                let envelopes = try decode(bytes, step: Int.random(in: 1...200, using: &generator))
+                if case .failure? = envelopes.first?.message { outcomes.refused += 1 }
+                if envelopes.isEmpty { outcomes.waiting += 1 } else { outcomes.decoded += 1 }
+                for envelope in envelopes {
+                    // What was decoded can be sent again: a coordinator forwards requests.
+                    let again = envelope.message.framed(requestID: envelope.requestID)
+                    #expect(try decode(again).count == 1, "seed \(seed)")
+                }
+            } catch {
+                #expect(error is OmenError, "seed \(seed)")
+                outcomes.failed += 1
+            }
+        }
+        // Otherwise the mutations would not reach what they are for.
+        #expect(outcomes.decoded > 100, "seed \(seed): \(outcomes)")
+        #expect(outcomes.failed > 1000, "seed \(seed): \(outcomes)")
+        #expect(outcomes.refused > 10, "seed \(seed): \(outcomes)")
+    }
+
+    private func mutate(_ bytes: inout [UInt8], _ generator: inout SplitMix64) {
+        guard !bytes.isEmpty else { return }
+        let place = Int.random(in: 0..<bytes.count, using: &generator)
+        switch Int.random(in: 0..<6, using: &generator) {
+        case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+        case 1: bytes[place] = UInt8.random(in: 0...255, using: &generator)
+        case 2: bytes[place] = 0xFF
+        case 3:
+            for index in place..<min(bytes.count, place + 4) { bytes[index] = 0xFF }
+        case 4: bytes.removeSubrange(place..<min(bytes.count, place + 8))
+        default: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + 8)], at: place)
+        }
+    }
+}

@@ -1,0 +1,205 @@
+import OmenCore
+
+@testable import OmenWire
+
+/// Every kind of message, plain and with everything in it, for round trips and mutations.
+enum Samples {
+    static let schema = CollectionSchema(dim: 3, metric: .cosine, element: .f32, codes: .u8)
+
+    static let batch = UpsertBatch(
+        collection: "default",
+        element: .f32,
+        dim: 2,
+        ids: [.number(7), .text("Grüße"), .number(UInt64.max)],
+        vectors: Array(0..<24),
+        metadata: [Array(#"{"a":1}"#.utf8), [], Array(#"{"b":[true]}"#.utf8)]
+    )
+
+    static var query: SearchQuery {
+        var query = SearchQuery(
+            collection: "default",
+            element: .u8,
+            dim: 4,
+            vectors: [1, 2, 3, 4, 5, 6, 7, 8],
+            count: 2,
+            k: 10
+        )
+        query.ef = 64
+        query.exact = true
+        query.maxDistance = 2.5
+        query.withMetadata = true
+        query.withVector = true
+        query.allowPartial = false
+        return query
+    }
+
+    static let partial = Coverage(
+        shardsTotal: 8,
+        failures: [
+            ShardFailure(shard: 0, error: OmenError(.unavailable, "shard 0 is in backoff")),
+            ShardFailure(shard: 5, error: OmenError(.corrupt, "")),
+        ]
+    )
+    static let whole = Coverage(shardsTotal: 8)
+
+    static let shardStatus = ShardStatus(
+        residentByteCount: 1 << 30,
+        logByteCount: 3,
+        appliedLSN: 4,
+        durableLSN: 5,
+        checkpointLSN: 6,
+        collections: [
+            CollectionStatus(
+                name: "a",
+                schema: schema,
+                vectors: 1,
+                linked: 2,
+                rows: 3,
+                deleted: 4,
+                fileByteCount: 5
+            )
+        ]
+    )
+
+    static let numberHits = SearchReply(
+        element: .f32,
+        hitCounts: [2, 0, 1],
+        hits: [
+            Hit(id: .number(9), distance: -1),
+            Hit(id: .number(3), distance: 0.5),
+            Hit(id: .number(1), distance: .infinity),
+        ],
+        coverage: whole
+    )
+
+    static let fullHits = SearchReply(
+        element: .u8,
+        hitCounts: [3],
+        hits: [
+            Hit(id: .number(1), distance: 0, metadata: Array("{}".utf8), vector: [1, 2]),
+            Hit(id: .number(2), distance: 0, metadata: nil, vector: [3, 4]),
+            Hit(id: .text("x"), distance: 0, metadata: Array(#"{"a":0}"#.utf8), vector: nil),
+        ],
+        coverage: partial
+    )
+
+    static let writes: [WriteOperation] = [
+        .createCollection(name: "images", schema: schema),
+        .dropCollection(name: "images"),
+        .clearCollection(name: "images"),
+        .upsert(batch),
+        .delete(collection: "default", ids: [.text("a"), .number(0)]),
+    ]
+
+    static var requests: [Message] {
+        let key = RequestKey(client: 0xFEDC_BA98_7654_3210, sequence: 1)
+        return writes.map { .write(WriteRequest(key: key, operation: $0)) } + [
+            .get(GetRequest(collection: "default", ids: batch.ids, withVector: true)),
+            .count(collection: "default"),
+            .search(query),
+            .listCollections, .status, .checkpoint, .ping, .stop,
+        ]
+    }
+
+    static var replies: [Message] {
+        let counts = WriteCounts(upserted: 3, replaced: 1, deleted: 2)
+        return [
+            .written(WriteReply(counts: counts, coverage: whole)),
+            .written(WriteReply(counts: counts, coverage: partial)),
+            .records(
+                RecordsReply(
+                    element: .f32,
+                    records: [
+                        StoredRecord(id: .number(1), metadata: nil, vector: [0, 0, 128, 63]),
+                        StoredRecord(id: .text("b"), metadata: Array("{}".utf8), vector: nil),
+                    ],
+                    coverage: partial
+                )
+            ),
+            .counted(CountReply(count: .max, coverage: whole)),
+            .hits(numberHits),
+            .hits(fullHits),
+            .hits(SearchReply(element: .f32, hitCounts: [], hits: [], coverage: whole)),
+            .collections([CollectionInfo(name: "a", schema: schema)]),
+            .collections([]),
+            .shardStatus(shardStatus),
+            .clusterStatus(
+                ClusterStatus(
+                    pid: 1,
+                    uptimeMilliseconds: 2,
+                    socket: "/data/omen.sock",
+                    workers: WorkerState.allCases.map { state in
+                        WorkerStatus(
+                            shard: UInt32(state.rawValue),
+                            pid: 3,
+                            state: state,
+                            restarts: 4,
+                            lastError: state == .dead ? "signal 9" : "",
+                            shardStatus: state == .ready ? shardStatus : nil
+                        )
+                    }
+                )
+            ),
+            .done,
+            .announcement(
+                WorkerAnnouncement(
+                    shard: 1,
+                    incarnation: 2,
+                    state: .quarantined,
+                    replayed: 3,
+                    toReplay: 4,
+                    collections: [CollectionInfo(name: "a", schema: schema)],
+                    reason: "checksum of ckpt-1"
+                )
+            ),
+        ] + OmenError.Code.allCases.map { .failure(OmenError($0, "text of \($0)")) }
+    }
+
+    static var all: [Message] { requests + replies }
+
+    static var envelopes: [Envelope] {
+        all.enumerated().map { Envelope(requestID: UInt64($0.offset) << 40, message: $0.element) }
+    }
+}
+
+/// Feeds `bytes` in pieces of `step` bytes and gathers everything that comes out.
+func decode(_ bytes: [UInt8], step: Int = .max, requiresChecksum: Bool = false) throws -> [Envelope]
+{
+    var decoder = FrameDecoder(requiresChecksum: requiresChecksum)
+    var envelopes: [Envelope] = []
+    var offset = 0
+    while offset < bytes.count {
+        let end = min(bytes.count, step > bytes.count ? bytes.count : offset + step)
+        bytes[offset..<end].withUnsafeBytes { decoder.append($0) }
+        offset = end
+        while let next = try decoder.next() { envelopes += next }
+    }
+    return envelopes
+}
+
+/// A frame around hand-made message bytes, with a right header and checksum.
+func frame(_ body: [UInt8], messageCount: UInt16 = 1, checksum: Bool = true) -> [UInt8] {
+    var writer = ByteWriter()
+    FrameHeader(messageCount: messageCount, bodyByteCount: UInt32(body.count), checksum: 0)
+        .encode(into: &writer)
+    writer.write(raw: body)
+    if checksum {
+        let value = writer.bytes.withUnsafeBytes { FrameHeader.checksum(ofFrame: $0) }
+        writer.patch(value, at: 12)
+    }
+    return writer.bytes
+}
+
+/// A message around a hand-made body, padded.
+func message(_ kind: UInt16, requestID: UInt64 = 5, _ fill: (inout ByteWriter) -> Void) -> [UInt8] {
+    var body = ByteWriter()
+    fill(&body)
+    var writer = ByteWriter()
+    writer.write(UInt32(MessageHead.messageByteCount(bodyByteCount: body.count)))
+    writer.write(kind)
+    writer.write(UInt16(0))
+    writer.write(requestID)
+    writer.write(raw: body.bytes)
+    writer.pad(to: 8)
+    return writer.bytes
+}

@@ -1,0 +1,233 @@
+"""The cluster's protocol (docs/PROTOCOL.md) in plain Python, for tests that must not share code
+with the system they test."""
+
+import os
+import socket
+import struct
+
+HEADER = struct.Struct("<IHHII")
+HEAD = struct.Struct("<IHHQ")
+MAGIC = 0x314E4D4F
+WRITE, GET, COUNT, SEARCH, LIST, STATUS, CHECKPOINT, PING, STOP = range(1, 10)
+WRITTEN, RECORDS, COUNTED, HITS, COLLECTIONS, SHARD_STATUS, CLUSTER_STATUS, DONE, FAILURE = range(
+    101, 110
+)
+METRICS = {"l2": 0, "cosine": 1, "ip": 2}
+UNAVAILABLE, UNKNOWN_OUTCOME, RESOURCE_EXHAUSTED = 4, 5, 6
+
+
+class OmenError(Exception):
+    """A failure the server reported, with its code."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<I", len(data)) + data
+
+
+def encode_id(value):
+    if isinstance(value, int):
+        return struct.pack("<HQ", 0, value)
+    data = value.encode()
+    return struct.pack("<H", len(data)) + data
+
+
+def encode_ids(ids):
+    return struct.pack("<I", len(ids)) + b"".join(encode_id(i) for i in ids)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+        self.offset = 0
+
+    def unpack(self, form):
+        form = struct.Struct("<" + form)
+        values = form.unpack_from(self.data, self.offset)
+        self.offset += form.size
+        return values if len(values) > 1 else values[0]
+
+    def take(self, count):
+        self.offset += count
+        return bytes(self.data[self.offset - count : self.offset])
+
+    def counted(self):
+        return self.take(self.unpack("I"))
+
+    def id(self):
+        length = self.unpack("H")
+        return self.take(length).decode() if length else self.unpack("Q")
+
+    def coverage(self):
+        total, count = self.unpack("II")
+        failures = []
+        for _ in range(count):
+            shard, code = self.unpack("Ii")
+            failures.append((shard, code, self.counted().decode()))
+        return total, failures
+
+
+class Client:
+    """One blocking connection; replies come back in the order of the requests that wait."""
+
+    def __init__(self, path, timeout=60.0, client_id=None):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self.client_id = client_id or struct.unpack("<Q", os.urandom(8))[0] | 1
+        self.sequence = 0
+        self.request_id = 0
+        self.buffer = bytearray()
+        self.replies = {}
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, kind, body=b""):
+        self.request_id += 1
+        length = (HEAD.size + len(body) + 7) & ~7
+        message = HEAD.pack(length, kind, 0, self.request_id) + body
+        message += bytes(length - len(message))
+        self.socket.sendall(HEADER.pack(MAGIC, 1, 1, length, 0) + message)
+        return self.request_id
+
+    def receive(self, request_id):
+        while request_id not in self.replies:
+            self._read_frame()
+        kind, body = self.replies.pop(request_id)
+        if kind == FAILURE:
+            reader = Reader(body)
+            code = reader.unpack("i")
+            raise OmenError(code, reader.counted().decode())
+        return kind, Reader(body)
+
+    def _fill(self, count):
+        while len(self.buffer) < count:
+            data = self.socket.recv(1 << 20)
+            if not data:
+                raise ConnectionError("the coordinator closed the connection")
+            self.buffer += data
+
+    def _read_frame(self):
+        self._fill(HEADER.size)
+        magic, version, count, length, _ = HEADER.unpack_from(self.buffer)
+        assert magic == MAGIC and version == 1, (magic, version)
+        self._fill(HEADER.size + length)
+        body = bytes(self.buffer[HEADER.size : HEADER.size + length])
+        del self.buffer[: HEADER.size + length]
+        offset = 0
+        for _ in range(count):
+            size, kind, _, request_id = HEAD.unpack_from(body, offset)
+            self.replies[request_id] = (kind, body[offset + HEAD.size : offset + size])
+            offset += size
+
+    def call(self, kind, body=b""):
+        return self.receive(self.send(kind, body))
+
+    # Writes.
+
+    def next_key(self):
+        self.sequence += 1
+        return (self.client_id, self.sequence)
+
+    def write(self, operation, key=None):
+        """Returns ((upserted, replaced, deleted), shards, failures)."""
+        key = key or self.next_key()
+        _, reader = self.call(WRITE, struct.pack("<QQ", *key) + operation)
+        counts = reader.unpack("QQQ")
+        total, failures = reader.coverage()
+        return counts, total, failures
+
+    @staticmethod
+    def create_operation(name, dim, metric="l2", element=0, codes=1, m=16, ef_construction=128):
+        return (
+            b"\x01"
+            + text(name)
+            + struct.pack("<IBBBBI", dim, METRICS[metric], element, codes, m, ef_construction)
+        )
+
+    @staticmethod
+    def upsert_operation(name, ids, vectors, dim, element=0, metadata=None):
+        """`vectors` are the raw little-endian elements of all rows."""
+        body = b"\x04" + text(name) + struct.pack("<BI", element, dim) + encode_ids(ids) + vectors
+        if metadata is None:
+            return body + b"\x00"
+        return body + b"\x01" + b"".join(struct.pack("<I", len(m)) + m for m in metadata)
+
+    @staticmethod
+    def delete_operation(name, ids):
+        return b"\x05" + text(name) + encode_ids(ids)
+
+    @staticmethod
+    def clear_operation(name):
+        return b"\x03" + text(name)
+
+    # Reads.
+
+    def get(self, name, ids, with_vector=True):
+        """Returns ({id: (metadata, vector)}, failures)."""
+        body = text(name) + struct.pack("<B", with_vector) + encode_ids(ids)
+        _, reader = self.call(GET, body)
+        _, failures = reader.coverage()
+        _, count = reader.unpack("BI")
+        found = {}
+        for _ in range(count):
+            record = reader.id()
+            assert record not in found, f"id {record} came twice"
+            metadata = reader.counted()
+            found[record] = (metadata, reader.counted())
+        return found, failures
+
+    def count(self, name):
+        _, reader = self.call(COUNT, text(name))
+        count = reader.unpack("Q")
+        return count, reader.coverage()[1]
+
+    def search(
+        self, name, vectors, dim, count=1, k=10, ef=0, element=0, exact=False, allow_partial=True
+    ):
+        """Returns ([[(id, distance)]], failures)."""
+        flags = (1 if exact else 0) | (8 if allow_partial else 0)
+        body = (
+            text(name)
+            + struct.pack("<BBIIIIff", element, flags, dim, count, k, ef, 0.0, float("inf"))
+            + vectors
+        )
+        _, reader = self.call(SEARCH, body)
+        _, failures = reader.coverage()
+        _, flags = reader.unpack("BB")
+        counts = [reader.unpack("I") for _ in range(reader.unpack("I"))]
+        total = reader.unpack("I")
+        distances = [reader.unpack("f") for _ in range(total)]
+        if flags & 1:
+            ids = [reader.id() for _ in range(total)]
+        else:
+            ids = [reader.unpack("Q") for _ in range(total)]
+        hits, start = [], 0
+        for length in counts:
+            hits.append(list(zip(ids[start : start + length], distances[start : start + length])))
+            start += length
+        return hits, failures
+
+    def status(self):
+        """Returns (coordinator pid, [(shard, pid, state, restarts, last error)])."""
+        _, reader = self.call(STATUS)
+        pid, _ = reader.unpack("IQ")
+        reader.counted()
+        workers = []
+        for _ in range(reader.unpack("I")):
+            shard, worker, state, restarts = reader.unpack("IIBI")
+            error = reader.counted().decode()
+            if reader.unpack("B"):
+                reader.unpack("QQQQQ")
+                for _ in range(reader.unpack("I")):
+                    reader.counted()
+                    reader.unpack("IBBBBI")
+                    reader.unpack("QQQQQ")
+            workers.append((shard, worker, state, restarts, error))
+        return pid, workers
