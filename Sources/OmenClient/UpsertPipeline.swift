@@ -84,7 +84,7 @@ package final class UpsertPipeline {
     /// - Throws: `.badRequest` for this batch's shape, else the first error of any batch so far.
     package func submit(_ batch: UpsertBatch) throws(OmenError) {
         try batch.validateShape()
-        let byteCount = WriteOperation.upsert(batch).byteCountEstimate
+        let byteCount = batch.encodedByteCount
         while failure == nil, outstandingCount > 0,
             outstandingCount >= options.windowBatchCount
                 || outstandingByteCount + byteCount > options.windowByteCount

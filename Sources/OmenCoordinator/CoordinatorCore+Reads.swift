@@ -33,7 +33,7 @@ extension CoordinatorCore {
             client: client,
             requestID: requestID,
             kind: .get(ids: ids, shards: shards, element: schema.element),
-            byteCount: RecordID.byteCount(of: ids) + ids.count * (vectorByteCount + 256)
+            byteCount: RecordID.encodedByteCount(ids) + ids.count * (vectorByteCount + 256)
         )
         let messages = parts.map { shard, indices in
             var part = request

@@ -40,11 +40,15 @@ extension CoordinatorCore {
             return
         }
         // Before validation, so that an overloaded cluster refuses cheaply.
-        try checkCapacity(for: batch.byteCount)
+        try checkCapacity(for: batch.encodedByteCount)
         let valid = try batch.validated(against: catalog[found].schema)
         let parts = split(valid)
         try checkSizes(of: parts, grown: valid.element != batch.element)
-        let request = Pending(client: client, requestID: requestID, byteCount: valid.byteCount)
+        let request = Pending(
+            client: client,
+            requestID: requestID,
+            byteCount: valid.encodedByteCount
+        )
         try forward(parts, of: request, key: key, to: catalog[found].serving)
     }
 
@@ -60,8 +64,12 @@ extension CoordinatorCore {
         try checkCreatable(batch.collection, schema)
         let valid = try batch.validated(against: schema)
         let parts = split(valid)
-        try checkRoom(for: parts.map { ($0.shard, $0.operation.byteCount) })
-        let request = Pending(client: client, requestID: requestID, byteCount: valid.byteCount)
+        try checkRoom(for: parts.map { ($0.shard, $0.operation.encodedByteCount) })
+        let request = Pending(
+            client: client,
+            requestID: requestID,
+            byteCount: valid.encodedByteCount
+        )
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
         createEverywhere(batch.collection, schema, owner: index)
         sendParts(parts, index: index, key: key)
@@ -94,7 +102,7 @@ extension CoordinatorCore {
                 operation: .delete(collection: collection, ids: indices.map { ids[$0] })
             )
         }
-        let byteCount = RecordID.byteCount(of: ids)
+        let byteCount = RecordID.encodedByteCount(ids)
         let request = Pending(client: client, requestID: requestID, byteCount: byteCount)
         try forward(parts, of: request, key: key, to: serving)
     }
@@ -129,7 +137,7 @@ extension CoordinatorCore {
             }
         }
         if sendable.isEmpty, let error = commonFailure(request) { throw error }
-        try checkRoom(for: sendable.map { ($0.shard, $0.operation.byteCount) })
+        try checkRoom(for: sendable.map { ($0.shard, $0.operation.encodedByteCount) })
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
         sendParts(sendable, index: index, key: key)
     }
@@ -141,7 +149,7 @@ extension CoordinatorCore {
             send(
                 .write(WriteRequest(key: key, operation: part.operation)),
                 id: pending[index].id,
-                byteCount: part.operation.byteCount,
+                byteCount: part.operation.encodedByteCount,
                 to: part.shard
             )
         }
@@ -150,10 +158,11 @@ extension CoordinatorCore {
     /// Converting bytes to floats makes a batch four times as large.
     private func checkSizes(of parts: [WritePart], grown: Bool) throws(OmenError) {
         guard grown else { return }
-        for part in parts where part.operation.byteCount > Limits.frameBodyByteCountMax - 4096 {
+        for part in parts
+        where part.operation.encodedByteCount > Limits.frameBodyByteCountMax - 4096 {
             throw OmenError(
                 .badRequest,
-                "the batch takes \(part.operation.byteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
+                "the batch takes \(part.operation.encodedByteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
             )
         }
     }

@@ -71,7 +71,7 @@ package enum Limits {
 
     /// Largest batch of records under one checksum in the log, in bytes.
     package static let logBatchByteCountMax = 80 << 20
-    /// Batches stop gathering requests beyond this many bytes.
+    /// Requests are gathered into one batch up to this many bytes; a larger request goes alone.
     package static let logBatchByteCountTarget = 4 << 20
     /// Most bytes of writes that wait for the log; more are refused.
     package static let commitQueueByteCountMax = 64 << 20

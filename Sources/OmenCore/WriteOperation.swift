@@ -142,17 +142,6 @@ extension WriteOperation {
     static func readName(_ reader: inout ByteReader) throws(OmenError) -> String {
         try reader.readText(limit: Limits.collectionNameCharacterCountMax)
     }
-
-    /// Bytes of the encoded operation, close enough to reserve memory and to bound queues.
-    package var byteCountEstimate: Int {
-        switch self {
-        case .createCollection, .dropCollection, .clearCollection: 128
-        case .upsert(let batch):
-            batch.vectors.count + batch.ids.count * 16
-                + batch.metadata.reduce(64) { $0 + $1.count + 4 }
-        case .delete(_, let ids): 64 + ids.count * 16
-        }
-    }
 }
 
 extension CollectionSchema {

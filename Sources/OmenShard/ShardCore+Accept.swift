@@ -23,6 +23,14 @@ extension ShardCore {
 
     private mutating func enqueue(_ request: WriteRequest, ticket: UInt64) throws(OmenError) {
         let operation = try validated(request.operation)
+        let pending = Pending(key: request.key, operation: operation, tickets: [ticket])
+        let byteCount = pending.byteCount
+        guard byteCount <= Limits.logBatchByteCountMax else {
+            throw OmenError(
+                .badRequest,
+                "the write takes \(byteCount) bytes in the log, expected at most \(Limits.logBatchByteCountMax): send fewer at once"
+            )
+        }
         guard gatheringByteCount < Limits.commitQueueByteCountMax else {
             throw OmenError(
                 .resourceExhausted,
@@ -31,8 +39,8 @@ extension ShardCore {
         }
         Self.change(&schemas, by: operation)
         keys.begin(request.key)
-        gathering.append(Pending(key: request.key, operation: operation, tickets: [ticket]))
-        gatheringByteCount += operation.byteCountEstimate
+        gathering.append(pending)
+        gatheringByteCount += byteCount
     }
 
     /// The same write is under way: whoever asked again gets its one outcome.

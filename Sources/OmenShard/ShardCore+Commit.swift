@@ -9,8 +9,11 @@ extension ShardCore {
         guard !gathering.isEmpty else { return }
         var byteCount = 0
         var taken = 0
-        while taken < gathering.count, byteCount < Limits.logBatchByteCountTarget {
-            byteCount += gathering[taken].operation.byteCountEstimate
+        while taken < gathering.count {
+            let next = gathering[taken].byteCount
+            // A larger write goes alone: every write fits a batch, two of them need not.
+            guard taken == 0 || byteCount + next <= Limits.logBatchByteCountTarget else { break }
+            byteCount += next
             taken += 1
         }
         inFlight = Array(gathering.prefix(taken))
@@ -20,7 +23,7 @@ extension ShardCore {
         inFlightFirstLSN = nextLSN
         nextLSN += UInt64(taken)
         markedLSN = durableLSN
-        let records = inFlight.map { LogRecord(key: $0.key, operation: $0.operation) }
+        let records = inFlight.map(\.record)
         effects.append(
             .appendLog(
                 LogBatch(firstLSN: inFlightFirstLSN, durableLSN: durableLSN, records: records),

@@ -61,6 +61,10 @@ package struct ShardCore {
         var key: RequestKey
         var operation: WriteOperation
         var tickets: [UInt64]
+
+        var record: LogRecord { LogRecord(key: key, operation: operation) }
+        /// Bytes of the record in the log.
+        var byteCount: Int { record.encodedByteCount }
     }
 
     let durability: Durability

@@ -200,6 +200,9 @@ struct LogFrame: Equatable {
 }
 
 extension LogRecord {
+    /// Exact bytes of what `encode` appends.
+    package var encodedByteCount: Int { 4 + 16 + operation.encodedByteCount }
+
     /// Layout: `UInt32` byte count of the rest, `UInt64` client, `UInt64` sequence, operation.
     func encode(into writer: inout ByteWriter) {
         let start = writer.count

@@ -39,7 +39,7 @@ package struct LogSegmentEncoder: Sendable {
     ///   durable, and its records take at most `Limits.logBatchByteCountMax` bytes.
     package mutating func encode(_ batch: LogBatch) -> [UInt8] {
         var payload = ByteWriter(
-            reserving: batch.records.reduce(0) { $0 + $1.operation.byteCountEstimate + 32 }
+            reserving: batch.records.reduce(0) { $0 + $1.encodedByteCount }
         )
         for record in batch.records { record.encode(into: &payload) }
         return encode(

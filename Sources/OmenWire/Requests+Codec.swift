@@ -19,41 +19,6 @@ extension WriteRequest {
     }
 }
 
-extension WriteOperation {
-    /// Exact bytes of what `encode` appends.
-    var encodedByteCount: Int {
-        switch self {
-        case .createCollection(let name, _):
-            1 + 4 + name.utf8.count + CollectionSchema.encodedByteCount
-        case .dropCollection(let name), .clearCollection(let name):
-            1 + 4 + name.utf8.count
-        case .upsert(let batch):
-            1 + 4 + batch.collection.utf8.count + 1 + 4 + RecordID.encodedByteCount(batch.ids)
-                + batch.vectors.count + 1 + batch.metadata.reduce(0) { $0 + 4 + $1.count }
-        case .delete(let collection, let ids):
-            1 + 4 + collection.utf8.count + RecordID.encodedByteCount(ids)
-        }
-    }
-}
-
-extension CollectionSchema {
-    static let encodedByteCount = 12
-}
-
-extension RecordID {
-    /// Exact bytes of one encoded id.
-    var encodedByteCount: Int {
-        switch self {
-        case .number: 10
-        case .text(let text): 2 + text.utf8.count
-        }
-    }
-
-    static func encodedByteCount(_ ids: [RecordID]) -> Int {
-        ids.reduce(4) { $0 + $1.encodedByteCount }
-    }
-}
-
 extension GetRequest {
     var bodyByteCount: Int { 4 + collection.utf8.count + 1 + RecordID.encodedByteCount(ids) }
 

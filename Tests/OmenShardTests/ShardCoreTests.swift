@@ -89,6 +89,35 @@ extension [ShardCore.Effect] {
         #expect(core.run(.logWritten(lastLSN: 4, synced: true)).acknowledged == [2, 3, 4])
     }
 
+    /// Text ids were counted as 16 bytes each, so that a few deletes of long ones made a batch that
+    /// the log's encoder takes for a bug and dies of.
+    @Test func noBatchIsLargerThanTheLogTakes() {
+        var core = core()
+        let ids = (0..<Limits.batchCountMax).map { index -> RecordID in
+            let digits = String(index)
+            return .text(
+                digits + String(repeating: "x", count: Limits.textIDByteCountMax - digits.count)
+            )
+        }
+        for ticket in UInt64(1)...20 {
+            let delete = WriteRequest(
+                key: RequestKey(client: 1, sequence: ticket),
+                operation: .delete(collection: "default", ids: ids)
+            )
+            let refused = core.run(.write(ticket: ticket, delete)).refusalCodes
+            #expect(refused == (ticket <= 14 ? [] : [.resourceExhausted]), "write \(ticket)")
+        }
+        var lastLSN: UInt64 = 0
+        var effects = core.run(.turnEnded)
+        while let batch = effects.batches.first {
+            let byteCount = batch.records.reduce(0) { $0 + $1.encodedByteCount }
+            #expect(byteCount <= Limits.logBatchByteCountMax)
+            lastLSN += UInt64(batch.records.count)
+            effects = core.run(.logWritten(lastLSN: lastLSN, synced: true))
+        }
+        #expect(lastLSN == 14)
+    }
+
     @Test func aRetriedWriteIsAnsweredAndNotRepeated() {
         var core = core()
         _ = core.run(.write(ticket: 1, upsert(1, sequence: 9)))
