@@ -121,9 +121,6 @@ package struct ShardCore {
         nextLSN = appliedLSN + 1
     }
 
-    /// Whether nothing accepted still waits for the log.
-    package var isIdle: Bool { gathering.isEmpty && inFlight.isEmpty && applying.isEmpty }
-
     /// The applied request keys, oldest first, as a checkpoint stores them.
     package var rememberedRequests: [RememberedRequest] { keys.entries }
 
