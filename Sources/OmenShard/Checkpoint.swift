@@ -71,15 +71,7 @@ struct CheckpointJob: Sendable {
         guard let old = try ShardManifest.load(directory, identity: identity) else {
             throw OmenError(.corrupt, "\(directory.path): the manifest has disappeared")
         }
-        var files: [CheckpointFile] = []
-        for (ordinal, part) in parts.enumerated() {
-            if let existing = part.existing {
-                files.append(existing)
-            } else {
-                let generation = old.generation + 1
-                files.append(try write(part, ordinal: ordinal, generation: generation))
-            }
-        }
+        let files = try writeFiles(generation: old.generation + 1)
         let collections = zip(parts, files).map { part, file in
             ShardCheckpoint.Collection(name: part.name, schema: part.schema, file: file.name)
         }
@@ -95,6 +87,26 @@ struct CheckpointJob: Sendable {
             try directory.remove(name)
         }
         try directory.sync()
+        return files
+    }
+
+    /// Writes every part that changed, or none: a disk that is full gets its space back.
+    private func writeFiles(generation: UInt64) throws(OmenError) -> [CheckpointFile] {
+        var files: [CheckpointFile] = []
+        do throws(OmenError) {
+            for (ordinal, part) in parts.enumerated() {
+                if let existing = part.existing {
+                    files.append(existing)
+                } else {
+                    files.append(try write(part, ordinal: ordinal, generation: generation))
+                }
+            }
+        } catch {
+            for (part, file) in zip(parts, files) where part.existing == nil {
+                try directory.remove(file.name)
+            }
+            throw error
+        }
         return files
     }
 

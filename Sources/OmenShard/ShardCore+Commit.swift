@@ -83,6 +83,8 @@ extension ShardCore {
             "the log failed before the write was known to be durable: \(error.message)"
         )
         refuseAccepted(unknown, &effects)
+        checkpointTickets = (checkpointTickets.running + checkpointTickets.next, [])
+        answerCheckpoint(error, &effects)
         effects.append(.failStop(error))
     }
 
@@ -125,7 +127,7 @@ extension ShardCore {
             if let ticket { effects.append(.finishCheckpoint(ticket: ticket, failure)) }
             return
         }
-        if let ticket { checkpointTickets.append(ticket) }
+        if let ticket { checkpointTickets.next.append(ticket) }
         checkpointWanted = true
         commit(&effects)
     }
@@ -139,8 +141,9 @@ extension ShardCore {
         guard checkpointWanted, !checkpointRunning else { return }
         checkpointWanted = false
         logByteCountSinceCheckpoint = 0
+        checkpointTickets = (checkpointTickets.next, [])
         guard appliedLSN > checkpointLSN || hasUnsavedLinks else {
-            finishCheckpoint(nil, &effects)
+            answerCheckpoint(nil, &effects)
             return
         }
         checkpointRunning = true
@@ -151,14 +154,17 @@ extension ShardCore {
 
     mutating func finishCheckpoint(_ error: OmenError?, _ effects: inout [Effect]) {
         checkpointRunning = false
-        // Whoever asked while one was running wants what came since in it, too.
-        guard !checkpointWanted else {
-            commit(&effects)
-            return
-        }
-        for ticket in checkpointTickets {
+        // What it would have saved may be links only, which no LSN tells of.
+        if error != nil { hasUnsavedLinks = true }
+        answerCheckpoint(error, &effects)
+        // Whoever asked while it was running wants what came since saved, too.
+        if checkpointWanted { commit(&effects) }
+    }
+
+    private mutating func answerCheckpoint(_ error: OmenError?, _ effects: inout [Effect]) {
+        for ticket in checkpointTickets.running {
             effects.append(.finishCheckpoint(ticket: ticket, error))
         }
-        checkpointTickets = []
+        checkpointTickets.running = []
     }
 }

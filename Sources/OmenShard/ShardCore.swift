@@ -89,10 +89,11 @@ package struct ShardCore {
     var syncInFlight = false
     var keys: RequestKeyTable
     var hotRowCount = 0
-    var checkpointTickets: [UInt64] = []
+    /// Who waits for the checkpoint that is running, and who asked too late for that one.
+    var checkpointTickets: (running: [UInt64], next: [UInt64]) = ([], [])
     var checkpointWanted = false
     var checkpointRunning = false
-    var logByteCountSinceCheckpoint = 0
+    var logByteCountSinceCheckpoint: Int
     var hasUnsavedLinks = false
 
     /// Starts after recovery.
@@ -103,12 +104,14 @@ package struct ShardCore {
     ///   - appliedLSN: The last LSN recovered; all of it is durable, recovery rewrote the tail.
     ///   - checkpointLSN: What the newest checkpoint covers.
     ///   - keys: The request keys that recovery found.
+    ///   - logByteCount: Bytes of the records behind the checkpoint, which recovery replayed.
     package init(
         durability: Durability,
         schemas: [String: CollectionSchema],
         appliedLSN: UInt64,
         checkpointLSN: UInt64,
-        keys: RequestKeyTable
+        keys: RequestKeyTable,
+        logByteCount: Int = 0
     ) {
         self.durability = durability
         self.schemas = schemas
@@ -116,6 +119,7 @@ package struct ShardCore {
         self.appliedLSN = appliedLSN
         self.checkpointLSN = checkpointLSN
         self.keys = keys
+        logByteCountSinceCheckpoint = logByteCount
         durableLSN = appliedLSN
         markedLSN = appliedLSN
         nextLSN = appliedLSN + 1

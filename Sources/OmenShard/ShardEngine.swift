@@ -85,7 +85,8 @@ package final class ShardEngine {
             schemas: store.schemas,
             appliedLSN: recovered.appliedLSN,
             checkpointLSN: recovered.checkpointLSN,
-            keys: recovered.keys
+            keys: recovered.keys,
+            logByteCount: recovered.logByteCount
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
@@ -155,7 +156,12 @@ package final class ShardEngine {
         }
     }
 
-    /// Syncs and closes the log and waits for the other threads; call it last.
+    // A checkpoint must not outlive the lock.
+    deinit { close() }
+
+    /// Syncs and closes the log and waits for the other threads; the second call is empty.
+    ///
+    /// Nothing else may be called afterwards.
     package func close() {
         checkpointThread?.join()
         checkpointThread = nil
@@ -264,7 +270,10 @@ extension ShardEngine {
         let collections = frozen
         frozen = []
         if case .success(let files) = result {
-            for (collection, file) in zip(collections, files) { collection.noteSaved(file) }
+            // A collection that kept its file was not frozen and may have been linked meanwhile.
+            for (collection, file) in zip(collections, files) where collection.file != file {
+                collection.noteSaved(file)
+            }
         }
         for collection in collections { collection.index.thaw() }
         switch result {

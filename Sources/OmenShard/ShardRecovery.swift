@@ -10,6 +10,8 @@ struct RecoveredShard {
     var checkpointLSN: UInt64
     /// Records replayed from the log.
     var replayedCount: Int
+    /// Their bytes.
+    var logByteCount: Int
 }
 
 /// Opening a shard: map the files of the newest checkpoint, replay the log behind it into the hot
@@ -35,9 +37,18 @@ enum ShardRecovery {
         var keys = RequestKeyTable()
         for request in checkpoint.requests { keys.finish(request.key, request.counts) }
         for entry in checkpoint.collections {
-            store.insert(try openCollection(entry, directory: directory, identity: identity))
+            let collection = try openCollection(entry, directory: directory, identity: identity)
+            // A later write would take itself for saved in this file.
+            guard collection.changedLSN <= checkpoint.appliedLSN else {
+                throw OmenError(
+                    .corrupt,
+                    "\(entry.file) is from LSN \(collection.changedLSN), its checkpoint from \(checkpoint.appliedLSN)"
+                )
+            }
+            store.insert(collection)
         }
         var replayed: UInt64 = 0
+        var logByteCount = 0
         let log = try LogRecovery.open(
             LogDirectory(directory),
             identity: identity,
@@ -47,6 +58,7 @@ enum ShardRecovery {
         ) { lsn, record throws(OmenError) in
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             replayed += 1
+            logByteCount += record.encodedByteCount
             if replayed % progressStep == 0 { progress(replayed) }
         }
         // From now on a missing log or manifest is damage.
@@ -56,7 +68,8 @@ enum ShardRecovery {
             keys: keys,
             appliedLSN: log.lastLSN,
             checkpointLSN: checkpoint.appliedLSN,
-            replayedCount: log.recordCount
+            replayedCount: log.recordCount,
+            logByteCount: logByteCount
         )
         return (recovered, log.continuation)
     }

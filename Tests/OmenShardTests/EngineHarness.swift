@@ -72,10 +72,13 @@ final class EngineHarness {
         return try wait(for: nextTicket)
     }
 
-    func checkpoint() throws {
+    /// Writes a checkpoint; `meanwhile` runs when it is frozen and not yet written.
+    func checkpoint(meanwhile: () throws -> Void = {}) throws {
         nextTicket += 1
-        engine.checkpoint(ticket: nextTicket)
-        _ = try wait(for: nextTicket)
+        let ticket = nextTicket
+        engine.checkpoint(ticket: ticket)
+        try meanwhile()
+        _ = try wait(for: ticket)
     }
 
     func linkEverything() { while engine.link(atMost: 64) > 0 {} }

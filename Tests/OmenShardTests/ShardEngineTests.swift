@@ -209,6 +209,80 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
+    /// A collection that keeps its file is not frozen: what is linked in it while the checkpoint of
+    /// another one runs is in no file yet.
+    @Test func linksMadeDuringACheckpointAreSavedByTheNext() throws {
+        try withTemporaryDirectory { directory in
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(100, seed: 10)))
+                try harness.checkpoint()
+                try harness.write(.createCollection(name: "d", schema: schema))
+                try harness.checkpoint(meanwhile: { harness.linkEverything() })
+                try harness.checkpoint()
+                harness.engine.close()
+            }
+            let harness = try EngineHarness(directory)
+            #expect(try harness.engine.store.collection("c").hotRowCount == 0)
+        }
+    }
+
+    /// A full disk must not fill up with the files of checkpoints that came to nothing.
+    @Test func aFailedCheckpointLeavesNoFilesAndLinkingGoesOn() throws {
+        try withTemporaryDirectory { directory in
+            let files = FileManager.default
+            do {
+                let harness = try EngineHarness(directory)
+                for name in ["c", "d"] {
+                    try harness.write(.createCollection(name: name, schema: schema))
+                    try harness.write(.upsert(batch(20, seed: 12, collection: name)))
+                }
+                // Where the file of the second collection would be written.
+                let obstacle = "\(directory)/ckpt-0000000000000004-0101.omd.tmp"
+                try files.createDirectory(atPath: obstacle, withIntermediateDirectories: false)
+                #expect(throws: OmenError.self) { try harness.checkpoint() }
+                let left = try files.contentsOfDirectory(atPath: directory)
+                #expect(!left.contains { $0.hasSuffix(".omd") }, "left: \(left)")
+                try files.removeItem(atPath: obstacle)
+                harness.linkEverything()
+                #expect(harness.engine.store.hotRowCount == 0)
+                try harness.checkpoint()
+                harness.engine.close()
+            }
+            let harness = try EngineHarness(directory)
+            #expect(harness.engine.replayedCount == 0)
+            #expect(try harness.engine.store.collection("d").vectorCount == 20)
+        }
+    }
+
+    /// Writes replayed behind such a file would be taken for saved in it.
+    @Test func aFileNewerThanItsCheckpointIsRefused() throws {
+        try withTemporaryDirectory { directory in
+            let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0)
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(20, seed: 13)))
+                try harness.checkpoint()
+                harness.engine.close()
+            }
+            var manifest = try #require(
+                try ShardManifest.load(Directory(directory), identity: identity)
+            )
+            manifest.current.appliedLSN = 1
+            manifest.previous = nil
+            try manifest.store(Directory(directory))
+            do {
+                _ = try EngineHarness(directory)
+                Issue.record("the shard was opened")
+            } catch let error as OmenError {
+                #expect(error.code == .corrupt)
+                #expect(error.message.contains("from LSN 2"))
+            }
+        }
+    }
+
     @Test func aSecondOpenerIsToldWhoHoldsTheShard() throws {
         try withTemporaryDirectory { directory in
             let harness = try EngineHarness(directory)
