@@ -262,6 +262,35 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
+    /// Metadata is asked for by the hit: few queries for all of it once took gigabytes.
+    @Test func anAnswerThatNoFrameCarriesIsRefusedBeforeItIsMade() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            var large = batch(100, seed: 14)
+            let text = String(repeating: "x", count: Limits.metadataByteCountMax - 8)
+            large.metadata = large.ids.map { _ in Array("{\"t\":\"\(text)\"}".utf8) }
+            try harness.write(.upsert(large))
+            let store = harness.engine.store
+            var query = SearchQuery(
+                collection: "c",
+                element: .u8,
+                dim: 8,
+                vectors: Array(large.vectors.prefix(8 * 12)),
+                count: 12,
+                k: 100
+            )
+            #expect(try store.search(query).hits.count == 1200)
+            query.withMetadata = true
+            #expect(throws: OmenError.self) { try store.search(query) }
+            let ids = (0..<12).flatMap { _ in large.ids }
+            #expect(throws: OmenError.self) {
+                try store.records(ids, in: "c", withVector: false)
+            }
+            #expect(try store.records(large.ids, in: "c", withVector: true).count == 100)
+        }
+    }
+
     @Test func aSecondOpenerIsToldWhoHoldsTheShard() throws {
         try withTemporaryDirectory { directory in
             let harness = try EngineHarness(directory)
