@@ -77,7 +77,7 @@ let package = Package(
         tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
-        tests("OmenShardTests", ["OmenCore", "OmenStorage", "OmenShard"]),
+        tests("OmenShardTests", ["OmenCore", "OmenIndex", "OmenStorage", "OmenShard"]),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),

@@ -75,8 +75,6 @@ package enum Limits {
     package static let logBatchByteCountTarget = 4 << 20
     /// Most bytes of writes that wait for the log; more are refused.
     package static let commitQueueByteCountMax = 64 << 20
-    /// Log segments are closed and a new one begun beyond this many bytes.
-    package static let logSegmentByteCountTarget = 64 << 20
     /// Log bytes since the last checkpoint after which the shard checkpoints by itself.
     package static let checkpointLogByteCountTarget = 256 << 20
     /// Rows a collection may hold outside its graph; beyond it writes are refused until linking

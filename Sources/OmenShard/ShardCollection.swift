@@ -68,6 +68,7 @@ package final class ShardCollection {
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
+    var canLink: Bool { hotRowCount > 0 && !index.isFrozen }
 }
 
 // MARK: - Writing

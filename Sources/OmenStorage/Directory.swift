@@ -113,15 +113,6 @@ package struct Directory: Equatable, Sendable {
         return leftovers
     }
 
-    /// Bytes that this user can still write to the file system.
-    package func availableByteCount() throws(OmenError) -> Int {
-        var status = statvfs()
-        try systemCall("statvfs", path) { statvfs(path, &status) }
-        let (product, overflow) = UInt64(status.f_bavail)
-            .multipliedReportingOverflow(by: UInt64(status.f_frsize))
-        return overflow ? .max : Int(clamping: product)
-    }
-
     /// Bytes of one file.
     package func byteCount(of name: String) throws(OmenError) -> Int {
         var status = stat()

@@ -186,7 +186,7 @@ extension WorkerServer {
     private func endTurn() {
         engine.turnEnded()
         if !encoder.isEmpty { connection.write(encoder.finish()) }
-        if engine.store.hotRowCount > 0 { linking?.start() }
+        if engine.store.hasRowsToLink { linking?.start() }
     }
 
     /// - Returns: Whether there is more to link.

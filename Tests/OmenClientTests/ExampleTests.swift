@@ -36,7 +36,7 @@ import Testing
             #expect(status == 0)
             #expect(try contents(of: output) == "upserted 3\nhit 8 0.0\nhit 9 0.25\n")
         }
-        let schema = CollectionSchema(dim: 3)
+        let schema = CollectionSchema(dim: 3, efConstruction: 128)
         let vectors: [Float] = [1, 0, 0, 0, 1, 0, 0, 0.9, 0.1]
         let batch = UpsertBatch(
             collection: "example",

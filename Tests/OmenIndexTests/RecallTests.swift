@@ -39,9 +39,11 @@ import Testing
 
     @Test(arguments: [1, 3, 127, 128, 384, 1536])
     func everyDimensionWorks(dim: Int) throws {
+        // Debug kernels are slow: few rows, queries and schemas where vectors are long.
+        let isLong = dim > 128
         for schema in schemas(dim: dim, m: 6, efConstruction: 16) {
-            // Debug kernels are slow: few rows and queries where vectors are long.
-            let isLong = dim > 128
+            if isLong, schema.metric == .cosine, schema.codes == .f32 { continue }
+            if isLong, schema.metric == .ip, schema.element == .f32 { continue }
             let data = TestData(
                 .clustered,
                 count: isLong ? 140 : 200,

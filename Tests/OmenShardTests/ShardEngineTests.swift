@@ -1,5 +1,6 @@
 import Foundation
 import OmenCore
+import OmenIndex
 import OmenStorage
 import Testing
 
@@ -288,6 +289,26 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 try store.records(ids, in: "c", withVector: false)
             }
             #expect(try store.records(large.ids, in: "c", withVector: true).count == 100)
+        }
+    }
+
+    /// Otherwise the worker's idle work would spin for as long as a checkpoint runs.
+    @Test func nothingCanBeLinkedWhileACheckpointHoldsTheGraph() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            try harness.write(.upsert(batch(50, seed: 12)))
+            let (store, collection) = (
+                harness.engine.store, try harness.engine.store.collection("c")
+            )
+            #expect(store.hasRowsToLink)
+            _ = collection.index.freeze()
+            #expect(!store.hasRowsToLink)
+            #expect(harness.engine.link(atMost: 10) == 0)
+            collection.index.thaw()
+            #expect(store.hasRowsToLink)
+            harness.linkEverything()
+            #expect(!store.hasRowsToLink)
         }
     }
 

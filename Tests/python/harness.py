@@ -11,6 +11,7 @@ The binary is the one that OMEN_CLUSTER names, else the debug build. Every clust
 stopped or killed when the test ends, whatever happened to it.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ import time
 import unittest
 from pathlib import Path
 
+from omen_wire import READY, Client
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("OMEN_CLUSTER") or str(ROOT / ".build/debug/omen-cluster")
 SAMPLE = ROOT / "bench/sample"
@@ -30,8 +33,9 @@ OK, FAILURE, USAGE, UNAVAILABLE, PARTIAL = 0, 1, 64, 69, 75
 
 def call(*arguments, environment=None, timeout=120, directory=None) -> subprocess.CompletedProcess:
     """Runs the binary with nothing of the caller's OMENDB_DATA; text in, text out."""
+    # A crash is a result here: nobody reads its backtrace, and making one takes seconds.
     base = {key: value for key, value in os.environ.items()
-            if key not in {"OMENDB_DATA", "XDG_DATA_HOME"}}
+            if key not in {"OMENDB_DATA", "XDG_DATA_HOME"}} | {"SWIFT_BACKTRACE": "enable=no"}
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True,
                           env={**base, **(environment or {})}, timeout=timeout, cwd=directory)
 
@@ -69,16 +73,40 @@ class Cluster:
     def shard(self, number: int) -> dict:
         return self.status()["shards"][number]
 
-    def wait_ready(self, seconds=30.0) -> float:
-        """Waits until every shard is ready; returns how long that took."""
-        begin = time.monotonic()
+    @property
+    def socket(self) -> str:
+        return str(self.data / "omen.sock")
+
+    def connect(self, timeout=60.0, wait=30.0) -> Client:
+        """A connection of the plain client, as soon as the coordinator listens."""
+        end = time.monotonic() + wait
         while True:
-            states = [shard["state"] for shard in self.status()["shards"]]
-            if all(state == "ready" for state in states):
-                return time.monotonic() - begin
-            if time.monotonic() - begin > seconds:
-                raise AssertionError(f"not ready after {seconds} s: {states}\n{self.log()}")
-            time.sleep(0.02)
+            try:
+                return Client(self.socket, timeout)
+            except (ConnectionError, FileNotFoundError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
+    def members(self):
+        """(coordinator's pid, [(shard, pid, state, restarts, last error)]), without a process."""
+        with contextlib.closing(self.connect()) as client:
+            return client.status()
+
+    def wait_until(self, condition, seconds=30.0) -> float:
+        """Waits for `condition(workers)`; returns how long that took."""
+        begin = time.monotonic()
+        with contextlib.closing(self.connect()) as client:
+            while not condition(workers := client.status()[1]):
+                if time.monotonic() - begin > seconds:
+                    raise AssertionError(f"not so after {seconds} s: {workers}\n{self.log()}")
+                time.sleep(0.01)
+        return time.monotonic() - begin
+
+    def wait_ready(self, seconds=60.0) -> float:
+        """Waits until every shard serves; returns how long that took."""
+        return self.wait_until(lambda workers: all(state == READY for _, _, state, _, _ in workers),
+                               seconds)
 
     def kill_shard(self, number: int, with_signal=signal.SIGKILL) -> int:
         """Sends a signal to a shard's worker; returns the worker's process number."""
@@ -106,14 +134,11 @@ class Cluster:
     def kill_all(self) -> None:
         """SIGKILL to every process of the cluster, until none is left."""
         deadline = time.monotonic() + 30
-        while self.processes():
+        while found := self.processes():
             if time.monotonic() > deadline:
-                raise AssertionError(f"processes that do not die: {self.processes()}")
-            for pid in self.processes():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+                raise AssertionError(f"processes that do not die: {found}")
+            for pid in found:
+                kill(pid)
             time.sleep(0.01)
 
     def log(self) -> str:
@@ -122,6 +147,45 @@ class Cluster:
         except OSError:
             return ""
         return "coordinator.log:\n" + "\n".join(text.split("\n")[-30:])
+
+
+def kill(pid: int, with_signal=signal.SIGKILL) -> bool:
+    """Whether there was such a process to send the signal to."""
+    try:
+        os.kill(pid, with_signal)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def alive(pid: int) -> bool:
+    try:
+        # State follows the name, which may hold anything, in parentheses.
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def wait_gone(pids: list[int], seconds=10.0) -> None:
+    deadline = time.monotonic() + seconds
+    for pid in pids:
+        while pid and alive(pid):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"process {pid} does not end")
+            time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def temporary_cluster():
+    """A cluster outside of a test case, gone with its directory and processes at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="omen-"))
+    cluster = Cluster(folder / "data")
+    try:
+        yield cluster
+    finally:
+        cluster.kill_all()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class ClusterTestCase(unittest.TestCase):

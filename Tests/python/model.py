@@ -111,7 +111,22 @@ def check(client, collection, models, deleted_versions):
         verdict.wrong.append(f"count is {count}, {len(present)} records are there")
     if len(seen) != min(count, 10_000):
         verdict.wrong.append(f"exact search finds {len(seen)} of {count}")
+    find_each(client, collection, sorted(present)[::7], present, verdict)
     return verdict
+
+
+def find_each(client, collection, ids, present, verdict):
+    """Every stored vector is found through the graph, too: a search for it returns it."""
+    for start in range(0, len(ids), 200):
+        part = ids[start : start + 200]
+        vectors = b"".join(present[record][1] for record in part)
+        hits, failures = client.search(
+            collection, vectors, DIM, count=len(part), k=1, ef=10_000, element=1
+        )
+        assert not failures, failures
+        for record, found in zip(part, hits):
+            if not found or found[0][1] != 0:
+                verdict.wrong.append((record, "is not found by its own vector", found))
 
 
 def judge(record, found, model, deleted_versions, verdict):

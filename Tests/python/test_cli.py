@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import unittest
 
 import numpy as np
@@ -234,6 +235,18 @@ class Terminal(ClusterTestCase):
 
 
 class Records(ClusterTestCase):
+    def test_the_documented_client_works_on_a_real_cluster(self):
+        cluster = self.start()
+        example = ROOT / "docs/examples/minimal_client.py"
+        done = subprocess.run([sys.executable, str(example), cluster.socket],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        lines = [line.split() for line in done.stdout.splitlines()]
+        self.assertEqual([line[:2] for line in lines],
+                         [["upserted", "3"], ["hit", "8"], ["hit", "9"]])
+        self.assertAlmostEqual(float(lines[1][2]), 0)
+        self.assertAlmostEqual(float(lines[2][2]), 0.1**2 + 0.1**2, places=5)
+
     def test_records_come_back_as_they_went(self):
         cluster = self.start()
         cluster.run("add", "cat", "--vector", "[0.5,1,-2]", "--metadata", '{"legs": 4, "x": 1e2}')
@@ -362,6 +375,9 @@ class Imports(ClusterTestCase):
         self.db.run("import", SAMPLE / "sift10k_base.npy", "-c", "named", "--ids", names)
         answer = self.db.json(*search, "-c", "named", "--ids", names, "--exact")
         self.assertEqual(answer["recall"], 1)
+        done = self.db.call(*search, "-c", "named")
+        self.assertEqual(done.returncode, FAILURE)
+        self.assertIn("--ids FILE tells which row has which id", done.stderr)
 
     def test_broken_files_are_named_and_nothing_is_written(self):
         good = self.files / "good.npy"

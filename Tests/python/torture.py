@@ -1,23 +1,28 @@
-"""Kills processes under concurrent writes and proves that nothing acknowledged is lost.
+"""Kills processes under concurrent writes and counts what was promised and is not kept.
 
-    torture.py --kills 200 --durability always --victim worker --seed 1
+    scripts/torture                                      200 kills of each of the nine combinations
+    scripts/torture --victim worker --durability none --kills 1000 --seed 7
 
 Writers own disjoint ids and keep a model of what they were promised outside the killed processes;
-after each round everything stored is compared with it. Exits 1 on the first broken promise.
+after each burst of kills everything stored is compared with it. Prints one row for each combination
+of victim and durability, and exits 1 when one of them broke a promise.
 """
 
 import argparse
-import json
+import contextlib
 import random
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import Cluster, kill, wait_gone
-from model import DIM, Model, check, metadata, vector
-from omen_wire import Client, OmenError, UNKNOWN_OUTCOME
+from harness import Cluster, kill, temporary_cluster, wait_gone
+from model import DIM, Model, Verdict, check, metadata, vector
+from omen_wire import READY, UNKNOWN_OUTCOME, Client, OmenError
 
+VICTIMS = ["worker", "coordinator", "everything"]
+DURABILITIES = ["always", "interval", "none"]
 COLLECTION = "torture"
 CONFIG = Path(__file__).parent / "clusters/torture.toml"
 
@@ -114,108 +119,163 @@ class Writer(threading.Thread):
         self.gate.set()
 
 
+@dataclass
+class Options:
+    victim: str
+    durability: str
+    kills: int
+    seed: int
+    burst: int = 10
+    shards: int = 4
+    writers: int = 4
+    config: str = str(CONFIG)
+
+
+@dataclass
+class Result:
+    """What one run did and found; `verdict` is that of the first broken comparison, or clean."""
+
+    options: Options
+    verdict: Verdict
+    kills: int = 0
+    checks: int = 0
+    acknowledged: int = 0
+    retries: int = 0
+    slowest_recovery: float = 0.0
+    # The fewest writes acknowledged between two comparisons: 0 would prove nothing.
+    fewest_per_round: int = 0
+
+
 class Torture:
-    def __init__(self, options):
+    def __init__(self, options: Options):
         self.options = options
         self.random = random.Random(options.seed)
-        self.kills = 0
-        self.recoveries = []
-        self.checks = 0
+        self.result = Result(options, Verdict())
 
-    def run(self):
-        options = self.options
-        with Cluster(options.shards, options.durability, config=options.config) as cluster:
-            cluster.start()
-            client = cluster.connect()
-            client.write(Client.create_operation(COLLECTION, DIM, element=1))
-            client.close()
-            writers = [
-                Writer(number, cluster.socket, options.seed) for number in range(options.writers)
-            ]
+    def run(self) -> Result:
+        options, result = self.options, self.result
+        with temporary_cluster() as cluster:
+            self.start(cluster)
+            with contextlib.closing(cluster.connect()) as client:
+                client.write(Client.create_operation(COLLECTION, DIM, element=1))
+            writers = [Writer(number, cluster.socket, options.seed)
+                       for number in range(options.writers)]
             for writer in writers:
                 writer.start()
+            rounds = []
             try:
-                while self.kills < options.kills:
-                    self.round(cluster, writers)
+                while result.kills < options.kills and result.verdict.ok:
+                    rounds.append(self.round(cluster, writers))
             finally:
                 for writer in writers:
                     writer.finished = True
                     writer.gate.set()
-            return self.report(writers)
+            result.acknowledged = sum(writer.acknowledged for writer in writers)
+            result.retries = sum(writer.retried for writer in writers)
+            result.fewest_per_round = min(rounds)
+            return result
 
-    def round(self, cluster, writers):
+    def start(self, cluster: Cluster) -> None:
+        options = self.options
+        cluster.start("--shards", options.shards, "--durability", options.durability,
+                      "--config", options.config)
+
+    def round(self, cluster: Cluster, writers: list[Writer]) -> int:
         """A burst of kills under load, then silence and a full comparison."""
+        result = self.result
         before = sum(writer.acknowledged for writer in writers)
         for writer in writers:
             writer.resume()
-        for _ in range(min(self.options.burst, self.options.kills - self.kills)):
+        for _ in range(min(self.options.burst, self.options.kills - result.kills)):
             time.sleep(self.random.uniform(0.02, 0.25))
-            self.strike(cluster)
+            victim = self.strike(cluster)
+            result.kills += 1
+        result.slowest_recovery = max(result.slowest_recovery, cluster.wait_until(
+            lambda workers: all(state == READY and pid != victim
+                                for _, pid, state, _, _ in workers)))
         for writer in writers:
             writer.pause()
         for writer in writers:
             assert writer.idle.wait(90), f"writer {writer.number} hangs"
             if writer.error:
                 raise writer.error
-        self.recoveries.append(cluster.wait_ready())
-        written = sum(writer.acknowledged for writer in writers) - before
-        assert written > 0, "no write was acknowledged in this round: it proves nothing"
-        client = cluster.connect()
         deleted = set().union(*(writer.deleted_versions for writer in writers))
-        verdict = check(client, COLLECTION, [writer.model for writer in writers], deleted)
-        client.close()
-        self.checks += 1
-        if not verdict.ok:
-            raise AssertionError(f"after {self.kills} kills: {verdict}\n{verdict.details()}")
+        with contextlib.closing(cluster.connect()) as client:
+            result.verdict = check(
+                client, COLLECTION, [writer.model for writer in writers], deleted)
+        result.checks += 1
         if self.random.random() < 0.3:
-            cluster.command("checkpoint")
+            cluster.run("checkpoint")
+        return sum(writer.acknowledged for writer in writers) - before
 
-    def strike(self, cluster):
-        self.kills += 1
+    def strike(self, cluster: Cluster) -> int:
+        """Kills one victim that lives, however long it takes to find one; returns its number."""
         if self.options.victim == "worker":
-            workers = [worker for worker in cluster.workers() if worker[1]]
-            if workers:
-                kill(self.random.choice(workers)[1])
-            return
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                pids = [pid for _, pid, _, _, _ in cluster.members()[1] if pid]
+                if pids and kill(pid := self.random.choice(pids)):
+                    return pid
+                time.sleep(0.005)
+            raise AssertionError(f"no worker to kill for 30 s\n{cluster.log()}")
+        pid, workers = cluster.members()
         if self.options.victim == "coordinator":
-            pid, workers = cluster.connect().status()
-            kill(pid)
+            assert kill(pid), "the coordinator had ended by itself"
             # Its workers leave with it; only then is the data free for the next one.
             wait_gone([pid, *(worker[1] for worker in workers)])
         else:
-            cluster.kill_everything()
-        cluster.start()
-
-    def report(self, writers):
-        return {
-            "victim": self.options.victim,
-            "durability": self.options.durability,
-            "seed": self.options.seed,
-            "kills": self.kills,
-            "checks": self.checks,
-            "acknowledged_writes": sum(writer.acknowledged for writer in writers),
-            "retries": sum(writer.retried for writer in writers),
-            "slowest_recovery_seconds": round(max(self.recoveries), 3),
-            "lost": 0,
-            "phantoms": 0,
-            "duplicates": 0,
-        }
+            assert cluster.processes(), "the cluster had ended by itself"
+            cluster.kill_all()
+        self.start(cluster)
+        return pid
 
 
-def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
+HEADINGS = ["victim", "durability", "seed", "kills", "checks", "acknowledged", "retries",
+            "recovery s", "lost", "phantoms", "duplicates", "wrong"]
+
+
+def row(result: Result) -> list[str]:
+    options, verdict = result.options, result.verdict
+    return [options.victim, options.durability, str(options.seed), str(result.kills),
+            str(result.checks), str(result.acknowledged), str(result.retries),
+            f"{result.slowest_recovery:.3f}", str(len(verdict.lost)), str(len(verdict.phantoms)),
+            str(len(verdict.duplicates)), str(len(verdict.wrong))]
+
+
+def show(cells: list[str]) -> None:
+    print("  ".join(cell.rjust(max(len(heading), 11)) for cell, heading in zip(cells, HEADINGS)),
+          flush=True)
+
+
+def parse(arguments=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="torture", description=__doc__.splitlines()[0])
+    parser.add_argument("--victim", choices=VICTIMS, help="otherwise each in turn")
+    parser.add_argument("--durability", choices=DURABILITIES, help="otherwise each in turn")
+    parser.add_argument("--kills", type=int, default=200, help="of each combination")
     parser.add_argument("--burst", type=int, default=10, help="kills between two comparisons")
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--writers", type=int, default=4)
-    parser.add_argument("--durability", default="always")
-    parser.add_argument("--victim", choices=["worker", "coordinator", "everything"], default="worker")
     parser.add_argument("--config", default=str(CONFIG), help="TOML file for the cluster")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     return parser.parse_args(arguments)
 
 
-if __name__ == "__main__":
+def main() -> int:
     options = parse()
-    print(f"seed {options.seed}", file=sys.stderr)
-    print(json.dumps(Torture(options).run()))
+    kept = True
+    show(HEADINGS)
+    for victim in [options.victim] if options.victim else VICTIMS:
+        for durability in [options.durability] if options.durability else DURABILITIES:
+            result = Torture(Options(victim, durability, options.kills, options.seed, options.burst,
+                                     options.shards, options.writers, options.config)).run()
+            show(row(result))
+            if not result.verdict.ok:
+                print(f"after {result.kills} kills:\n{result.verdict.details()}", file=sys.stderr)
+            if result.fewest_per_round == 0:
+                print("a round without an acknowledged write proves nothing", file=sys.stderr)
+            kept = kept and result.verdict.ok and result.fewest_per_round > 0
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -76,7 +76,9 @@ struct Collections: ParsableCommand {
                 Console.out(.object([("collections", .array(list))]))
                 return
             }
-            var table = TextTable(["name", "dim#", "metric", "element", "codes", "m#", "ef#"])
+            var table = TextTable([
+                "name", "dim#", "metric", "element", "codes", "m#", "ef_construction#",
+            ])
             for collection in collections {
                 let schema = collection.schema
                 table.append([

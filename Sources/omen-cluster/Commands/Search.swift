@@ -116,7 +116,9 @@ struct Search: ParsableCommand {
             }
             let cluster = try connect(options)
             let answers = try each ? oneByOne(vectors, cluster) : pipelined(vectors, cluster)
-            let recall = truth.map { $0.recall(of: answers.hits) }
+            let recall = try truth.map { truth throws(OmenError) in
+                try truth.recall(of: answers.hits)
+            }
             if options.json {
                 Console.out(answers.json(recall: recall, latencies: each))
             } else {

@@ -135,6 +135,7 @@ enum IDFile {
 struct TrueNeighbors {
     private let rows: [Set<RecordID>]
     private let k: Int
+    private let areNamed: Bool
 
     /// The file holds numbers in rows, one row per query, nearest first, at least `k` of them; the
     /// file `ids`, where there is one, says what ids these numbers are the rows of.
@@ -142,6 +143,7 @@ struct TrueNeighbors {
         let names = ids == nil ? nil : try ids.map(IDFile.read)
         let file = try MappedFile(path: path)
         self.k = k
+        areNamed = names != nil
         rows = try reading(path) { () throws(OmenError) in
             let matrix: IntegerMatrix
             switch FileKind(path: path) {
@@ -196,7 +198,19 @@ struct TrueNeighbors {
     }
 
     /// Share of the true `k` neighbours among the hits, averaged over the queries.
-    func recall(of hits: [[Hit]]) -> Double {
+    ///
+    /// - Throws: `.badRequest` when a hit has a text id and no ids were given: row numbers would
+    ///   never be found among them, which would look like a recall of 0.
+    func recall(of hits: [[Hit]]) throws(OmenError) -> Double {
+        if !areNamed {
+            for hit in hits.joined() {
+                guard case .text(let text) = hit.id else { continue }
+                throw OmenError(
+                    .badRequest,
+                    "hits have text ids such as '\(text)', neighbours are row numbers: --ids FILE tells which row has which id"
+                )
+            }
+        }
         let found = zip(rows, hits).reduce(0) { sum, pair in
             sum + pair.1.prefix(k).count { pair.0.contains($0.id) }
         }
