@@ -312,6 +312,26 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
+    /// The coordinator kills a worker that is silent for long, and a large file or few large records
+    /// take long.
+    @Test func openingTellsOfEveryStep() throws {
+        try withTemporaryDirectory { directory in
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(20, seed: 15)))
+                try harness.checkpoint()
+                try harness.write(.upsert(batch(20, seed: 16)))
+                try harness.write(.upsert(batch(20, seed: 17)))
+                harness.engine.close()
+            }
+            var calls: [UInt64] = []
+            _ = try EngineHarness(directory, progress: { calls.append($0) })
+            #expect(calls.filter { $0 == 0 }.count >= 5, "one for each section at least")
+            #expect(Array(calls.suffix(2)) == [1, 2])
+        }
+    }
+
     @Test func aSecondOpenerIsToldWhoHoldsTheShard() throws {
         try withTemporaryDirectory { directory in
             let harness = try EngineHarness(directory)
