@@ -78,6 +78,10 @@ let package = Package(
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenIndex", "OmenStorage", "OmenShard"]),
+        tests(
+            "OmenWorkerTests",
+            ["OmenCore", "OmenLoop", "OmenShard", "OmenStorage", "OmenWire", "OmenWorker"]
+        ),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),

@@ -125,40 +125,12 @@ extension ShardCollection {
 // MARK: - Reading
 
 extension ShardCollection {
-    /// Answers every query of a validated request.
-    ///
-    /// - Returns: Hits of all queries one after the other, each query's ascending, and their
-    ///   counts.
-    func search(_ query: SearchQuery) throws(OmenError) -> (counts: [UInt32], hits: [Hit]) {
-        var counts: [UInt32] = []
-        counts.reserveCapacity(query.count)
-        var hits: [Hit] = []
-        hits.reserveCapacity(query.count * min(query.k, vectorCount))
-        let queryByteCount = query.dim * query.element.byteCount
-        for position in 0..<query.count {
-            try findNeighbors(query, offset: position * queryByteCount)
-            counts.append(UInt32(neighbors.count))
-            let start = hits.count
-            for neighbor in neighbors {
-                hits.append(hit(neighbor, query))
-            }
-            orderTies(&hits, from: start)
-        }
-        return (counts, hits)
-    }
-
-    /// Orders equal distances by id: the index knows rows only, and rows order by age.
-    private func orderTies(_ hits: inout [Hit], from start: Int) {
-        var begin = start
-        while begin < hits.count {
-            var end = begin + 1
-            while end < hits.count, hits[end].distance == hits[begin].distance { end += 1 }
-            if end - begin > 1 { hits[begin..<end].sort() }
-            begin = end
-        }
-    }
-
-    private func findNeighbors(_ query: SearchQuery, offset: Int) throws(OmenError) {
+    /// The nearest rows to one query of a validated request, ascending by distance, then row.
+    func neighbors(
+        of position: Int,
+        in query: SearchQuery
+    ) throws(OmenError) -> [Neighbor] {
+        let offset = position * query.dim * query.element.byteCount
         let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
             do throws(OmenError) {
@@ -175,9 +147,10 @@ extension ShardCollection {
             } catch { return error }
         }
         if let failure { throw failure }
+        return neighbors
     }
 
-    private func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
+    func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
         var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
         if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
         if query.withVector {

@@ -58,7 +58,7 @@ package final class ShardEngine {
     ///
     /// - Parameters:
     ///   - configuration: Where and how.
-    ///   - progress: Called now and then with the records replayed so far.
+    ///   - progress: Called often, with the records replayed so far.
     ///   - wake: Called on other threads when `drainCompletions` has something to do.
     /// - Throws: `.locked` naming the pid that holds it, `.corrupt` when acknowledged data is
     ///   damaged, `.unsupportedVersion`, `.ioFailure`.

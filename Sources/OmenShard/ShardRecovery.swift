@@ -19,9 +19,15 @@ struct RecoveredShard {
 ///
 /// Nothing is linked here: the shard serves all its data before a single tail row is in the graph.
 enum ShardRecovery {
-    /// Records between two calls of `progress`.
-    private static let progressStep: UInt64 = 1024
-
+    /// Opens a shard.
+    ///
+    /// - Parameters:
+    ///   - directory: The shard's files; the caller holds its lock.
+    ///   - identity: Whose files they must be.
+    ///   - nonce: A fresh random number, for the log.
+    ///   - progress: Called with the records replayed so far, after each record and each checked
+    ///     block of a file: whoever watches takes silence for a hang.
+    /// - Returns: The shard's data, and where its log goes on.
     /// - Throws: `.corrupt` when acknowledged data is damaged or missing; the shard must then not
     ///   be served.
     static func open(
@@ -37,7 +43,12 @@ enum ShardRecovery {
         var keys = RequestKeyTable()
         for request in checkpoint.requests { keys.finish(request.key, request.counts) }
         for entry in checkpoint.collections {
-            let collection = try openCollection(entry, directory: directory, identity: identity)
+            let file = try ShardFile(
+                path: directory.path(of: entry.file),
+                identity: identity,
+                progress: { progress(0) }
+            )
+            let collection = try openCollection(entry, file)
             // A later write would take itself for saved in this file.
             guard collection.changedLSN <= checkpoint.appliedLSN else {
                 throw OmenError(
@@ -59,7 +70,7 @@ enum ShardRecovery {
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             replayed += 1
             logByteCount += record.encodedByteCount
-            if replayed % progressStep == 0 { progress(replayed) }
+            progress(replayed)
         }
         // From now on a missing log or manifest is damage.
         if manifest == nil { try ShardManifest(identity: identity).store(directory) }
@@ -76,10 +87,8 @@ enum ShardRecovery {
 
     private static func openCollection(
         _ entry: ShardCheckpoint.Collection,
-        directory: Directory,
-        identity: ShardIdentity
+        _ file: ShardFile
     ) throws(OmenError) -> ShardCollection {
-        let file = try ShardFile(path: directory.path(of: entry.file), identity: identity)
         guard file.collection == entry.name, file.schema == entry.schema else {
             throw OmenError(
                 .corrupt,

@@ -64,26 +64,39 @@ package final class ShardStore {
         return collection
     }
 
-    /// Answers a search; shape of the result as in `SearchReply`.
+    /// Checks a search and prepares it to be run query by query.
+    package func beginSearch(_ query: SearchQuery) throws(OmenError) -> ShardSearch {
+        let collection = try collection(query.collection)
+        return ShardSearch(try query.validated(against: collection.schema), in: collection)
+    }
+
+    /// Answers a search at once; shape of the result as in `SearchReply`.
     package func search(
         _ query: SearchQuery
     ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
-        let collection = try collection(query.collection)
-        let checked = try query.validated(against: collection.schema)
-        let (counts, hits) = try collection.search(checked)
-        return (collection.schema.element, counts, hits)
+        var search = try beginSearch(query)
+        while !search.isFinished { try search.step() }
+        return search.answer
     }
 
-    /// Found records in the order of `ids`, with the position of each in `ids`.
+    /// Found records in the order of `ids`.
+    ///
+    /// - Throws: `.notFound`; `.resourceExhausted` when the answer outgrows a frame.
     package func records(
         _ ids: [RecordID],
         in name: String,
         withVector: Bool
     ) throws(OmenError) -> [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] {
         let collection = try collection(name)
-        return ids.compactMap { id in
-            collection.record(id, withVector: withVector).map { (id, $0.metadata, $0.vector) }
+        var records: [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] = []
+        var byteCount = 0
+        for id in ids {
+            guard let found = collection.record(id, withVector: withVector) else { continue }
+            byteCount += ReplyBudget.byteCount(metadata: found.metadata, vector: found.vector)
+            try ReplyBudget.check(byteCount)
+            records.append((id, found.metadata, found.vector))
         }
+        return records
     }
 
     /// Links up to `count` hot rows of one collection; collections take turns.

@@ -25,9 +25,17 @@ package final class ShardFile {
 
     /// Opens and checks a file.
     ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - identity: The shard it must belong to.
+    ///   - progress: Called after each block that was checked; large files take many seconds.
     /// - Throws: `.corrupt` when the file is missing, damaged or belongs to another shard;
     ///   `.unsupportedVersion`; `.ioFailure`. All name the file.
-    package init(path: String, identity: ShardIdentity) throws(OmenError) {
+    package init(
+        path: String,
+        identity: ShardIdentity,
+        progress: () -> Void = {}
+    ) throws(OmenError) {
         self.path = path
         guard let file = try File(existing: path, .read) else {
             throw OmenError(.corrupt, "\(path) is missing")
@@ -47,7 +55,9 @@ package final class ShardFile {
         }
         verified = [UInt64](repeating: 0, count: (header.blockCount + 63) / 64)
         try verifyTable()
-        for section in header.sections where !section.isLazy { try verifyWhole(section) }
+        for section in header.sections where !section.isLazy {
+            try verifyWhole(section, progress: progress)
+        }
     }
 
     /// Bytes of a section; nil when the file has none of that kind.
@@ -135,8 +145,14 @@ extension ShardFile {
         }
     }
 
-    private func verifyWhole(_ section: ShardFileHeader.Section) throws(OmenError) {
-        for block in 0..<section.blockCount { try verifyBlock(block, of: section) }
+    private func verifyWhole(
+        _ section: ShardFileHeader.Section,
+        progress: () -> Void = {}
+    ) throws(OmenError) {
+        for block in 0..<section.blockCount {
+            try verifyBlock(block, of: section)
+            progress()
+        }
     }
 
     private func verifyBlock(

@@ -36,6 +36,11 @@ package final class WorkerServer {
 
     /// Longest time one slice of linking may take before sockets are looked at again.
     static let linkSlice: UInt64 = 500_000
+    /// The same for searches: heartbeats and other requests wait no longer than this, whatever a
+    /// search asks for, but for a single query of a very large shard.
+    static let searchSlice: UInt64 = 5_000_000
+    /// Shortest time between two announcements of recovery's progress, in nanoseconds.
+    static let announcementInterval: UInt64 = 100_000_000
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
     /// Rows linked between two looks at the clock.
@@ -50,8 +55,11 @@ package final class WorkerServer {
     private var decoder = FrameDecoder(requiresChecksum: true)
     private var encoder = FrameEncoder()
     private var linking: IdleWork?
+    var searches = SearchQueue()
+    /// Keeps the loop from sleeping while searches wait for their next slice.
+    private var wakefulness: IdleWork?
     /// The request that asked to stop; its checkpoint carries the same ticket.
-    private var stopRequest: UInt64?
+    var stopRequest: UInt64?
     private var exit = Exit.failed
 
     /// Opens the shard, serves until told to stop or left alone, and returns how it ended.
@@ -73,16 +81,40 @@ package final class WorkerServer {
         }
     }
 
-    /// Opens the shard; a predecessor that is still dying gets a moment to let go of the lock.
+    /// Opens the shard and takes over the socket.
     private static func open(
         _ configuration: Configuration,
         loop: EventLoop,
         announcer: Announcer
     ) throws(OmenError) -> WorkerServer {
+        let relay = Relay()
+        let wakeup = try loop.wakeup { relay.run() }
+        var announcedAt: UInt64 = 0
+        let engine = try openEngine(configuration.shard, loop: loop, wakeup: wakeup) { replayed in
+            guard loop.now - announcedAt >= announcementInterval else { return }
+            announcedAt = loop.now
+            announcer.send(.recovering, replayed: replayed)
+        }
+        let connection = try loop.adopt(descriptor: configuration.descriptor)
+        relay.body = { engine.drainCompletions() }
+        return WorkerServer(configuration, loop: loop, engine: engine, connection: connection)
+    }
+
+    /// Opens the files; a predecessor that is still dying gets a moment to let go of the lock.
+    private static func openEngine(
+        _ configuration: ShardEngine.Configuration,
+        loop: EventLoop,
+        wakeup: LoopWakeup,
+        progress: (UInt64) -> Void
+    ) throws(OmenError) -> ShardEngine {
         let deadline = loop.now + lockPatience
         while true {
             do throws(OmenError) {
-                return try WorkerServer(configuration, loop: loop, announcer: announcer)
+                return try ShardEngine(
+                    configuration,
+                    progress: progress,
+                    wake: { wakeup.signal() }
+                )
             } catch {
                 guard error.code == .locked, loop.now < deadline else { throw error }
                 usleep(10_000)
@@ -93,19 +125,13 @@ package final class WorkerServer {
     private init(
         _ configuration: Configuration,
         loop: EventLoop,
-        announcer: Announcer
-    ) throws(OmenError) {
+        engine: ShardEngine,
+        connection: StreamConnection
+    ) {
         self.configuration = configuration
         self.loop = loop
-        let relay = Relay()
-        let wakeup = try loop.wakeup { relay.run() }
-        engine = try ShardEngine(
-            configuration.shard,
-            progress: { replayed in announcer.send(.recovering, replayed: replayed) },
-            wake: { wakeup.signal() }
-        )
-        connection = try loop.adopt(descriptor: configuration.descriptor)
-        relay.body = { [unowned self] in self.engine.drainCompletions() }
+        self.engine = engine
+        self.connection = connection
     }
 
     /// Lets the wake-up be made before the engine that it serves.
@@ -119,6 +145,7 @@ package final class WorkerServer {
         connection.onBytes = { [unowned self] bytes in self.receive(bytes) }
         connection.onClose = { [unowned self] _ in self.coordinatorLeft() }
         linking = loop.idleWork { [unowned self] in self.linkSlice() }
+        wakefulness = loop.idleWork { false }
         loop.onTurnEnd { [unowned self] in self.endTurn() }
         var interval = Self.markInterval
         if case .interval(let milliseconds) = configuration.shard.durability {
@@ -154,7 +181,7 @@ package final class WorkerServer {
         )
     }
 
-    private var collectionInfos: [CollectionInfo] {
+    var collectionInfos: [CollectionInfo] {
         engine.store.ordered.map { CollectionInfo(name: $0.name, schema: $0.schema) }
     }
 }
@@ -185,26 +212,30 @@ extension WorkerServer {
     /// Once per turn: one log batch and one frame carry all that came together.
     private func endTurn() {
         engine.turnEnded()
+        searchSlice()
         if !encoder.isEmpty { connection.write(encoder.finish()) }
         if engine.store.hasRowsToLink { linking?.start() }
+        if !searches.isEmpty { wakefulness?.start() }
+    }
+
+    private func searchSlice() {
+        guard !searches.isEmpty else { return }
+        let start = loop.now
+        repeat {
+            if let (requestID, answer) = searches.step() { send(requestID, answer) }
+        } while !searches.isEmpty && loop.now - start < Self.searchSlice
     }
 
     /// - Returns: Whether there is more to link.
     private func linkSlice() -> Bool {
-        let start = monotonicNanoseconds()
+        let start = loop.now
         repeat {
             if engine.link(atMost: Self.linkStep) == 0 { return false }
-        } while monotonicNanoseconds() - start < Self.linkSlice
+        } while loop.now - start < Self.linkSlice
         return true
     }
 
-    private func monotonicNanoseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-    }
-
-    private func send(_ requestID: UInt64, _ message: Message) {
+    func send(_ requestID: UInt64, _ message: Message) {
         encoder.append(Envelope(requestID: requestID, message: message))
     }
 
@@ -230,94 +261,5 @@ extension WorkerServer {
         connection.write(encoder.finish())
         connection.close()
         leave(.stopped)
-    }
-}
-
-// MARK: - Requests
-
-extension WorkerServer {
-    /// A worker speaks for its own shard only.
-    private static let alone = Coverage(shardsTotal: 1)
-
-    private func handle(_ envelope: Envelope) {
-        let id = envelope.requestID
-        switch envelope.message {
-        case .write(let request): engine.write(request, ticket: id)
-        case .search(let query): answer(id) { () throws(OmenError) in try search(query) }
-        case .get(let request): answer(id) { () throws(OmenError) in try get(request) }
-        case .count(let collection):
-            answer(id) { () throws(OmenError) in
-                let count = try engine.store.collection(collection).vectorCount
-                return .counted(CountReply(count: UInt64(count), coverage: Self.alone))
-            }
-        case .listCollections: send(id, .collections(collectionInfos))
-        case .status: answer(id) { () throws(OmenError) in .shardStatus(try status()) }
-        case .checkpoint: engine.checkpoint(ticket: id)
-        case .ping: send(id, .done)
-        case .stop:
-            stopRequest = id
-            engine.checkpoint(ticket: id)
-        case .failure(let error):
-            // A request whose values the decoder refused; this is its answer.
-            send(id, .failure(error))
-        case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .announcement:
-            send(id, .failure(OmenError(.protocolViolation, "a reply came as a request")))
-        }
-    }
-
-    private func answer(_ id: UInt64, _ body: () throws(OmenError) -> Message) {
-        do throws(OmenError) { send(id, try body()) } catch { send(id, .failure(error)) }
-    }
-
-    private func search(_ query: SearchQuery) throws(OmenError) -> Message {
-        let found = try engine.store.search(query)
-        return .hits(
-            SearchReply(
-                element: found.element,
-                hitCounts: found.counts,
-                hits: found.hits,
-                coverage: Self.alone
-            )
-        )
-    }
-
-    private func get(_ request: GetRequest) throws(OmenError) -> Message {
-        let collection = try engine.store.collection(request.collection)
-        let records = try engine.store.records(
-            request.ids,
-            in: request.collection,
-            withVector: request.withVector
-        )
-        return .records(
-            RecordsReply(
-                element: collection.schema.element,
-                records: records.map {
-                    StoredRecord(id: $0.id, metadata: $0.metadata, vector: $0.vector)
-                },
-                coverage: Self.alone
-            )
-        )
-    }
-
-    private func status() throws(OmenError) -> ShardStatus {
-        ShardStatus(
-            residentByteCount: UInt64(try ShardEngine.residentByteCount()),
-            logByteCount: UInt64(engine.logByteCount),
-            appliedLSN: engine.core.appliedLSN,
-            durableLSN: engine.core.durableLSN,
-            checkpointLSN: engine.core.checkpointLSN,
-            collections: engine.store.ordered.map { collection in
-                CollectionStatus(
-                    name: collection.name,
-                    schema: collection.schema,
-                    vectors: UInt64(collection.vectorCount),
-                    linked: UInt64(collection.linkedCount),
-                    rows: UInt64(collection.rowCount),
-                    deleted: UInt64(collection.deletedCount),
-                    fileByteCount: UInt64(collection.fileByteCount)
-                )
-            }
-        )
     }
 }

@@ -26,7 +26,8 @@ final class EngineHarness {
     init(
         _ directory: String,
         shard: UInt32 = 0,
-        durability: Durability = .always
+        durability: Durability = .always,
+        progress: (UInt64) -> Void = { _ in }
     ) throws {
         let wakeups = Wakeups()
         self.wakeups = wakeups
@@ -36,7 +37,7 @@ final class EngineHarness {
                 identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
                 durability: durability
             ),
-            progress: { _ in },
+            progress: progress,
             wake: { wakeups.signal() }
         )
         engine.onOutcome = { [unowned self] outcome in

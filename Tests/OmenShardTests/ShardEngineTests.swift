@@ -189,26 +189,6 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
-    /// Otherwise the worker's idle work would spin for as long as a checkpoint runs.
-    @Test func nothingCanBeLinkedWhileACheckpointHoldsTheGraph() throws {
-        try withTemporaryDirectory { directory in
-            let harness = try EngineHarness(directory)
-            try harness.write(create)
-            try harness.write(.upsert(batch(50, seed: 12)))
-            let (store, collection) = (
-                harness.engine.store, try harness.engine.store.collection("c")
-            )
-            #expect(store.hasRowsToLink)
-            _ = collection.index.freeze()
-            #expect(!store.hasRowsToLink)
-            #expect(harness.engine.link(atMost: 10) == 0)
-            collection.index.thaw()
-            #expect(store.hasRowsToLink)
-            harness.linkEverything()
-            #expect(!store.hasRowsToLink)
-        }
-    }
-
     /// A collection that keeps its file is not frozen: what is linked in it while the checkpoint of
     /// another one runs is in no file yet.
     @Test func linksMadeDuringACheckpointAreSavedByTheNext() throws {
@@ -280,6 +260,76 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 #expect(error.code == .corrupt)
                 #expect(error.message.contains("from LSN 2"))
             }
+        }
+    }
+
+    /// Metadata is asked for by the hit: few queries for all of it once took gigabytes.
+    @Test func anAnswerThatNoFrameCarriesIsRefusedBeforeItIsMade() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            var large = batch(100, seed: 14)
+            let text = String(repeating: "x", count: Limits.metadataByteCountMax - 8)
+            large.metadata = large.ids.map { _ in Array("{\"t\":\"\(text)\"}".utf8) }
+            try harness.write(.upsert(large))
+            let store = harness.engine.store
+            var query = SearchQuery(
+                collection: "c",
+                element: .u8,
+                dim: 8,
+                vectors: Array(large.vectors.prefix(8 * 12)),
+                count: 12,
+                k: 100
+            )
+            #expect(try store.search(query).hits.count == 1200)
+            query.withMetadata = true
+            #expect(throws: OmenError.self) { try store.search(query) }
+            let ids = (0..<12).flatMap { _ in large.ids }
+            #expect(throws: OmenError.self) {
+                try store.records(ids, in: "c", withVector: false)
+            }
+            #expect(try store.records(large.ids, in: "c", withVector: true).count == 100)
+        }
+    }
+
+    /// Otherwise the worker's idle work would spin for as long as a checkpoint runs.
+    @Test func nothingCanBeLinkedWhileACheckpointHoldsTheGraph() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            try harness.write(.upsert(batch(50, seed: 12)))
+            let (store, collection) = (
+                harness.engine.store, try harness.engine.store.collection("c")
+            )
+            #expect(store.hasRowsToLink)
+            _ = collection.index.freeze()
+            #expect(!store.hasRowsToLink)
+            #expect(harness.engine.link(atMost: 10) == 0)
+            collection.index.thaw()
+            #expect(store.hasRowsToLink)
+            harness.linkEverything()
+            #expect(!store.hasRowsToLink)
+        }
+    }
+
+    /// The coordinator kills a worker that is silent for long, and a large file or few large
+    /// records
+    /// take long.
+    @Test func openingTellsOfEveryStep() throws {
+        try withTemporaryDirectory { directory in
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(20, seed: 15)))
+                try harness.checkpoint()
+                try harness.write(.upsert(batch(20, seed: 16)))
+                try harness.write(.upsert(batch(20, seed: 17)))
+                harness.engine.close()
+            }
+            var calls: [UInt64] = []
+            _ = try EngineHarness(directory, progress: { calls.append($0) })
+            #expect(calls.filter { $0 == 0 }.count >= 5, "one for each section at least")
+            #expect(Array(calls.suffix(2)) == [1, 2])
         }
     }
 

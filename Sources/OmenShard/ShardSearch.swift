@@ -1,0 +1,76 @@
+package import OmenCore
+internal import OmenIndex
+
+/// A search under way, one query at a time: whoever runs it can do other things in between.
+///
+/// Each query sees what is applied when it runs. A collection that is dropped or cleared meanwhile
+/// answers the remaining queries from what it held.
+package struct ShardSearch {
+    private let collection: ShardCollection
+    private let query: SearchQuery
+    /// Hits of each query so far.
+    private var counts: [UInt32] = []
+    /// Hits of all queries one after the other, each query's ascending.
+    private var hits: [Hit] = []
+    private var byteCount = 0
+
+    init(_ query: SearchQuery, in collection: ShardCollection) {
+        self.query = query
+        self.collection = collection
+        counts.reserveCapacity(query.count)
+    }
+
+    /// Whether every query was answered.
+    package var isFinished: Bool { counts.count == query.count }
+
+    /// The answer, with the shape of `SearchReply`.
+    package var answer: (element: ElementType, counts: [UInt32], hits: [Hit]) {
+        (collection.schema.element, counts, hits)
+    }
+
+    /// Answers the next query.
+    ///
+    /// - Throws: `.resourceExhausted` when the answer outgrows a frame.
+    package mutating func step() throws(OmenError) {
+        precondition(!isFinished, "a step behind the last query")
+        let start = hits.count
+        let position = counts.count
+        for neighbor in try collection.neighbors(of: position, in: query) {
+            let hit = collection.hit(neighbor, query)
+            byteCount += ReplyBudget.byteCount(metadata: hit.metadata, vector: hit.vector)
+            try ReplyBudget.check(byteCount)
+            hits.append(hit)
+        }
+        orderTies(from: start)
+        counts.append(UInt32(hits.count - start))
+    }
+
+    /// Orders equal distances by id: the index knows rows only, and rows order by age.
+    private mutating func orderTies(from start: Int) {
+        var begin = start
+        while begin < hits.count {
+            var end = begin + 1
+            while end < hits.count, hits[end].distance == hits[begin].distance { end += 1 }
+            if end - begin > 1 { hits[begin..<end].sort() }
+            begin = end
+        }
+    }
+}
+
+/// Stops gathering what no frame could carry: a few requests for large metadata would otherwise
+/// take gigabytes before they fail.
+enum ReplyBudget {
+    /// Least bytes of one hit or record in a reply, with what was asked for.
+    static func byteCount(metadata: [UInt8]?, vector: [UInt8]?) -> Int {
+        12 + (metadata?.count ?? 0) + (vector?.count ?? 0)
+    }
+
+    static func check(_ byteCount: Int) throws(OmenError) {
+        guard byteCount <= Limits.frameBodyByteCountMax else {
+            throw OmenError(
+                .resourceExhausted,
+                "the answer takes over \(Limits.frameBodyByteCountMax) bytes: ask for less at once"
+            )
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import OmenCore
+internal import OmenShard
+internal import OmenWire
+
+/// Searches under way, which take turns query by query: a short one never waits for a long one.
+///
+/// Bounded by what the coordinator keeps in flight towards one worker.
+struct SearchQueue {
+    private struct Entry {
+        var requestID: UInt64
+        var search: ShardSearch
+    }
+
+    /// Those whose turn is still to come in this round, last first.
+    private var round: [Entry] = []
+    /// Those that wait for the next round, in order.
+    private var next: [Entry] = []
+
+    var isEmpty: Bool { round.isEmpty && next.isEmpty }
+
+    mutating func append(_ requestID: UInt64, _ search: ShardSearch) {
+        next.append(Entry(requestID: requestID, search: search))
+    }
+
+    /// Runs one query of the search whose turn it is.
+    ///
+    /// - Returns: The answer, when that was the last one.
+    mutating func step() -> (requestID: UInt64, answer: Message)? {
+        if round.isEmpty {
+            round = next.reversed()
+            next = []
+        }
+        guard var entry = round.popLast() else { return nil }
+        do throws(OmenError) {
+            try entry.search.step()
+        } catch {
+            return (entry.requestID, .failure(error))
+        }
+        guard entry.search.isFinished else {
+            next.append(entry)
+            return nil
+        }
+        let (element, counts, hits) = entry.search.answer
+        let reply = SearchReply(
+            element: element,
+            hitCounts: counts,
+            hits: hits,
+            coverage: WorkerServer.alone
+        )
+        return (entry.requestID, .hits(reply))
+    }
+}

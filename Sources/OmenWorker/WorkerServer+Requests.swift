@@ -1,0 +1,82 @@
+internal import OmenCore
+internal import OmenShard
+internal import OmenWire
+
+/// What the coordinator asks of a worker.
+extension WorkerServer {
+    /// A worker speaks for its own shard only.
+    static let alone = Coverage(shardsTotal: 1)
+
+    func handle(_ envelope: Envelope) {
+        let id = envelope.requestID
+        switch envelope.message {
+        case .write(let request): engine.write(request, ticket: id)
+        case .search(let query):
+            do throws(OmenError) {
+                searches.append(id, try engine.store.beginSearch(query))
+            } catch { send(id, .failure(error)) }
+        case .get(let request): answer(id) { () throws(OmenError) in try get(request) }
+        case .count(let collection):
+            answer(id) { () throws(OmenError) in
+                let count = try engine.store.collection(collection).vectorCount
+                return .counted(CountReply(count: UInt64(count), coverage: Self.alone))
+            }
+        case .listCollections: send(id, .collections(collectionInfos))
+        case .status: answer(id) { () throws(OmenError) in .shardStatus(try status()) }
+        case .checkpoint: engine.checkpoint(ticket: id)
+        case .ping: send(id, .done)
+        case .stop:
+            stopRequest = id
+            engine.checkpoint(ticket: id)
+        case .failure(let error):
+            // A request whose values the decoder refused; this is its answer.
+            send(id, .failure(error))
+        case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
+            .announcement:
+            send(id, .failure(OmenError(.protocolViolation, "a reply came as a request")))
+        }
+    }
+
+    private func answer(_ id: UInt64, _ body: () throws(OmenError) -> Message) {
+        do throws(OmenError) { send(id, try body()) } catch { send(id, .failure(error)) }
+    }
+
+    private func get(_ request: GetRequest) throws(OmenError) -> Message {
+        let collection = try engine.store.collection(request.collection)
+        let records = try engine.store.records(
+            request.ids,
+            in: request.collection,
+            withVector: request.withVector
+        )
+        return .records(
+            RecordsReply(
+                element: collection.schema.element,
+                records: records.map {
+                    StoredRecord(id: $0.id, metadata: $0.metadata, vector: $0.vector)
+                },
+                coverage: Self.alone
+            )
+        )
+    }
+
+    private func status() throws(OmenError) -> ShardStatus {
+        ShardStatus(
+            residentByteCount: UInt64(try ShardEngine.residentByteCount()),
+            logByteCount: UInt64(engine.logByteCount),
+            appliedLSN: engine.core.appliedLSN,
+            durableLSN: engine.core.durableLSN,
+            checkpointLSN: engine.core.checkpointLSN,
+            collections: engine.store.ordered.map { collection in
+                CollectionStatus(
+                    name: collection.name,
+                    schema: collection.schema,
+                    vectors: UInt64(collection.vectorCount),
+                    linked: UInt64(collection.linkedCount),
+                    rows: UInt64(collection.rowCount),
+                    deleted: UInt64(collection.deletedCount),
+                    fileByteCount: UInt64(collection.fileByteCount)
+                )
+            }
+        )
+    }
+}

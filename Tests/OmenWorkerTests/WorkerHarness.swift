@@ -1,0 +1,86 @@
+import Foundation
+import Glibc
+import OmenCore
+import OmenLoop
+import OmenShard
+import OmenStorage
+import OmenWire
+import OmenWorker
+import Testing
+
+/// A worker on a thread of its own, and the coordinator's end of its socket.
+final class WorkerHarness {
+    let descriptor: Int32
+    private var decoder = FrameDecoder(requiresChecksum: true)
+    private var received: [Envelope] = []
+    private let thread: BackgroundThread
+
+    /// Starts the worker and waits until it is ready.
+    init(_ directory: String) throws {
+        let pair = try EventLoop.socketPair()
+        descriptor = pair.ours
+        let configuration = WorkerServer.Configuration(
+            shard: ShardEngine.Configuration(
+                directory: directory,
+                identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0),
+                durability: .none
+            ),
+            incarnation: 1,
+            descriptor: pair.childs
+        )
+        thread = try BackgroundThread { _ = WorkerServer.run(configuration) }
+        while true {
+            guard case .announcement(let announcement) = try next().message else { continue }
+            if announcement.state == .ready { return }
+        }
+    }
+
+    /// Leaves the worker alone, so that it ends, and waits for that.
+    func leave() {
+        close(descriptor)
+        thread.join()
+    }
+
+    /// Sends requests in one frame.
+    func send(_ requests: [(id: UInt64, message: Message)]) throws {
+        var encoder = FrameEncoder()
+        for (id, message) in requests {
+            encoder.append(Envelope(requestID: id, message: message))
+        }
+        let bytes = encoder.finish()
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes { part in
+                Glibc.write(descriptor, part.baseAddress, part.count)
+            }
+            try #require(count > 0)
+            sent += count
+        }
+    }
+
+    /// The next message of the worker.
+    func next() throws -> Envelope {
+        while received.isEmpty {
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard Glibc.poll(&poll, 1, 60_000) == 1 else {
+                throw OmenError(.unavailable, "no answer in a minute")
+            }
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            let count = read(descriptor, &buffer, buffer.count)
+            guard count > 0 else { throw OmenError(.unavailable, "the worker has gone") }
+            buffer[..<count].withUnsafeBytes { decoder.append($0) }
+            while let envelopes = try decoder.next() { received += envelopes }
+        }
+        return received.removeFirst()
+    }
+
+    /// Sends a write and waits for its acknowledgement.
+    func write(_ operation: WriteOperation) throws {
+        let key = RequestKey(client: 0, sequence: 0)
+        try send([(1, .write(WriteRequest(key: key, operation: operation)))])
+        let answer = try next()
+        guard case .written = answer.message else {
+            throw OmenError(.unavailable, "\(answer)")
+        }
+    }
+}

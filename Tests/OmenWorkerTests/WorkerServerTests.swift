@@ -1,0 +1,96 @@
+import Foundation
+import OmenCore
+import OmenWire
+import Testing
+
+private let dim = 128
+
+private func query(_ count: Int, exact: Bool) -> SearchQuery {
+    var query = SearchQuery(
+        collection: "c",
+        element: .u8,
+        dim: dim,
+        vectors: [UInt8](repeating: 7, count: count * dim),
+        count: count,
+        k: 3
+    )
+    query.exact = exact
+    return query
+}
+
+/// A worker with a thousand vectors.
+private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
+    let directory = NSTemporaryDirectory() + "omen-worker-\(UUID().uuidString)"
+    defer {
+        do { try FileManager.default.removeItem(atPath: directory) } catch {
+            Issue.record("cannot remove \(directory): \(error)")
+        }
+    }
+    let worker = try WorkerHarness(directory)
+    defer { worker.leave() }
+    let schema = CollectionSchema(dim: dim, element: .u8)
+    try worker.write(.createCollection(name: "c", schema: schema))
+    var random = SplitMix64(seed: 99)
+    let count = 1000
+    let batch = UpsertBatch(
+        collection: "c",
+        element: .u8,
+        dim: dim,
+        ids: (0..<UInt64(count)).map { .number($0) },
+        vectors: (0..<count * dim).map { _ in UInt8.random(in: 0...255, using: &random) }
+    )
+    try worker.write(.upsert(batch))
+    try body(worker)
+}
+
+@Suite struct WorkerServerTests {
+    /// A worker that does not answer heartbeats is taken for hung and killed, so a large
+    /// batch of exact queries would have cost the shard its process, and the retry the next one.
+    @Test func aLongSearchHoldsUpNeitherHeartbeatsNorShortSearches() throws {
+        try withWorker { worker in
+            try worker.send([
+                (10, .search(query(1000, exact: true))), (11, .ping),
+                (12, .search(query(1, exact: false))),
+            ])
+            var answers: [UInt64: Message] = [:]
+            var order: [UInt64] = []
+            while order.count < 3 {
+                let answer = try worker.next()
+                order.append(answer.requestID)
+                answers[answer.requestID] = answer.message
+            }
+            #expect(order == [11, 12, 10])
+            guard case .hits(let long) = answers[10], case .hits(let short) = answers[12] else {
+                Issue.record("answers: \(answers.mapValues(\.kind))")
+                return
+            }
+            #expect(long.hitCounts == [UInt32](repeating: 3, count: 1000))
+            #expect(Array(long.hits.suffix(3)) == short.hits)
+        }
+    }
+
+    @Test func aSearchThatFailsIsAnsweredOnce() throws {
+        try withWorker { worker in
+            var wrong = query(1, exact: true)
+            wrong.collection = "nowhere"
+            try worker.send([(20, .search(wrong)), (21, .search(query(2, exact: true)))])
+            let first = try worker.next()
+            #expect(first.requestID == 20)
+            guard case .failure(let error) = first.message else {
+                Issue.record("answer: \(first)")
+                return
+            }
+            #expect(error.code == .notFound)
+            #expect(try worker.next().requestID == 21)
+        }
+    }
+
+    @Test func stoppingSavesEverythingAndCloses() throws {
+        try withWorker { worker in
+            try worker.send([(30, .search(query(3, exact: true))), (31, .stop)])
+            var last: UInt64 = 0
+            while last != 31 { last = try worker.next().requestID }
+            #expect(throws: (any Error).self) { try worker.next() }
+        }
+    }
+}
