@@ -84,11 +84,12 @@ extension VectorIndex {
         else { preconditionFailure("row \(upper) has no pinned link to splice") }
         let lower = upperList[at] & Link.rowMask
         let lowerList = baseLinks(lower)
+        // Only a damaged file holds a pinned link without a way back; the row then does without.
         guard
             let back = (0..<layout.baseSlots).first(where: {
                 lowerList[$0] == upper | Link.pinned
             })
-        else { preconditionFailure("pinned link \(upper) -> \(lower) has no way back") }
+        else { return count }
         upperList[at] = row | Link.pinned
         lowerList[back] = row | Link.pinned
         chosen[0] |= Link.pinned

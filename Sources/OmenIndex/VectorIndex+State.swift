@@ -134,7 +134,9 @@ struct IndexState {
         if kind == .affine {
             for _ in 0..<schema.dim { offsets.append(try reader.readFloat()) }
         }
-        guard scale > 0, scale.isFinite, squaredNormMax >= 0, squaredNormMax.isFinite,
+        // The inverse of a smaller scale would be infinite.
+        guard scale >= .leastNormalMagnitude, scale.isFinite, squaredNormMax >= 0,
+            squaredNormMax.isFinite,
             offsets.allSatisfy(\.isFinite)
         else {
             throw OmenError(.corrupt, "section state, offset 124: quantizer or norm is not finite")

@@ -185,6 +185,8 @@ import Testing
         try expectCorrupt(copies, .state, offset: 120, 7)
         try expectCorrupt(copies, .state, offset: 124, 0)
         try expectCorrupt(copies, .state, offset: 124, 0x7F80_0000)
+        // A scale whose inverse is infinite.
+        try expectCorrupt(copies, .state, offset: 124, 1)
     }
 
     @Test func missingAndShortSectionsAreRefused() throws {
@@ -202,6 +204,24 @@ import Testing
                 try Self.reopen(LifecycleTests.schema, short)
             }
         }
+    }
+
+    /// Pinned links must come in pairs, which opening does not look for: it would have to jump about
+    /// in memory for every link.
+    @Test func linkingSurvivesPinnedLinksWithoutAWayBack() throws {
+        let (checked, data) = try Self.filled(LifecycleTests.schema)
+        var copies = Self.bytes(checked.index)
+        let rowCount = UInt32(750)
+        let slots = UInt32(16)
+        let links = (0..<rowCount * slots).map {
+            (1 << 31) | ($0 / slots + $0 % slots + 1) % rowCount
+        }
+        copies[.links] = links.withUnsafeBytes(Array.init)
+        let reopened = try Self.reopen(LifecycleTests.schema, copies)
+        while reopened.link(atMost: 16) > 0 {}
+        #expect(reopened.linkedCount == 800)
+        let hits = try Self.search(reopened, LifecycleTests.schema, #require(data.queries.first))
+        #expect(hits.count == 10)
     }
 
     @Test func randomDamageNeverCrashes() throws {

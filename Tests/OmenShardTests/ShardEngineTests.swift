@@ -312,9 +312,8 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         }
     }
 
-    /// The coordinator kills a worker that is silent for long, and a large file or few large
-    /// records
-    /// take long.
+    /// A worker that is silent for long is killed, and a large file or a few large records take
+    /// long.
     @Test func openingTellsOfEveryStep() throws {
         try withTemporaryDirectory { directory in
             do {
