@@ -206,8 +206,8 @@ import Testing
         }
     }
 
-    /// Pinned links must come in pairs, which opening does not look for: it would have to jump about
-    /// in memory for every link.
+    /// Pinned links must come in pairs, which opening does not look for: it would have to jump
+    /// about in memory for every link.
     @Test func linkingSurvivesPinnedLinksWithoutAWayBack() throws {
         let (checked, data) = try Self.filled(LifecycleTests.schema)
         var copies = Self.bytes(checked.index)
