@@ -126,7 +126,7 @@ package final class ShardEngine {
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
     package func turnEnded() {
-        handle(.hotRows(store.hotRowCount))
+        handle(.load(store.load))
         handle(.turnEnded)
     }
 
