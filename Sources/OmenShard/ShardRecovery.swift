@@ -27,7 +27,7 @@ enum ShardRecovery {
     ///   - nonce: A fresh random number, for the log.
     ///   - progress: Called with the records replayed so far, after each record and each checked
     ///     block of a file: whoever watches takes silence for a hang.
-    /// - Returns: What was found, and where a `LogWriter` goes on.
+    /// - Returns: The shard's data, and where its log goes on.
     /// - Throws: `.corrupt` when acknowledged data is damaged or missing; the shard must then not
     ///   be served.
     static func open(
