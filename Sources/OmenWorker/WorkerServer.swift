@@ -158,7 +158,10 @@ package final class WorkerServer {
         announceReady()
         loop.run()
         timer.cancel()
-        engine.close()
+        if let error = engine.close() {
+            LogLine.write("shard \(configuration.shard.shard)", "the last sync failed: \(error)")
+            return .failed
+        }
         return exit
     }
 
