@@ -3,7 +3,8 @@ internal import Glibc
 /// One operating-system thread that runs one closure.
 ///
 /// Work that blocks on a disk runs here and never on a shared pool, where a slow sync would starve
-/// everything else.
+/// everything else. All signals are blocked: they are for the event loop's thread, and without
+/// SIGXFSZ a file size limit is an error of the write and not the end of the process.
 package final class BackgroundThread: @unchecked Sendable {
     // Written once before anyone can see the object, read by `join` only.
     private var handle = pthread_t()
@@ -19,6 +20,11 @@ package final class BackgroundThread: @unchecked Sendable {
     /// - Throws: `.resourceExhausted` when the system refuses another thread.
     package init(_ run: @escaping @Sendable () -> Void) throws(OmenError) {
         let body = Unmanaged.passRetained(Body(run))
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         let code = pthread_create(
             &handle,
             nil,

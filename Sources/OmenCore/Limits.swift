@@ -80,6 +80,8 @@ package enum Limits {
     /// Rows a collection may hold outside its graph; beyond it writes are refused until linking
     /// catches up, because every search scans them all.
     package static let hotRowCountMax = 200_000
+    /// The same limit for long vectors, in bytes: some 30 ms of each search.
+    package static let hotByteCountMax = 256 << 20
     /// Request keys a shard remembers, so that a retried write applies once; oldest go first.
     package static let requestKeysRemembered = 65_536
     /// Unit of checksums over large file sections, in bytes.

@@ -24,6 +24,8 @@ package final class VectorIndex {
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
+    /// Most rows it can hold.
+    package var rowCountMax: Int { layout.rowCountMax }
 
     /// Backing memory by section; what pointers below point into.
     let regions: [Section: ReservedRegion]

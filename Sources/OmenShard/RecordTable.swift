@@ -141,6 +141,11 @@ extension RecordTable {
 // MARK: - Changing
 
 extension RecordTable {
+    /// Whether both heaps take so many bytes more.
+    func hasRoom(forHeapBytes byteCount: Int) -> Bool {
+        max(idHeapByteCount, metadataHeapByteCount) + byteCount <= Self.heapByteCountMax
+    }
+
     /// Appends a row for `id`, with JSON text or no bytes as metadata, and makes it the live one.
     ///
     /// - Returns: The row that was live before.

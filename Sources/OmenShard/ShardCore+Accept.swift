@@ -83,12 +83,7 @@ extension ShardCore {
             _ = try schema(of: name)
             return operation
         case .upsert(let batch):
-            guard hotRowCount < Limits.hotRowCountMax else {
-                throw OmenError(
-                    .resourceExhausted,
-                    "\(hotRowCount) vectors wait to be linked, limit \(Limits.hotRowCountMax)"
-                )
-            }
+            try checkLoad(batch.collection)
             let checked = try batch.validated(against: try schema(of: batch.collection))
             return .upsert(checked.keepingLastOfEqualIDs())
         case .delete(let collection, let ids):
@@ -101,6 +96,26 @@ extension ShardCore {
             }
             for id in ids { try id.validate() }
             return operation
+        }
+    }
+
+    /// Refuses inserts that searches, or the shard's memory, have no room for.
+    ///
+    /// What is applied must not fail: replaying it would fail in the same way, for ever.
+    private func checkLoad(_ collection: String) throws(OmenError) {
+        guard load.hotRowCount < Limits.hotRowCountMax,
+            load.hotByteCount < Limits.hotByteCountMax
+        else {
+            throw OmenError(
+                .resourceExhausted,
+                "\(load.hotRowCount) vectors of \(load.hotByteCount) bytes wait to be linked, limits \(Limits.hotRowCountMax) and \(Limits.hotByteCountMax)"
+            )
+        }
+        guard !load.fullCollections.contains(collection) else {
+            throw OmenError(
+                .resourceExhausted,
+                "collection \(collection) has no room for more on this shard"
+            )
         }
     }
 

@@ -34,8 +34,8 @@ package struct ShardCore {
         case checkpointRequested(ticket: UInt64?)
         case checkpointWritten(throughLSN: UInt64)
         case checkpointFailed(OmenError)
-        /// Rows that searches scan because the graph does not hold them yet.
-        case hotRows(Int)
+        /// How full the shard is now.
+        case load(ShardLoad)
         /// Links changed without a write: a checkpoint now would save that work.
         case linked
     }
@@ -88,7 +88,7 @@ package struct ShardCore {
     var applying: [Pending] = []
     var syncInFlight = false
     var keys: RequestKeyTable
-    var hotRowCount = 0
+    var load = ShardLoad()
     /// Who waits for the checkpoint that is running, and who asked too late for that one.
     var checkpointTickets: (running: [UInt64], next: [UInt64]) = ([], [])
     var checkpointWanted = false
@@ -145,7 +145,7 @@ package struct ShardCore {
             checkpointLSN = through
             finishCheckpoint(nil, &effects)
         case .checkpointFailed(let error): finishCheckpoint(error, &effects)
-        case .hotRows(let count): hotRowCount = count
+        case .load(let load): self.load = load
         case .linked: hasUnsavedLinks = true
         }
     }

@@ -126,7 +126,7 @@ package final class ShardEngine {
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
     package func turnEnded() {
-        handle(.hotRows(store.hotRowCount))
+        handle(.load(store.load))
         handle(.turnEnded)
     }
 
@@ -162,10 +162,14 @@ package final class ShardEngine {
     /// Syncs and closes the log and waits for the other threads; the second call is empty.
     ///
     /// Nothing else may be called afterwards.
-    package func close() {
+    /// - Returns: The failure of the last sync: then acknowledged writes may not be durable.
+    @discardableResult
+    package func close() -> OmenError? {
         checkpointThread?.join()
         checkpointThread = nil
         log.close()
+        for case .log(.failed(let error)) in completions.take() { return error }
+        return nil
     }
 }
 

@@ -16,9 +16,6 @@ package final class ShardStore {
 
     package var schemas: [String: CollectionSchema] { collections.mapValues(\.schema) }
 
-    /// Rows in all collections that the graphs do not hold yet.
-    package var hotRowCount: Int { collections.values.reduce(0) { $0 + $1.hotRowCount } }
-
     /// Whether `link` would do something: rows wait and no checkpoint holds their graph still.
     package var hasRowsToLink: Bool { collections.values.contains(where: \.canLink) }
 

@@ -79,7 +79,7 @@ private final class LogThread: @unchecked Sendable {
     private var queue: [Command] = []
     private var isClosing = false
     private var byteCount = 0
-    private var thread: pthread_t?
+    private var thread: BackgroundThread?
 
     init(_ appender: LogAppender, _ completion: @escaping @Sendable (LogCompletion) -> Void) {
         self.appender = appender
@@ -99,30 +99,7 @@ private final class LogThread: @unchecked Sendable {
     var segmentByteCount: Int { locked { byteCount } }
 
     func start() throws(OmenError) {
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        // Signals are for the event loop's thread. SIGXFSZ stays blocked here, so that a file size
-        // limit is an error of the write and not the end of the process.
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        var created = pthread_t()
-        let box = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &created,
-            nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<LogThread>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            box.toOpaque()
-        )
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        guard code == 0 else {
-            box.release()
-            throw OmenError(.resourceExhausted, "cannot start the log's thread: errno \(code)")
-        }
-        thread = created
+        thread = try BackgroundThread { self.run() }
     }
 
     func enqueue(_ command: Command) {
@@ -134,13 +111,13 @@ private final class LogThread: @unchecked Sendable {
     }
 
     func stop() {
-        let joined: pthread_t? = locked {
+        let running: BackgroundThread? = locked {
             isClosing = true
             pthread_cond_signal(condition)
             defer { thread = nil }
             return thread
         }
-        if let joined { pthread_join(joined, nil) }
+        running?.join()
     }
 
     private func run() {

@@ -60,12 +60,17 @@ package final class WorkerServer {
     private var wakefulness: IdleWork?
     /// The request that asked to stop; its checkpoint carries the same ticket.
     var stopRequest: UInt64?
-    private var exit = Exit.failed
+    private var exit: Exit?
+
+    /// Runs a worker as this process, which ends at once when its parent does.
+    package static func runProcess(_ configuration: Configuration) -> Exit {
+        // A worker must not outlive its coordinator; EOF on the socket covers the rest.
+        EventLoop.endWithParent()
+        return run(configuration)
+    }
 
     /// Opens the shard, serves until told to stop or left alone, and returns how it ended.
     package static func run(_ configuration: Configuration) -> Exit {
-        // A worker must not outlive its coordinator; EOF on the socket covers the rest.
-        EventLoop.endWithParent()
         let who = "shard \(configuration.shard.shard)"
         let announcer = Announcer(configuration)
         do throws(OmenError) {
@@ -158,8 +163,11 @@ package final class WorkerServer {
         announceReady()
         loop.run()
         timer.cancel()
-        engine.close()
-        return exit
+        if let error = engine.close() {
+            LogLine.write("shard \(configuration.shard.shard)", "the last sync failed: \(error)")
+            return .failed
+        }
+        return exit ?? .failed
     }
 
     private func announceReady() {
@@ -205,7 +213,8 @@ extension WorkerServer {
     private func coordinatorLeft() { leave(.stopped) }
 
     private func leave(_ how: Exit) {
-        exit = how
+        // Whoever asks a failed worker to stop, or leaves it, does not make that a clean end.
+        if exit != .failed { exit = how }
         loop.stop()
     }
 

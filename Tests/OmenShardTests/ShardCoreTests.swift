@@ -192,10 +192,31 @@ extension [ShardCore.Effect] {
             UpsertBatch(collection: "default", element: .u8, dim: 3, ids: [], vectors: [])
         )
         #expect(core.run(.write(ticket: 2, wrong)).refusalCodes == [.badRequest])
-        _ = core.run(.hotRows(Limits.hotRowCountMax))
-        let pressed = core.run(.write(ticket: 3, upsert(1, sequence: 2)))
-        #expect(pressed.refusalCodes == [.resourceExhausted])
-        #expect(core.run(.turnEnded).isEmpty)
+        let loads = [
+            ShardLoad(hotRowCount: Limits.hotRowCountMax),
+            ShardLoad(hotRowCount: 9, hotByteCount: Limits.hotByteCountMax),
+            ShardLoad(fullCollections: ["default"]),
+        ]
+        for load in loads {
+            _ = core.run(.load(load))
+            let pressed = core.run(.write(ticket: 3, upsert(1, sequence: 2)))
+            #expect(pressed.refusalCodes == [.resourceExhausted], "\(load)")
+        }
+        // What makes room is always taken.
+        wrong.operation = .delete(collection: "default", ids: [.number(1)])
+        #expect(core.run(.write(ticket: 4, wrong)).isEmpty)
+        _ = core.run(.load(ShardLoad(fullCollections: ["other"])))
+        #expect(core.run(.write(ticket: 5, upsert(1, sequence: 4))).isEmpty)
+        #expect(core.run(.turnEnded).batches.map(\.records.count) == [2])
+    }
+
+    @Test func anEmptyShardHasRoom() throws {
+        for dim in [1, Limits.dimensionMax] {
+            let store = ShardStore()
+            let schema = CollectionSchema(dim: dim)
+            _ = try store.apply(lsn: 1, .createCollection(name: "c", schema: schema))
+            #expect(store.load == ShardLoad())
+        }
     }
 
     @Test func intervalAcknowledgesWhatIsWrittenAndSyncsLater() {

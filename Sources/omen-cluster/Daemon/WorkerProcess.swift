@@ -47,6 +47,6 @@ struct Worker: ParsableCommand {
             LogLine.write("shard \(shard)", "cannot open: \(error.message)")
             throw ExitStatus.unavailable
         }
-        throw ExitCode(WorkerServer.run(configuration).rawValue)
+        throw ExitCode(WorkerServer.runProcess(configuration).rawValue)
     }
 }

@@ -1,0 +1,48 @@
+internal import OmenCore
+internal import OmenIndex
+
+/// How full a shard is: what decides whether it takes more vectors.
+package struct ShardLoad: Equatable, Sendable {
+    /// Rows that searches scan because the graphs do not hold them yet, and their bytes.
+    package var hotRowCount: Int
+    package var hotByteCount: Int
+    /// Collections that must not grow, though what is accepted already still fits.
+    package var fullCollections: [String]
+
+    package init(hotRowCount: Int = 0, hotByteCount: Int = 0, fullCollections: [String] = []) {
+        self.hotRowCount = hotRowCount
+        self.hotByteCount = hotByteCount
+        self.fullCollections = fullCollections
+    }
+}
+
+extension ShardStore {
+    /// How full the shard is now.
+    ///
+    /// - Complexity: O(collections).
+    package var load: ShardLoad {
+        var load = ShardLoad()
+        for (name, collection) in collections {
+            let hotRowCount = collection.hotRowCount
+            load.hotRowCount += hotRowCount
+            load.hotByteCount += hotRowCount * collection.schema.vectorByteCount
+            if !collection.hasRoom { load.fullCollections.append(name) }
+        }
+        return load
+    }
+}
+
+extension ShardCollection {
+    /// Most bytes of writes that are accepted and not applied: those that wait for the log, those
+    /// with the log, and one that was accepted when the queue was just short of full.
+    private static let acceptedByteCountMax =
+        Limits.commitQueueByteCountMax + 2 * Limits.logBatchByteCountMax
+
+    /// Whether everything that may be accepted before the next look still fits.
+    var hasRoom: Bool {
+        // A row takes its vector and at least ten bytes of id in the log.
+        let acceptedRowCountMax = Self.acceptedByteCountMax / (schema.vectorByteCount + 10)
+        return index.rowCount + acceptedRowCountMax <= index.rowCountMax
+            && records.hasRoom(forHeapBytes: Self.acceptedByteCountMax)
+    }
+}

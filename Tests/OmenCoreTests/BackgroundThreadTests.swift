@@ -1,0 +1,28 @@
+import Glibc
+import OmenCore
+import Synchronization
+import Testing
+
+@Suite struct BackgroundThreadTests {
+    /// A checkpoint runs on such a thread: over a size limit it must fail, not end the process.
+    @Test func itsSignalsAreBlockedAndOnlyIts() throws {
+        @Sendable func isBlocked(_ number: Int32) -> Bool {
+            var mask = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &mask)
+            return sigismember(&mask, number) == 1
+        }
+        // Test threads block everything, and a new thread inherits that.
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        let inside = Mutex<[Bool]>([])
+        let thread = try BackgroundThread {
+            inside.withLock { $0 = [SIGXFSZ, SIGTERM, SIGCHLD].map(isBlocked) }
+        }
+        thread.join()
+        #expect(inside.withLock { $0 } == [true, true, true])
+        #expect(!isBlocked(SIGXFSZ))
+    }
+}
