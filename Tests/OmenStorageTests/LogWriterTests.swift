@@ -157,7 +157,6 @@ import Testing
         let reports = try Self.write(to: disk) { writer in
             writer.submit(batch(1, 1), sync: true)
             writer.submit(batch(2, 1), sync: true)
-            disk.faults = []
         }
         #expect(reports.count == 2)
         let broken = MemoryDisk()
