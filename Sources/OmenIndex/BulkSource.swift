@@ -2,25 +2,22 @@ internal import COmenKernels
 internal import Glibc
 internal import OmenCore
 
-/// What a bulk build reads: rows that stand still, and nothing of the index that may change.
+/// What a bulk build reads: rows of an index that nobody uses yet.
 ///
-/// A plain bundle of pointers into regions that the job retains.
-struct BulkSource: @unchecked Sendable {
-    let layout: RowLayout
-    let seed: UInt64
-    /// Rows below this are built; `Int32.max` and more never occur.
-    let rowCount: Int
+/// A plain bundle of pointers, valid while the index lives.
+struct BulkSource {
     /// Scores rows of the traversed array against each other.
     let scorer: Scorer
     /// Whether the traversed array holds u8 elements.
     let isBytes: Bool
-    /// Deletion flags as they were at the beginning.
-    let deleted: [UInt64]
 
-    /// Bytes of one packed row.
+    init(_ index: VectorIndex) {
+        scorer = index.rowScorer()
+        isBytes = index.schema.element == .u8 || index.traversesCodes
+    }
+
+    /// Bytes of one packed element.
     var elementByteCount: Int { isBytes ? 1 : 4 }
-
-    func isDeleted(_ row: Int) -> Bool { deleted[row >> 6] >> UInt64(row & 63) & 1 != 0 }
 
     /// What a row contributes to its distances besides its elements; see `omen_gram_columns`.
     @inline(__always)
@@ -39,9 +36,10 @@ enum BulkEnd: Error {
     case failed(OmenError)
 }
 
-/// Memory of a bulk build, zeroed; its pages appear when touched.
-struct BulkMemory<Value: BitwiseCopyable> {
+/// Memory of a bulk build, zeroed; its pages appear when touched, and go with the last reference.
+final class BulkMemory<Value: BitwiseCopyable> {
     let base: UnsafeMutablePointer<Value>
+    let count: Int
     private let region: ReservedRegion
 
     init(count: Int) throws(BulkEnd) {
@@ -54,5 +52,21 @@ struct BulkMemory<Value: BitwiseCopyable> {
         // Advice only: without large pages everything still works.
         if byteCount >= 1 << 20 { _ = madvise(region.base, byteCount, MADV_HUGEPAGE) }
         base = region.base.assumingMemoryBound(to: Value.self)
+        self.count = count
+    }
+
+    @inline(__always)
+    subscript(index: Int) -> Value {
+        get { base[index] }
+        set { base[index] = newValue }
+    }
+}
+
+extension BulkMemory<UInt32> {
+    /// The numbers of `count` things, in order.
+    static func numbers(_ count: Int) throws(BulkEnd) -> BulkMemory<UInt32> {
+        let memory = try BulkMemory<UInt32>(count: count)
+        for i in 0..<count { memory[i] = UInt32(truncatingIfNeeded: i) }
+        return memory
     }
 }

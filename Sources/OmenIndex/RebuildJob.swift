@@ -1,0 +1,166 @@
+package import OmenCore
+
+/// An index made anew from the live rows of another, all of them linked.
+///
+/// Belongs to nobody yet: whoever receives it becomes its one owner.
+package struct RebuiltIndex: @unchecked Sendable {
+    package let index: VectorIndex
+    /// The old row of each new one.
+    package let sourceRows: [UInt32]
+    /// Nil for fewer than `SearchCalibration.rowCountMin` rows.
+    package let calibration: SearchCalibration?
+    package let times: BulkTimes
+}
+
+/// Builds a new index from rows of another, on any thread, once.
+///
+/// Reads only vectors and norms that were there at the beginning, which stand still, and holds the
+/// memory they lie in itself; the other index goes on appending, deleting, linking and searching.
+/// `@unchecked`: the new index is touched by `run` alone, and `run` only once.
+package final class RebuildJob: @unchecked Sendable {
+    /// Rows that were alive, the held-out ones last.
+    private var rows: [UInt32]
+    private let heldOutCount: Int
+    private let vectors: ReservedRegion
+    private let aux: ReservedRegion
+    /// Empty until `run`.
+    private let index: VectorIndex
+
+    fileprivate init(_ index: VectorIndex, rows: [UInt32], of old: VectorIndex) {
+        guard let vectors = old.regions[.vectors], let aux = old.regions[.aux] else {
+            preconditionFailure("an index without memory")
+        }
+        self.vectors = vectors
+        self.aux = aux
+        self.index = index
+        self.rows = rows
+        heldOutCount =
+            rows.count >= SearchCalibration.rowCountMin ? SearchCalibration.queryCount : 0
+        // Evenly spread, each changed for one at the end.
+        for i in 0..<heldOutCount {
+            self.rows.swapAt(i * (rows.count / heldOutCount), rows.count - 1 - i)
+        }
+    }
+
+    /// Bytes of memory that `run` needs for a while besides the new index, roughly.
+    ///
+    /// Most is what each row takes: 68 bytes for groups and order, later for links that wait for
+    /// room; 128 more when lists are too short to hold candidates.
+    package var scratchByteCount: Int {
+        let layout = index.layout
+        let candidates = BulkPlan(slots: layout.baseSlots, count: rows.count).candidateCountMax
+        let perRow = 68 + (candidates > layout.baseSlots ? candidates * 4 : 0)
+        // One packed group, a tile of distances, and pages that are not filled.
+        let fixed = BulkPlan.leafCountMax * max(layout.vectorStride, layout.codeStride) + 4 << 20
+        return rows.count * perRow + fixed
+    }
+
+    /// Builds it.
+    ///
+    /// Rows are numbered so that near ones lie near each other.
+    /// - Parameters:
+    ///   - progress: Called with thousandths done, now and then; roughly even.
+    ///   - shouldStop: Asked every few hundred rows.
+    /// - Returns: Nil when stopped.
+    /// - Throws: `.resourceExhausted` without address space.
+    /// - Precondition: Was not called before.
+    /// - Complexity: O(rows * log(rows) * dim).
+    package func run(
+        progress: @escaping (_ permille: Int) -> Void,
+        shouldStop: @escaping () -> Bool
+    ) throws(OmenError) -> RebuiltIndex? {
+        precondition(index.rowCount == 0, "a rebuild job runs once")
+        do {
+            return try build(progress, shouldStop)
+        } catch {
+            switch error {
+            case .stopped: return nil
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    private func build(
+        _ progress: @escaping (Int) -> Void,
+        _ shouldStop: @escaping () -> Bool
+    ) throws(BulkEnd) -> RebuiltIndex {
+        let bulkCount = rows.count - heldOutCount
+        let pulse = BulkPulse(
+            total: BulkBuild.unitCount(of: bulkCount, slots: index.layout.baseSlots),
+            progress: progress,
+            shouldStop: shouldStop
+        )
+        try pulse.check()
+        var clock = BulkClock()
+        try index.fill(rows, vectors: vectors.base, aux: aux.base, pulse)
+        clock.lap(\.copy)
+        var build = BulkBuild(index, count: bulkCount, pulse: pulse)
+        try build.run(sourceRows: &rows)
+        var times = build.clock.times
+        times.copy = clock.times.copy
+        var rest = BulkClock()
+        var calibration: SearchCalibration?
+        if heldOutCount > 0 {
+            calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
+            while index.link(atMost: 64) > 0 { try pulse.check() }
+        }
+        rest.lap(\.calibration)
+        times.calibration = rest.times.calibration
+        if VectorIndex.checksInvariants { index.mustHoldInvariants() }
+        progress(1000)
+        return RebuiltIndex(
+            index: index,
+            sourceRows: rows,
+            calibration: calibration,
+            times: times
+        )
+    }
+}
+
+extension VectorIndex {
+    /// Begins a rebuild from the rows that are alive now.
+    ///
+    /// - Throws: `.resourceExhausted` without address space for another index.
+    /// - Complexity: O(rows).
+    package func rebuildJob() throws(OmenError) -> RebuildJob {
+        let index = try VectorIndex(schema: schema, seed: seed)
+        var rows: [UInt32] = []
+        rows.reserveCapacity(liveCount)
+        for row in 0..<rowCount {
+            let row = UInt32(truncatingIfNeeded: row)
+            if !UnsafePointer(deleted).bit(row) { rows.append(row) }
+        }
+        return RebuildJob(index, rows: rows, of: self)
+    }
+
+    /// Copies rows of an index with the same schema into this one, which is empty, with codes from
+    /// a quantizer trained on all of them.
+    fileprivate func fill(
+        _ rows: [UInt32],
+        vectors oldVectors: UnsafeRawPointer,
+        aux oldAux: UnsafeRawPointer,
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) {
+        guard !rows.isEmpty else { return }
+        advisePages(from: 0, to: rows.count)
+        let norms = oldAux.assumingMemoryBound(to: Float.self)
+        for (i, row) in rows.enumerated() {
+            if i & 1023 == 0 { try pulse.check() }
+            let row = Int(row)
+            (vectors + i * layout.vectorStride).copyMemory(
+                from: oldVectors + row * layout.vectorStride,
+                byteCount: layout.vectorStride
+            )
+            guard schema.metric != .l2 else { continue }
+            aux[i] = norms[row]
+            if schema.metric == .ip { squaredNormMax = max(squaredNormMax, norms[row]) }
+        }
+        rowCount = rows.count
+        prepareCodes()
+        guard traversesCodes else { return }
+        for i in 0..<rowCount {
+            if i & 1023 == 0 { try pulse.check() }
+            encode(i)
+        }
+    }
+}
