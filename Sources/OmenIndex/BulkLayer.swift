@@ -16,8 +16,6 @@ final class BulkLayer {
     let pulse: BulkPulse
 
     private let rowMemory: BulkMemory<UInt32>
-    /// Candidates, where lists are too short to hold them until links are chosen.
-    private let candidateMemory: BulkMemory<UInt32>?
     private let neighbors: BulkNeighbors
     private let distances: UnsafeMutablePointer<Float>
     private let scored: UnsafeMutablePointer<UInt32>
@@ -46,17 +44,16 @@ final class BulkLayer {
         self.plan = plan
         self.seed = seed
         self.pulse = pulse
-        let capacity = plan.candidateCountMax
-        let fits = slots >= capacity
-        candidateMemory = fits ? nil : try BulkMemory(count: count * capacity)
         neighbors = try BulkNeighbors(
             source,
             rows: self.rows,
             count: count,
             lists: BulkLists(
-                base: candidateMemory?.base ?? lists,
-                stride: fits ? listStride : capacity,
-                capacity: capacity
+                lists,
+                stride: listStride,
+                slots: slots,
+                capacity: plan.candidateCountMax,
+                count: count
             ),
             plan: plan,
             seed: seed,
@@ -103,7 +100,7 @@ final class BulkLayer {
     private func occlusion() -> Occlusion {
         Occlusion(
             scorer: source.scorer,
-            alpha: VectorIndex.Build.alpha,
+            alpha: BulkPlan.alpha,
             distances: distances
         )
     }
@@ -116,9 +113,9 @@ final class BulkLayer {
         let counts = neighbors.counts.base
         for member in 0..<count {
             if member & 1023 == 0 { try pulse.advance(1024) }
-            let candidates = neighbors.lists[member]
             let found = Int(counts[member])
-            let chosen = thin(member, candidates, found, limit: slots, &occlusion)
+            neighbors.lists.copy(member, count: found, to: merged)
+            let chosen = thin(member, merged, found, limit: slots, &occlusion)
             counts[member] = UInt8(truncatingIfNeeded: chosen)
         }
     }
@@ -176,7 +173,7 @@ final class BulkLayer {
             let list = list(member)
             for i in 0..<slots { merged[i] = list[i] }
             let total = slots + waiting.copy(member, into: merged + slots, atMost: room)
-            _ = thin(member, merged, total, limit: slots * 7 / 8, &occlusion)
+            _ = thin(member, merged, total, limit: slots, &occlusion)
         }
     }
 

@@ -1,14 +1,55 @@
 internal import OmenCore
 
-/// Where a bulk build keeps the candidates of each member: `[count][stride]`, of which the first
-/// `capacity` are used.
+/// Where a bulk build keeps the candidates of each member: in the list that will hold its links,
+/// and what is more in memory of its own.
 struct BulkLists {
+    /// The lists, `[count][stride]`, of which the first `slots` words are used.
     let base: UnsafeMutablePointer<UInt32>
     let stride: Int
+    let slots: Int
+    /// Most candidates of a member.
     let capacity: Int
+    /// What does not fit into the lists, `[count][capacity - slots]`.
+    private let rest: BulkMemory<UInt32>
 
+    /// - Parameters:
+    ///   - base: Lists of `count` members.
+    ///   - stride: Words from one to the next.
+    ///   - slots: Words of one.
+    ///   - capacity: Most candidates.
+    init(
+        _ base: UnsafeMutablePointer<UInt32>,
+        stride: Int,
+        slots: Int,
+        capacity: Int,
+        count: Int
+    ) throws(BulkEnd) {
+        self.base = base
+        self.stride = stride
+        self.slots = min(slots, capacity)
+        self.capacity = capacity
+        rest = try BulkMemory(count: count * (capacity - self.slots))
+    }
+
+    /// The place of candidate `index` of a member.
     @inline(__always)
-    subscript(member: Int) -> UnsafeMutablePointer<UInt32> { base + member &* stride }
+    func place(_ index: Int, of member: Int) -> UnsafeMutablePointer<UInt32> {
+        index < slots
+            ? base + (member &* stride &+ index)
+            : rest.base + (member &* (capacity &- slots) &+ (index &- slots))
+    }
+
+    /// Copies the first `count` candidates of a member.
+    @inline(__always)
+    func copy(_ member: Int, count: Int, to target: UnsafeMutablePointer<UInt32>) {
+        let first = min(count, slots)
+        target.update(from: base + member &* stride, count: first)
+        guard count > first else { return }
+        (target + first).update(
+            from: rest.base + member &* (capacity &- slots),
+            count: count &- first
+        )
+    }
 }
 
 /// Near neighbours of a set of rows, without a graph to search: rows join overlapping groups around
@@ -26,6 +67,8 @@ final class BulkNeighbors {
     let counts: BulkMemory<UInt8>
     private let tile: BulkTile
     private let leafRows: UnsafeMutablePointer<UInt32>
+    /// The candidates of one member.
+    private let known: UnsafeMutablePointer<UInt32>
     private var generator: SplitMix64
     private let pulse: BulkPulse
 
@@ -49,9 +92,13 @@ final class BulkNeighbors {
         let columnCountMax = min(count, max(BulkPlan.leafCountMax, BulkPlan.leaderCountMax))
         tile = BulkTile(source, columnCountMax: max(1, columnCountMax))
         leafRows = .allocate(capacity: max(BulkTile.rowCountMax, columnCountMax))
+        known = .allocate(capacity: lists.capacity)
     }
 
-    deinit { leafRows.deallocate() }
+    deinit {
+        leafRows.deallocate()
+        known.deallocate()
+    }
 
     private var everyMember: [UInt32] { (0..<count).map { UInt32(truncatingIfNeeded: $0) } }
 
@@ -207,14 +254,16 @@ final class BulkNeighbors {
         of members: UnsafeBufferPointer<UInt32>,
         into member: Int
     ) {
-        let list = lists[member]
         let before = Int(counts.base[member])
+        guard before < lists.capacity else { return }
+        let known = known
+        lists.copy(member, count: before, to: known)
         var count = before
         for j in 0..<found where count < lists.capacity {
             let candidate = members[Int(tile.chosen[j])]
             var same: UInt32 = 0
-            for i in 0..<before { same |= list[i] == candidate ? 1 : 0 }
-            list[count] = candidate
+            for i in 0..<before { same |= known[i] == candidate ? 1 : 0 }
+            lists.place(count, of: member).pointee = candidate
             count &+= Int(same ^ 1)
         }
         counts.base[member] = UInt8(truncatingIfNeeded: count)

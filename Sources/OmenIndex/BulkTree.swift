@@ -1,6 +1,7 @@
 internal import OmenCore
 
-/// Joins all members of a layer by a tree of pinned links, adding links where the graph falls apart.
+/// Joins all members of a layer by a tree of pinned links, adding links where the graph falls
+/// apart.
 final class BulkTree {
     private let layer: BulkLayer
     private let parents: BulkMemory<UInt32>
@@ -87,15 +88,18 @@ final class BulkTree {
         for (i, member) in members.enumerated() { rows[i] = layer.rows[Int(member)] }
         var plan = layer.plan
         plan.fanOut = min(2, plan.fanOut)
+        // Into memory of its own: nothing but candidates.
         let lists = try BulkMemory<UInt32>(count: members.count * plan.candidateCountMax)
         let neighbors = try BulkNeighbors(
             layer.source,
             rows: UnsafePointer(rows.base),
             count: members.count,
             lists: BulkLists(
-                base: lists.base,
+                lists.base,
                 stride: plan.candidateCountMax,
-                capacity: plan.candidateCountMax
+                slots: plan.candidateCountMax,
+                capacity: plan.candidateCountMax,
+                count: members.count
             ),
             plan: plan,
             seed: layer.seed &+ round &+ 1,
@@ -106,7 +110,8 @@ final class BulkTree {
         // The nearest of each first, so that many components meet before a member is full.
         for rank in 0..<plan.candidateCountMax where componentCount > 1 {
             for index in 0..<members.count where rank < Int(neighbors.counts[index]) {
-                join(Int(members[index]), Int(members[Int(neighbors.lists[index][rank])]))
+                let other = Int(neighbors.lists.place(rank, of: index).pointee)
+                join(Int(members[index]), Int(members[other]))
             }
         }
         withExtendedLifetime((rows, lists)) {}

@@ -44,12 +44,12 @@ package final class RebuildJob: @unchecked Sendable {
 
     /// Bytes of memory that `run` needs for a while besides the new index, roughly.
     ///
-    /// Most is what each row takes: 68 bytes for groups and order, later for links that wait for
-    /// room; 128 more when lists are too short to hold candidates.
+    /// Most is what each row takes: 88 bytes for groups and order, later for links that wait for
+    /// room; and candidates that do not fit into its list, which takes an `m` below 16.
     package var scratchByteCount: Int {
         let layout = index.layout
         let candidates = BulkPlan(slots: layout.baseSlots, count: rows.count).candidateCountMax
-        let perRow = 68 + (candidates > layout.baseSlots ? candidates * 4 : 0)
+        let perRow = 88 + 4 * max(0, candidates - layout.baseSlots)
         // One packed group, a tile of distances, and pages that are not filled.
         let fixed = BulkPlan.leafCountMax * max(layout.vectorStride, layout.codeStride) + 4 << 20
         return rows.count * perRow + fixed

@@ -68,6 +68,17 @@ final class Checked {
         index = try VectorIndex(schema: schema, seed: seed)
     }
 
+    /// What was rebuilt from another.
+    init(_ rebuilt: RebuiltIndex, of old: Checked) {
+        schema = old.schema
+        index = rebuilt.index
+        stored = rebuilt.sourceRows.map { old.stored[Int($0)] }
+    }
+
+    func rebuild() throws -> RebuiltIndex? {
+        try index.rebuildJob().run(progress: { _ in }, shouldStop: { false })
+    }
+
     @discardableResult
     func append(_ vector: [Float]) throws -> UInt32 {
         switch schema.element {
