@@ -30,6 +30,7 @@ struct BulkBuild {
     ///
     /// Deterministic: the same rows and seed give the same graph.
     /// - Parameter sourceRows: One number per row, renumbered along.
+    /// - Throws: `.stopped`, or `.failed` without memory.
     /// - Complexity: O(count * log(count) * dim) for data that random leaders divide evenly.
     mutating func run(sourceRows: inout [UInt32]) throws(BulkEnd) {
         guard count > 0 else { return }

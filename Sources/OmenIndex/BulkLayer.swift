@@ -82,6 +82,7 @@ final class BulkLayer {
     /// - Parameters:
     ///   - partition: What `partition` returned, if it was called.
     ///   - clock: Receives the times of the steps.
+    /// - Throws: `.stopped`, or `.failed` without memory.
     func link(_ partition: BulkPartition?, clock: inout BulkClock) throws(BulkEnd) {
         try neighbors.run(partition)
         clock.lap(\.neighbors)

@@ -17,6 +17,8 @@ struct BulkLists {
     ///   - stride: Words from one to the next.
     ///   - slots: Words of one.
     ///   - capacity: Most candidates.
+    ///   - count: Members.
+    /// - Throws: `.failed` without memory.
     init(
         _ base: UnsafeMutablePointer<UInt32>,
         stride: Int,
@@ -111,6 +113,7 @@ final class BulkNeighbors {
     /// Fills `lists` and `counts`.
     ///
     /// - Parameter first: What `partition` returned, if it was called.
+    /// - Throws: `.stopped`, or `.failed` without memory.
     /// - Complexity: O(count * fanOut * leafCountMax * dim).
     func run(_ first: BulkPartition?) throws(BulkEnd) {
         try divide(everyMember, depth: 0, first)
@@ -239,7 +242,7 @@ final class BulkNeighbors {
                 let block = min(BulkTile.rowCountMax, members.count - first)
                 tile.measure(leafRows + first, count: block)
                 for i in 0..<block {
-                    let found = tile.nearest(plan.nearestCount, ofRow: i, except: first + i)
+                    let found = tile.nearestDistinct(plan.nearestCount, ofRow: i, except: first + i)
                     merge(found, of: members, into: Int(members[first + i]))
                 }
                 first += block

@@ -12,6 +12,8 @@ struct BulkPlan {
     static let leaderCountMax = 1000
     /// Partitions within partitions, before rows are just cut into leaves.
     static let depthMax = 16
+    /// Rows below which they look at more candidates.
+    static let smallCountMax = 50_000
     /// Stretch of the occlusion rule; more than streaming takes, whose candidates come from farther
     /// off: 1.1 loses 0.008 of recall at ef 32 on 100,000 SIFT descriptors.
     static let alpha: Float = 1.2
@@ -27,13 +29,15 @@ struct BulkPlan {
     ///   - slots: Links of a row on level 0.
     ///   - count: Rows to be linked.
     init(slots: Int, count: Int) {
-        candidateCountMax = max(32, slots)
+        // Where groups are no larger than needed, more of each costs little.
+        let isSmall = count < Self.smallCountMax
+        candidateCountMax = isSmall ? max(48, slots * 3 / 2) : max(32, slots)
         if count <= Self.leafCountMax {
             fanOut = 1
-            nearestCount = candidateCountMax
+            nearestCount = min(128, candidateCountMax)
         } else {
             fanOut = 8
-            nearestCount = max(6, slots * 3 / 16)
+            nearestCount = isSmall ? max(8, slots / 4) : max(6, slots * 3 / 16)
         }
     }
 }

@@ -98,4 +98,20 @@ final class BulkTile {
         if let itself { row[itself] = .infinity }
         return Kernels.best.pointee.select(row, columnCount, k, itself ?? 0, chosen)
     }
+
+    /// The same, but where many are at the least distance, which are mostly one vector's
+    /// duplicates, only two of them, and then one at each distance.
+    func nearestDistinct(_ k: Int, ofRow index: Int, except itself: Int) -> Int {
+        let found = nearest(k, ofRow: index, except: itself)
+        let row = distances + index * stride
+        // Two may be equal by chance.
+        guard found > 2, row[Int(chosen[0])] == row[Int(chosen[2])] else { return found }
+        let all = nearest(Int(OMEN_SELECT_MAX), ofRow: index, except: itself)
+        var kept = 2
+        for i in 2..<all where kept < k && row[Int(chosen[i])] != row[Int(chosen[kept - 1])] {
+            chosen[kept] = chosen[i]
+            kept += 1
+        }
+        return kept
+    }
 }

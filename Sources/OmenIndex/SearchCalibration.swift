@@ -8,7 +8,7 @@ internal import OmenCore
 package struct SearchCalibration: Equatable, Sendable {
     /// Widths tried, ascending.
     package let efs: [Int]
-    /// Recalls of the first 1, 2, ... `rankCount` rows at each width, `[efs.count][rankCount]`.
+    /// Recalls of the first one to `rankCount` rows at each width, `[efs.count][rankCount]`.
     package let recalls: [Float]
 
     /// Most near rows looked for.
