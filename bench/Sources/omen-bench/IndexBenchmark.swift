@@ -12,6 +12,8 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// Processes that search at once, in a second measurement; 1: none.
+    let processCount: Int
 
     init(_ options: Options) throws {
         base = try NumpyFile(path: options.path("base"))
@@ -21,6 +23,7 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
+        processCount = try options.integer("processes", standard: 1)
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -57,8 +60,16 @@ struct IndexBenchmark {
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
         try index.checkInvariants()
+        tell("built \(base.rows) rows in \(rounded(buildSeconds, 1)) s; searching")
         var points: [String] = []
         for ef in efs { points.append(try measure(index, ef: ef)) }
+        var together: [String] = []
+        if processCount > 1 {
+            for ef in efs {
+                let rate = try rateTogether(index, ef: ef, processCount: processCount)
+                together.append("{\"ef\": \(ef), \"qps\": \(rounded(rate, 1))}")
+            }
+        }
         return """
             {"kernels": "\(VectorIndex.kernelName)", "rows": \(base.rows), "dim": \(schema.dim), \
             "metric": "\(schema.metric)", "element": "\(schema.element)", \
@@ -67,7 +78,8 @@ struct IndexBenchmark {
             "build_seconds": \(rounded(buildSeconds, 3)), \
             "build_cpu_seconds": \(rounded(buildCPU, 3)), \
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
-            "points": [\(points.joined(separator: ", "))]}
+            "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
+            "together": [\(together.joined(separator: ", "))]}
             """
     }
 
@@ -118,7 +130,7 @@ struct IndexBenchmark {
         return hits.count { truth.contains(Int32($0.row)) }
     }
 
-    private func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
+    func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

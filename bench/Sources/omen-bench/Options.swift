@@ -1,4 +1,11 @@
+internal import Glibc
 internal import OmenCore
+
+/// A line for the user; standard output belongs to the JSON.
+func tell(_ text: String) {
+    var line = text + "\n"
+    _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
 
 /// Command-line options `--name value`.
 struct Options {

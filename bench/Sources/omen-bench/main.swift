@@ -3,9 +3,10 @@ internal import Glibc
 let usage = """
     omen-bench index --base X.npy --queries Y.npy --neighbors Z.npy
         [--metric l2|cosine|ip] [--codes u8|f32] [--m 16] [--ef-construction N]
-        [--efs 10,16,...] [--k 10] [--repeats 5]
+        [--efs 10,16,...] [--k 10] [--repeats 5] [--processes 1]
 
-    Builds one index on one thread, vector by vector, then searches it; prints JSON.
+    Builds one index on one thread, vector by vector, then searches it; prints JSON. With
+    --processes the finished index is also searched by so many processes at once.
     """
 
 do {
@@ -14,7 +15,6 @@ do {
     }
     print(try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2))).run())
 } catch {
-    var text = "\(error)\n"
-    _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    tell("\(error)")
     exit(1)
 }
