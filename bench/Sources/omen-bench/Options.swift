@@ -26,6 +26,14 @@ struct Options {
         return value
     }
 
+    func text(_ name: String, standard: String) -> String { values[name] ?? standard }
+
+    func number(_ name: String, standard: Double) throws -> Double {
+        guard let value = values[name] else { return standard }
+        guard let number = Double(value) else { throw Failure("--\(name) \(value) is no number") }
+        return number
+    }
+
     func integer(_ name: String, standard: Int) throws -> Int {
         guard let value = values[name] else { return standard }
         guard let number = Int(value) else { throw Failure("--\(name) \(value) is no number") }

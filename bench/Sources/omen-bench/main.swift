@@ -7,13 +7,21 @@ let usage = """
 
     Builds one index on one thread, vector by vector, then searches it; prints JSON. With
     --processes the finished index is also searched by so many processes at once.
+
+    omen-bench cluster --socket DATA/omen.sock --queries Y.npy --neighbors Z.npy
+        [--clients 1] [--ef N] [--k 10] [--batch 1] [--seconds 2] [--collection default]
+
+    Searches a running cluster, each client one request of --batch queries at a time; prints JSON.
+    Ids must be the rows of the vectors that --neighbors names.
     """
 
 do {
-    guard CommandLine.arguments.count > 1, CommandLine.arguments[1] == "index" else {
-        throw Failure(usage)
+    let options = try Options(CommandLine.arguments.dropFirst(2))
+    switch CommandLine.arguments.dropFirst().first {
+    case "index": print(try IndexBenchmark(options).run())
+    case "cluster": print(try ClusterLoad(options).run())
+    default: throw Failure(usage)
     }
-    print(try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2))).run())
 } catch {
     tell("\(error)")
     exit(1)
