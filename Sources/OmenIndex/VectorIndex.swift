@@ -22,20 +22,24 @@ package final class VectorIndex {
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
-    package internal(set) var isFrozen = false
+    package var isFrozen: Bool { isHeld || isBuilding }
+    /// While true, a snapshot reads linked rows.
+    var isHeld = false
+    /// While true, a bulk build reads rows.
+    var isBuilding = false
     package var liveCount: Int { rowCount - deletedCount }
     /// Most rows it can hold.
     package var rowCountMax: Int { layout.rowCountMax }
 
     /// Backing memory by section; what pointers below point into.
-    let regions: [Section: ReservedRegion]
+    private(set) var regions: [Section: ReservedRegion]
     let visitedRegion: ReservedRegion
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
-    let links: UnsafeMutablePointer<UInt32>
+    private(set) var links: UnsafeMutablePointer<UInt32>
     let deleted: UnsafeMutablePointer<UInt64>
     let aux: UnsafeMutablePointer<Float>
-    let uppers: [UnsafeMutablePointer<UInt32>]
+    private(set) var uppers: [UnsafeMutablePointer<UInt32>]
     /// Nodes on each upper level, lowest first.
     var upperCounts = [Int](repeating: 0, count: Section.uppers.count)
 
@@ -181,6 +185,21 @@ package final class VectorIndex {
         bytes.append(
             contentsOf: UnsafeRawBufferPointer(start: source, count: schema.vectorByteCount)
         )
+    }
+
+    /// Takes over the links of a finished bulk build.
+    func replaceGraph(_ graph: BulkGraph) {
+        for (section, region) in graph.regions { regions[section] = region }
+        if let region = regions[.links] {
+            links = region.base.assumingMemoryBound(to: UInt32.self)
+        }
+        uppers = Section.uppers.enumerated().map { index, section in
+            regions[section]?.base.assumingMemoryBound(to: UInt32.self) ?? uppers[index]
+        }
+        upperCounts = graph.upperCounts
+        entry = graph.entry
+        linkedCount = graph.rowCount
+        advisePages(from: 0, to: rowCount)
     }
 
     /// Begins a search: a stamp that no row carries.

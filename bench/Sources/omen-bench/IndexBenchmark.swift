@@ -12,6 +12,8 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// Whether to append everything first, and then build the graph at once.
+    let isBulk: Bool
 
     init(_ options: Options) throws {
         base = try NumpyFile(path: options.path("base"))
@@ -21,6 +23,7 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
+        isBulk = options.flag("bulk")
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -51,9 +54,10 @@ struct IndexBenchmark {
             guard let first = raw.baseAddress else { throw Failure("no vectors") }
             for row in 0..<base.rows {
                 _ = try index.append(first + row * schema.vectorByteCount)
-                _ = index.link(atMost: 1)
+                if !isBulk { _ = index.link(atMost: 1) }
             }
         }
+        let times = isBulk ? try buildInBulk(index) : nil
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
         try index.checkInvariants()
@@ -64,11 +68,29 @@ struct IndexBenchmark {
             "metric": "\(schema.metric)", "element": "\(schema.element)", \
             "codes": "\(schema.codes)", "m": \(schema.m), \
             "ef_construction": \(schema.efConstruction), "k": \(k), \
+            "bulk": \(isBulk), "bulk_seconds": \(times.map(steps) ?? "null"), \
             "build_seconds": \(rounded(buildSeconds, 3)), \
             "build_cpu_seconds": \(rounded(buildCPU, 3)), \
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
             "points": [\(points.joined(separator: ", "))]}
             """
+    }
+
+    private func buildInBulk(_ index: VectorIndex) throws -> BulkTimes {
+        guard let job = index.beginBulkBuild(), let graph = try job.run() else {
+            throw Failure("nothing to build")
+        }
+        index.finishBulkBuild(graph)
+        return graph.times
+    }
+
+    private func steps(_ times: BulkTimes) -> String {
+        """
+        {"encode": \(rounded(times.encode, 3)), \
+        "neighbors": \(rounded(times.neighbors, 3)), "prune": \(rounded(times.prune, 3)), \
+        "reverse": \(rounded(times.reverse, 3)), "tree": \(rounded(times.tree, 3)), \
+        "upper": \(rounded(times.upper, 3))}
+        """
     }
 
     /// Recall, and the median over `repeats` of queries per second.
