@@ -3,8 +3,8 @@ internal import OmenCore
 /// Builds the links of one level over a set of rows.
 ///
 /// Links name members by their position in `rows`; pinned links are marked as on level 0.
-/// Scratch memory per member: 4 bytes for each of `candidateCountMax` candidates, and about 20 bytes
-/// for each group a row joins, for order, offsets and the tree; 320 bytes with the standard plan.
+/// Scratch memory per member: 4 bytes for each of `candidateCountMax` candidates, and about 20
+/// bytes for each group it joins, for order, offsets and the tree; 320 with the standard plan.
 final class BulkLayer {
     let source: BulkSource
     let rows: UnsafePointer<UInt32>
@@ -60,7 +60,13 @@ final class BulkLayer {
     }
 
     /// Fills all lists: near rows in different directions, links back, and a spanning tree.
-    func run(clock: inout BulkClock) throws(BulkEnd) {
+    ///
+    /// Before anything but the first partition refers to members by number, `renumber` may put them
+    /// in another order, and then says so: member i is then the one that was `order[i]`.
+    func run(
+        clock: inout BulkClock,
+        renumber: (_ order: [UInt32]) -> Bool
+    ) throws(BulkEnd) {
         for member in 0..<count { list(member).update(repeating: Link.none, count: slots) }
         guard count > 1 else { return }
         let neighbors = try BulkNeighbors(
@@ -71,7 +77,14 @@ final class BulkLayer {
             seed: seed,
             pulse: pulse
         )
-        try neighbors.run()
+        var partition: BulkPartition?
+        if count > plan.leafCountMax {
+            let found = try neighbors.partition()
+            let order = found.order()
+            partition = renumber(order) ? found.permuted(order) : found
+        }
+        clock.lap(\.partition)
+        try neighbors.run(partition)
         clock.lap(\.neighbors)
         try choose(neighbors)
         clock.lap(\.prune)

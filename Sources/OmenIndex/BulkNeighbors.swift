@@ -65,22 +65,39 @@ final class BulkNeighbors {
 
     deinit { leafRows.deallocate() }
 
+    private var everyMember: [UInt32] { (0..<count).map { UInt32(truncatingIfNeeded: $0) } }
+
+    /// The first division of all members; nothing is filled yet.
+    ///
+    /// - Precondition: `count > plan.leafCountMax`.
+    func partition() throws(BulkEnd) -> BulkPartition {
+        try assign(everyMember, fanOut: plan.fanOut)
+    }
+
     /// Fills `candidates`, `candidateCounts` and `order`.
     ///
+    /// - Parameter first: What `partition()` found, if it was called.
+    /// - Throws: `BulkEnd.stopped`.
     /// - Complexity: O(count * fanOut * leafCountMax * dim).
-    func run() throws(BulkEnd) {
-        var members = [UInt32](repeating: 0, count: count)
-        for i in 0..<count { members[i] = UInt32(truncatingIfNeeded: i) }
-        try divide(&members, depth: 0)
+    func run(_ first: BulkPartition? = nil) throws(BulkEnd) {
+        var members = everyMember
+        try divide(&members, depth: 0, first)
         precondition(orderCount == count, "\(orderCount) of \(count) members are in a group")
     }
 
     /// Compares all pairs of a small group, or cuts a large one into groups; empties `members`.
-    private func divide(_ members: inout [UInt32], depth: Int) throws(BulkEnd) {
+    private func divide(
+        _ members: inout [UInt32],
+        depth: Int,
+        _ first: BulkPartition? = nil
+    ) throws(BulkEnd) {
         guard members.count > plan.leafCountMax else { return try compare(members) }
         guard depth < BulkPlan.depthMax else { return try cut(members) }
         let total = members.count
-        var groups = try assign(members, fanOut: depth == 0 ? plan.fanOut : 1)
+        let fanOut = depth == 0 ? plan.fanOut : 1
+        let partition: BulkPartition
+        if let first { partition = first } else { partition = try assign(members, fanOut: fanOut) }
+        var groups = partition.groups(of: members)
         members = []
         // Equal rows all follow one leader.
         if groups.contains(where: { $0.count > total - total / 16 }) {
@@ -127,7 +144,7 @@ final class BulkNeighbors {
     }
 
     /// Sends each member to the groups of its nearest leaders.
-    private func assign(_ members: [UInt32], fanOut: Int) throws(BulkEnd) -> [[UInt32]] {
+    private func assign(_ members: [UInt32], fanOut: Int) throws(BulkEnd) -> BulkPartition {
         let leaderCount = min(
             BulkPlan.leaderCountMax,
             max(2 * fanOut, members.count * fanOut * 2 / plan.leafCountMax)
@@ -140,8 +157,11 @@ final class BulkNeighbors {
         }
         pool = []
         tile.setColumns(leafRows, count: leaderCount)
-        var chosen = [UInt16](repeating: 0, count: members.count * fanOut)
-        var sizes = [Int](repeating: 0, count: leaderCount)
+        var partition = BulkPartition(
+            count: members.count,
+            fanOut: fanOut,
+            leaderCount: leaderCount
+        )
         var first = 0
         while first < members.count {
             if first % 1024 < BulkTile.rowCountMax { try pulse.check() }
@@ -152,23 +172,13 @@ final class BulkNeighbors {
                 let found = tile.nearest(fanOut, ofRow: i, except: nil)
                 precondition(found == fanOut, "\(found) leaders of \(fanOut)")
                 for j in 0..<fanOut {
-                    let leader = Int(tile.chosen[j])
-                    chosen[(first + i) * fanOut + j] = UInt16(truncatingIfNeeded: leader)
-                    sizes[leader] += 1
+                    partition.chosen[(first + i) * fanOut + j] =
+                        UInt16(truncatingIfNeeded: tile.chosen[j])
                 }
             }
             first += block
         }
-        var groups: [[UInt32]] = []
-        for size in sizes {
-            var group: [UInt32] = []
-            group.reserveCapacity(size)
-            groups.append(group)
-        }
-        for i in members.indices {
-            for j in 0..<fanOut { groups[Int(chosen[i * fanOut + j])].append(members[i]) }
-        }
-        return groups
+        return partition
     }
 
     /// Keeps each member's nearest of the group as candidates.

@@ -5,7 +5,10 @@ final class BulkPulse {
     private let total: Double
     private var done = 0.0
 
-    /// - Parameter total: Units of work of the whole build, roughly.
+    /// - Parameters:
+    ///   - total: Units of work of the whole build, roughly.
+    ///   - progress: Called with the share done.
+    ///   - shouldStop: Whether to end the build.
     init(total: Double, progress: @escaping (Double) -> Void, shouldStop: @escaping () -> Bool) {
         self.total = max(1, total)
         self.progress = progress

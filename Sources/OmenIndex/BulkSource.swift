@@ -2,25 +2,22 @@ internal import COmenKernels
 internal import Glibc
 internal import OmenCore
 
-/// What a bulk build reads: rows that stand still, and nothing of the index that may change.
+/// What a bulk build reads: rows of an index that nobody uses yet.
 ///
-/// A plain bundle of pointers into regions that the job retains.
-struct BulkSource: @unchecked Sendable {
-    let layout: RowLayout
-    let seed: UInt64
-    /// Rows below this are built; `Int32.max` and more never occur.
-    let rowCount: Int
+/// A plain bundle of pointers, valid while the index lives.
+struct BulkSource {
     /// Scores rows of the traversed array against each other.
     let scorer: Scorer
     /// Whether the traversed array holds u8 elements.
     let isBytes: Bool
-    /// Deletion flags as they were at the beginning.
-    let deleted: [UInt64]
 
-    /// Bytes of one packed row.
+    init(_ index: VectorIndex) {
+        scorer = index.rowScorer()
+        isBytes = index.schema.element == .u8 || index.traversesCodes
+    }
+
+    /// Bytes of one packed element.
     var elementByteCount: Int { isBytes ? 1 : 4 }
-
-    func isDeleted(_ row: Int) -> Bool { deleted[row >> 6] >> UInt64(row & 63) & 1 != 0 }
 
     /// What a row contributes to its distances besides its elements; see `omen_gram_columns`.
     @inline(__always)

@@ -89,10 +89,35 @@ final class BulkTile {
 
     /// Chooses the nearest `k` columns of a measured row, ascending, but not the column `itself`.
     ///
+    /// Where most of them are copies of each other it looks further, and chooses one of each
+    /// distance: copies alone would lead nowhere else.
     /// - Returns: How many are in `chosen`.
     func nearest(_ k: Int, ofRow index: Int, except itself: Int?) -> Int {
         let row = distances + index * stride
         if let itself { row[itself] = .infinity }
-        return Kernels.best.pointee.select(row, columnCount, k, itself ?? 0, chosen)
+        let select = Kernels.best.pointee.select
+        let found = select(row, columnCount, k, itself ?? 0, chosen)
+        guard itself != nil, found == k, distinctCount(row, found) * 2 <= found else {
+            return found
+        }
+        let more = min(Int(OMEN_SELECT_MAX), 8 * k)
+        return keepDistinct(row, select(row, columnCount, more, itself ?? 0, chosen), limit: k)
+    }
+
+    /// Distances among the first `count` chosen.
+    private func distinctCount(_ row: UnsafePointer<Float>, _ count: Int) -> Int {
+        var distinct = 1
+        for i in 1..<count where row[Int(chosen[i])] != row[Int(chosen[i &- 1])] { distinct &+= 1 }
+        return distinct
+    }
+
+    private func keepDistinct(_ row: UnsafePointer<Float>, _ count: Int, limit: Int) -> Int {
+        var kept = 1
+        for i in 1..<count where kept < limit {
+            if row[Int(chosen[i])] == row[Int(chosen[kept &- 1])] { continue }
+            chosen[kept] = chosen[i]
+            kept &+= 1
+        }
+        return kept
     }
 }

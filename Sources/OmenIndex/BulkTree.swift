@@ -1,6 +1,7 @@
 internal import OmenCore
 
-/// Joins all members of a layer by a tree of pinned links, adding links where the graph falls apart.
+/// Joins all members of a layer by a tree of pinned links, with new links where the graph falls
+/// apart.
 struct BulkTree {
     private let layer: BulkLayer
     private let parents: BulkMemory<UInt32>

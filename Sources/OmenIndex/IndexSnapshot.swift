@@ -52,7 +52,7 @@ extension VectorIndex {
     ///
     /// Appending, deleting and searching go on.
     package func freeze() -> IndexSnapshot {
-        isHeld = true
+        isFrozen = true
         return IndexSnapshot(
             regions: regions,
             lengths: sectionByteCounts(),
@@ -61,7 +61,7 @@ extension VectorIndex {
     }
 
     /// Lets linking go on; the snapshot must not be read any more.
-    package func thaw() { isHeld = false }
+    package func thaw() { isFrozen = false }
 
     /// Bytes in use of every section but the state.
     func sectionByteCounts() -> [Section: Int] {

@@ -22,24 +22,20 @@ package final class VectorIndex {
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
-    package var isFrozen: Bool { isHeld || isBuilding }
-    /// While true, a snapshot reads linked rows.
-    var isHeld = false
-    /// While true, a bulk build reads rows.
-    var isBuilding = false
+    package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
     /// Most rows it can hold.
     package var rowCountMax: Int { layout.rowCountMax }
 
     /// Backing memory by section; what pointers below point into.
-    private(set) var regions: [Section: ReservedRegion]
+    let regions: [Section: ReservedRegion]
     let visitedRegion: ReservedRegion
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
-    private(set) var links: UnsafeMutablePointer<UInt32>
+    let links: UnsafeMutablePointer<UInt32>
     let deleted: UnsafeMutablePointer<UInt64>
     let aux: UnsafeMutablePointer<Float>
-    private(set) var uppers: [UnsafeMutablePointer<UInt32>]
+    let uppers: [UnsafeMutablePointer<UInt32>]
     /// Nodes on each upper level, lowest first.
     var upperCounts = [Int](repeating: 0, count: Section.uppers.count)
 
@@ -185,21 +181,6 @@ package final class VectorIndex {
         bytes.append(
             contentsOf: UnsafeRawBufferPointer(start: source, count: schema.vectorByteCount)
         )
-    }
-
-    /// Takes over the links of a finished bulk build.
-    func replaceGraph(_ graph: BulkGraph) {
-        for (section, region) in graph.regions { regions[section] = region }
-        if let region = regions[.links] {
-            links = region.base.assumingMemoryBound(to: UInt32.self)
-        }
-        uppers = Section.uppers.enumerated().map { index, section in
-            regions[section]?.base.assumingMemoryBound(to: UInt32.self) ?? uppers[index]
-        }
-        upperCounts = graph.upperCounts
-        entry = graph.entry
-        linkedCount = graph.rowCount
-        advisePages(from: 0, to: rowCount)
     }
 
     /// Begins a search: a stamp that no row carries.

@@ -24,7 +24,7 @@ package final class CollectionRebuild {
         capturedRowCount = collection.rowCount
         nextRow = collection.rowCount
         work = RebuildWork(
-            job: try collection.index.rebuildJob(),
+            job: collection.index.rebuildJob(),
             records: collection.records.rows
         )
     }

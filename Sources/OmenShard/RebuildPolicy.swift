@@ -8,7 +8,7 @@ package struct RebuildPolicy {
     /// Time between two ticks.
     package static let interval = Duration.milliseconds(50)
     /// Fewer hot rows than this are linked one by one: searches scan them in well under 0.1 ms.
-    static let hotRowCountMin = 8192
+    package static let hotRowCountMin = 8192
     /// Fewer rows than this are not worth reclaiming.
     static let rowCountMin = 1024
     /// Ticks after which a due rebuild no longer waits for a pause: two seconds.
@@ -22,19 +22,24 @@ package struct RebuildPolicy {
         var linkedCount: Int
         var deletedCount: Int
 
-        /// Whether over a quarter of the rows are hot, or over a fifth dead.
-        var isDue: Bool {
-            let hot = rowCount - linkedCount
-            return (hot >= hotRowCountMin && hot * 4 > rowCount)
-                || (rowCount >= rowCountMin && deletedCount * 5 > rowCount)
-        }
     }
 
+    private let hotRowCountMin: Int
     private var lastAppliedLSN: UInt64 = 0
     /// Ticks that each due collection has waited.
     private var waited: [String: Int] = [:]
     /// Ticks left before a failed collection is looked at again.
     private var resting: [String: Int] = [:]
+
+    /// - Parameter hotRowCountMin: Hot rows that are worth a rebuild.
+    init(hotRowCountMin: Int = Self.hotRowCountMin) { self.hotRowCountMin = hotRowCountMin }
+
+    /// Whether over a quarter of the rows are hot, or over a fifth dead.
+    func isDue(_ shape: Shape) -> Bool {
+        let hot = shape.rowCount - shape.linkedCount
+        return (hot >= hotRowCountMin && hot * 4 > shape.rowCount)
+            || (shape.rowCount >= Self.rowCountMin && shape.deletedCount * 5 > shape.rowCount)
+    }
 
     /// Whether linking `name` row by row would be wasted: it is about to be built anew.
     func isDue(_ name: String) -> Bool { waited[name] != nil }
@@ -56,7 +61,7 @@ package struct RebuildPolicy {
         lastAppliedLSN = appliedLSN
         resting = resting.mapValues { $0 - 1 }.filter { $0.value > 0 }
         var stillWaiting: [String: Int] = [:]
-        for (name, shape) in shapes where shape.isDue && resting[name] == nil {
+        for (name, shape) in shapes where isDue(shape) && resting[name] == nil {
             stillWaiting[name] = (waited[name] ?? -1) + 1
         }
         waited = stillWaiting

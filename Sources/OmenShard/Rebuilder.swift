@@ -12,11 +12,14 @@ final class Rebuilder {
     private static let niceness: Int32 = 10
 
     private let completed: @Sendable (Completion) -> Void
-    private var policy = RebuildPolicy()
+    private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
     private var thread: BackgroundThread?
 
-    init(completed: @escaping @Sendable (Completion) -> Void) { self.completed = completed }
+    init(_ policy: RebuildPolicy, completed: @escaping @Sendable (Completion) -> Void) {
+        self.policy = policy
+        self.completed = completed
+    }
 
     /// Thousandths done of the rebuild of `collection`; nil when there is none.
     func permille(of collection: ShardCollection) -> Int? {

@@ -14,6 +14,8 @@ package final class ShardEngine {
         package var directory: String
         package var identity: ShardIdentity
         package var durability: Durability
+        /// Hot rows of a collection from which on it may be built anew.
+        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
 
         package init(directory: String, identity: ShardIdentity, durability: Durability) {
             self.directory = directory
@@ -91,7 +93,8 @@ package final class ShardEngine {
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
-        rebuilder = Rebuilder { completions.push(.rebuild($0)) }
+        let policy = RebuildPolicy(hotRowCountMin: configuration.rebuildRowCountMin)
+        rebuilder = Rebuilder(policy) { completions.push(.rebuild($0)) }
         log = try LogWriter(
             storage: LogDirectory(directory),
             identity: configuration.identity,

@@ -31,12 +31,14 @@ final class EngineHarness {
     ) throws {
         let wakeups = Wakeups()
         self.wakeups = wakeups
+        var configuration = ShardEngine.Configuration(
+            directory: directory,
+            identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
+            durability: durability
+        )
+        configuration.rebuildRowCountMin = 400
         engine = try ShardEngine(
-            ShardEngine.Configuration(
-                directory: directory,
-                identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
-                durability: durability
-            ),
+            configuration,
             progress: progress,
             wake: { wakeups.signal() }
         )

@@ -13,7 +13,8 @@ do {
     guard CommandLine.arguments.count > 1, CommandLine.arguments[1] == "index" else {
         throw Failure(usage)
     }
-    print(try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2))).run())
+    var benchmark = try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2)))
+    print(try benchmark.run())
 } catch {
     var text = "\(error)\n"
     _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
