@@ -1,8 +1,8 @@
 """The distance kernels by dimension, beside SimSIMD and NumKong from PyPI.
 
-One query against a block of rows that fits the second cache, one thread: what a hop of a search
-does. Peers by their `cdist`, one call a block, so that Python's share is small; ours by
-`omen-bench kernels`. In turn, several times; medians.
+One query against a block of rows that fits the second-level cache, one thread. Peers by their
+`cdist`, one call a block, so that Python's share is small; ours by `omen-bench kernels`, rows in the
+order of a list as in a search. In turn, several times; medians.
 """
 
 import json
@@ -20,8 +20,20 @@ SUMMARY = "distance kernels at 128...1536 dimensions beside SimSIMD and NumKong"
 DIMS = [128, 256, 384, 512, 768, 1536]
 BLOCK_BYTES = 1 << 20
 PASSES = 30
-# Ours: name of a kernel's codes -> element type of the peers' rows that it is compared with.
+# Elements that the peers' rows have, too.
 ELEMENTS = {"f32": "float32", "u8": "uint8"}
+# Our kernels by name -> elements of query and rows, metric.
+KERNELS = {
+    "l2_u8": ("u8", "l2"),
+    "dot_u8": ("u8", "ip"),
+    "l2_f32": ("f32", "l2"),
+    "dot_f32": ("f32", "ip"),
+    "l2_f32_u8": ("f32 against u8", "l2"),
+    "dot_f32_u8": ("f32 against u8", "ip"),
+    "dot_i8_u8": ("i8 against u8 codes", "ip"),
+    "dot_i8_u4": ("i8 against 4-bit codes", "ip"),
+    "dot_i8_u1": ("i8 against 1-bit codes", "ip"),
+}
 
 
 def add_arguments(parser) -> None:
@@ -31,7 +43,8 @@ def add_arguments(parser) -> None:
 
 def run(options, recorder) -> None:
     dims = [int(text) for text in options.dims.split(",")]
-    command = [binary("omen-bench"), "kernels", "--dims", ",".join(map(str, dims))]
+    command = [binary("omen-bench"), "kernels", "--dims", ",".join(map(str, dims)),
+               "--block-bytes", BLOCK_BYTES]
     recorder.note_command(command)
     runs = []
     for turn in range(options.repeats):
@@ -44,8 +57,13 @@ def run(options, recorder) -> None:
 
 
 def kernel_rows(ours: dict) -> list[dict]:
-    return [{"library": "OmenDB", "element": row["codes"], "metric": row["metric"],
-             "dim": row["dim"], "ns": row["nanoseconds"]} for row in ours["rows"]]
+    """Our figures in the form of the peers'; a kernel without a name here keeps its own."""
+    found = []
+    for point in ours["points"]:
+        element, metric = KERNELS.get(point["kernel"], (point["kernel"], ""))
+        found.append({"library": "OmenDB", "element": element, "metric": metric,
+                      "dim": point["dim"], "ns": point["list_ns"]})
+    return found
 
 
 def peer_rows(dims: list[int]) -> list[dict]:
@@ -90,15 +108,6 @@ def grouped(runs: list[list[dict]]) -> dict[str, list[float]]:
     for row in (row for rows in runs for row in rows):
         key = json.dumps({name: value for name, value in row.items() if name != "ns"})
         found.setdefault(key, []).append(row["ns"])
-    return found
-
-
-def kinds(rows: list[dict]) -> list[tuple[str, str]]:
-    """Elements and metrics that ours were measured in, in order."""
-    found = []
-    for row in rows:
-        if row["library"] == "OmenDB" and (row["element"], row["metric"]) not in found:
-            found.append((row["element"], row["metric"]))
     return found
 
 

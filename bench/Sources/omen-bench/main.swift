@@ -3,10 +3,10 @@ internal import Glibc
 let usage = """
     omen-bench index --base X.npy --queries Y.npy --neighbors Z.npy
         [--metric l2|cosine|ip] [--codes u8|f32] [--m 16] [--ef-construction N]
-        [--efs 10,16,...] [--k 10] [--repeats 5] [--processes 1]
+        [--efs 10,16,...] [--k 10] [--repeats 5] [--build bulk|stream] [--processes 1]
 
-    Builds one index on one thread, vector by vector, then searches it; prints JSON. With
-    --processes the finished index is also searched by so many processes at once.
+    Builds one index on one thread, vector by vector or (bulk) all at once, then searches it; prints
+    JSON. With --processes the finished index is also searched by so many processes at once.
 
     omen-bench cluster --socket DATA/omen.sock --queries Y.npy --neighbors Z.npy
         [--clients 1] [--ef N] [--k 10] [--batch 1] [--seconds 2] [--collection default]
@@ -18,7 +18,9 @@ let usage = """
 do {
     let options = try Options(CommandLine.arguments.dropFirst(2))
     switch CommandLine.arguments.dropFirst().first {
-    case "index": print(try IndexBenchmark(options).run())
+    case "index":
+        var benchmark = try IndexBenchmark(options)
+        print(try benchmark.run())
     case "cluster": print(try ClusterLoad(options).run())
     default: throw Failure(usage)
     }
