@@ -34,7 +34,16 @@ class Curves(unittest.TestCase):
         self.assertEqual((low.value, low.reason), (None, curves.NOT_REACHED))
         high = curves.at_recall(points((0.96, 100), (0.99, 50)), 0.95, "qps")
         self.assertEqual((high.value, high.reason), (None, curves.EXCEEDED))
+        self.assertEqual(high.least, {"value": 100, "recall": 0.96})
         self.assertEqual(curves.at_recall([], 0.95, "qps").reason, "not measured")
+
+    def test_what_exceeds_a_recall_is_shown_with_its_own(self):
+        for measured, value, shown in [(((0.9, 4), (0.95, 2)), 2, "2.0"),
+                                       (((0.96, 1234), (0.99, 50)), 1234, "1,234.0 (at 0.960)"),
+                                       (((0.5, 1), (0.9, 2)), None, curves.NOT_REACHED)]:
+            reading = curves.at_recall(points(*measured), 0.95, "qps").json()
+            self.assertEqual((curves.known(reading), curves.text(reading, 1)), (value, shown))
+        self.assertIsNone(curves.known(None))
 
     def test_a_recall_that_falls_on_the_way_is_crossed_where_it_rises_first(self):
         bumpy = points((0.90, 100), (0.89, 90), (0.97, 40), (0.94, 30), (0.96, 20))
@@ -44,10 +53,10 @@ class Curves(unittest.TestCase):
     def test_runs_are_merged_point_by_point(self):
         runs = [points((0.9, 10), (0.95, 5)), points((0.9, 30), (0.95, 6)), points((0.9, 20), (0.95, 9))]
         self.assertEqual(curves.merge_runs(runs, by="width"), points((0.9, 20), (0.95, 6)))
-        with self.assertRaises(ValueError):
-            curves.merge_runs([points((0.9, 1)), [{"width": 7, "recall": 0.9, "qps": 1.0}]], "width")
-        with self.assertRaises(ValueError):
-            curves.merge_runs([points((0.9, 1)), points((0.9, 1), (0.95, 1))], "width")
+
+    def test_only_widths_that_all_runs_measured_are_merged(self):
+        runs = [points((0.9, 1), (0.95, 2), (0.99, 1)), points((0.9, 3), (0.95, 4))]
+        self.assertEqual(curves.merge_runs(runs, by="width"), points((0.9, 2), (0.95, 3)))
 
     def test_percentiles_are_values_that_occurred(self):
         values = [float(value) for value in range(1, 101)]
@@ -168,13 +177,14 @@ class Table(unittest.TestCase):
 
 class Targets(unittest.TestCase):
     def at(self, **values):
-        return {"0.95": {key: {"value": value, "reason": ""} for key, value in values.items()}}
+        return {"0.95": {key: {"value": value, "reason": "", "least": None}
+                         for key, value in values.items()}}
 
     def engine(self, title, rate, one, two):
         found = {"title": title, "vectors_per_second": rate,
                  "at_recall": self.at(qps_1=one, qps_2=two)}
         return found | {"at_recall": found["at_recall"] | {
-            "0.99": {key: {"value": None, "reason": "not reached"} for key in ("qps_1", "qps_2")}}}
+            "0.99": {key: {"value": None, "reason": "", "least": None} for key in ("qps_1", "qps_2")}}}
 
     def found(self, linked=120_000.0, ours=50_000.0, clustered=30_000.0):
         return {

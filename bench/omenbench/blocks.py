@@ -6,6 +6,7 @@ say how to measure it.
 
 from omenbench import dims, profile, targets
 from omenbench import open as opening
+from omenbench.curves import text as reading
 
 
 def markdown(titles: list[str], rows: list[list]) -> list[str]:
@@ -24,10 +25,6 @@ def text_table(titles: list[str], rows: list[list]) -> list[str]:
 
 def number(value, digits: int = 0) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
-
-
-def reading(found: dict, digits: int = 0) -> str:
-    return found["reason"] if found["value"] is None else number(found["value"], digits)
 
 
 def needs(*names: str):
@@ -65,9 +62,17 @@ def machine_block(found: dict[str, dict | None]) -> list[str]:
     return [*lines, "", *text_table(["command", "measured", "seconds", "commit"], rows)]
 
 
+EMPTY: dict = {"rows": {}}
+
+
 def targets_block(found: dict[str, dict | None]) -> list[str]:
-    return text_table(["what", "target", "stretch", "measured", "met", "command"],
-                      [target.cells() for target in targets.all_targets(found)])
+    sizes = sorted({result["rows"]["dataset"]["rows"] for result in found.values()
+                    if result and "dataset" in result["rows"]}
+                   | {row["dataset"]["rows"] for row in (found.get("peers") or EMPTY)["rows"].values()})
+    text = " and ".join(f"{size:,}" for size in sizes)
+    return [*text_table(["what", "target", "stretch", "measured", "met", "command"],
+                        [target.cells() for target in targets.all_targets(found)]),
+            *(["", f"Measured with sets of {text} vectors."] if sizes else [])]
 
 
 def peers_block(kind: str):

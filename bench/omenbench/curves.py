@@ -13,13 +13,34 @@ EXCEEDED = "exceeded at every width"
 
 @dataclass(frozen=True)
 class Reading:
-    """A value at a wanted recall, or why there is none."""
+    """A value at a wanted recall, or why there is none.
+
+    Where the narrowest search exceeds the recall, `least` is its point: the value at a recall that is
+    better than wanted, and so no better a value than there is at the wanted one.
+    """
 
     value: float | None
     reason: str = ""
+    least: dict | None = None
 
     def json(self) -> dict:
-        return {"value": self.value, "reason": self.reason}
+        return {"value": self.value, "reason": self.reason, "least": self.least}
+
+
+def known(reading: dict | None) -> float | None:
+    """The value, or that of the narrowest search where it exceeds the recall; as `json` gives it."""
+    if reading is None:
+        return None
+    return reading["value"] if reading["least"] is None else reading["least"]["value"]
+
+
+def text(reading: dict, digits: int = 0) -> str:
+    """The value for a table, or what there is instead."""
+    if reading["value"] is not None:
+        return f"{reading['value']:,.{digits}f}"
+    if reading["least"] is not None:
+        return f"{reading['least']['value']:,.{digits}f} (at {reading['least']['recall']:.3f})"
+    return reading["reason"]
 
 
 def at_recall(points: list[dict], recall: float, key: str) -> Reading:
@@ -40,20 +61,20 @@ def at_recall(points: list[dict], recall: float, key: str) -> Reading:
             if low[key] <= 0 or high[key] <= 0:
                 return Reading(None, f"{key} is not positive beside recall {recall}")
             return Reading(math.exp((1 - share) * math.log(low[key]) + share * math.log(high[key])))
-    return Reading(None, EXCEEDED if points[0]["recall"] > recall else NOT_REACHED)
+    if points[0]["recall"] > recall:
+        first = {"value": float(points[0][key]), "recall": points[0]["recall"]}
+        return Reading(None, EXCEEDED, first)
+    return Reading(None, NOT_REACHED)
 
 
 def merge_runs(runs: list[list[dict]], by: str) -> list[dict]:
-    """Medians, point by point, of runs that measured the same widths; `by` names the width."""
-    merged = []
-    for points in zip(*runs, strict=True):
-        if len({point[by] for point in points}) != 1:
-            raise ValueError(f"runs measured different values of {by}: {points}")
-        merged.append({
-            key: value if key == by else statistics.median(point[key] for point in points)
-            for key, value in points[0].items()
-        })
-    return merged
+    """Medians over the runs at every width that all of them measured; `by` names the width."""
+    known = [{point[by]: point for point in points} for points in runs]
+    return [
+        {key: statistics.median(points[width][key] for points in known) for key in point}
+        for width, point in known[0].items()
+        if all(width in points for points in known)
+    ]
 
 
 def percentile(values: list[float], share: float) -> float:

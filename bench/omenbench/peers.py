@@ -185,20 +185,17 @@ def best_peer(rows: dict, recall: float, key: str) -> tuple[str, float] | None:
     """The fastest library that is not ours at this recall."""
     found = [
         (value, name) for name, engine in rows["engines"].items() if name in ENGINES
-        if (value := engine["at_recall"][str(recall)][key]["value"]) is not None
+        if (value := curves.known(engine["at_recall"][str(recall)][key])) is not None
     ]
     return (max(found)[1], max(found)[0]) if found else None
 
 
 def show(kind: str, rows: dict) -> None:
-    def cell(reading):
-        return reading["reason"] if reading["value"] is None else f"{reading['value']:,.0f}"
-
     titles = [kind, "build s", "threads", "vec/s", "QPS 1t @0.95", "@0.99", "QPS 2t @0.95", "@0.99"]
     show_table(titles, [
         [engine["title"], f"{engine['build_seconds']:.1f}", engine["build_threads"],
          f"{engine['vectors_per_second']:,.0f}"]
-        + [cell(engine["at_recall"][recall][key]) for key in ("qps_1", "qps_2")
+        + [curves.text(engine["at_recall"][recall][key]) for key in ("qps_1", "qps_2")
            for recall in ("0.95", "0.99")]
         for engine in rows["engines"].values()
     ])

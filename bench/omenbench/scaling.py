@@ -109,7 +109,9 @@ def cpu_ratio(shards: dict) -> dict:
     first, last = min(shards, key=int), max(shards, key=int)
     ratios = {}
     for recall in map(str, RECALLS):
-        values = [shards[number]["at_recall"][recall]["cpu_us"]["value"] for number in (last, first)]
+        # The cost at a better recall is no less than that at the wanted one; it must not divide.
+        values = [curves.known(shards[last]["at_recall"][recall]["cpu_us"]),
+                  shards[first]["at_recall"][recall]["cpu_us"]["value"]]
         ratios[recall] = None if None in values or first == last else values[0] / values[1]
     return {"shards": [int(last), int(first)], "at_recall": ratios}
 
@@ -118,19 +120,15 @@ def number(value: float, digits: int = 0) -> str:
     return f"{value:,.{digits}f}"
 
 
-def reading(found: dict, digits: int = 0) -> str:
-    return found["reason"] if found["value"] is None else number(found["value"], digits)
-
-
 def show(rows: dict) -> None:
     show_table(
         ["shards", "durable vec/s", "linked vec/s", "QPS @0.95", "in batches", "CPU us @0.95", "p50 ms", "p99 ms",
          "recall default", "B/vector"],
         [[shards, number(row["import"]["durable_vectors_per_second"]),
           number(row["import"]["linked_vectors_per_second"]),
-          reading(row["at_recall"]["0.95"]["qps"]),
-          reading(row["at_recall"]["0.95"]["qps_batch"]),
-          reading(row["at_recall"]["0.95"]["cpu_us"], 1),
+          curves.text(row["at_recall"]["0.95"]["qps"]),
+          curves.text(row["at_recall"]["0.95"]["qps_batch"]),
+          curves.text(row["at_recall"]["0.95"]["cpu_us"], 1),
           number(row["default"]["one"]["p50_ms"], 3), number(row["default"]["one"]["p99_ms"], 3),
           number(row["default"]["one"]["recall"], 4), number(row["memory"]["pss_per_vector"])]
          for shards, row in rows["shards"].items()])

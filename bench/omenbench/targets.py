@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from omenbench import peers
+from omenbench.curves import known
 
 RECALL_FALL_MAX = 0.005
 
@@ -96,8 +97,8 @@ def in_process(results: Results, kind: str) -> list[Target]:
     name = {"sift": "SIFT", "text": "384-d text, cosine"}[kind]
     found = []
     for recall in (0.95, 0.99) if kind == "sift" else (0.95,):
-        ours = results.get("peers", kind, "engines", "omendb", "at_recall", str(recall), "qps_1",
-                           "value")
+        ours = known(results.get("peers", kind, "engines", "omendb", "at_recall", str(recall),
+                                 "qps_1"))
         peer = peers.best_peer(rows, recall, "qps_1") if rows else None
         found.append(_target(
             f"{name}, in-process QPS, 1 thread, at recall {recall}", "2 x the best peer", "4 x",
@@ -111,7 +112,7 @@ def title(rows: dict, name: str) -> str:
 
 
 def cluster_throughput(results: Results) -> Target:
-    ours = [results.get("scaling", "shards", "8", "at_recall", "0.95", key, "value")
+    ours = [known(results.get("scaling", "shards", "8", "at_recall", "0.95", key))
             for key in ("qps", "qps_batch")]
     rows = results.get("peers", "sift")
     peer = peers.best_peer(rows, 0.95, "qps_2") if rows else None
