@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 
-from omenbench import curves, datasets, plots
+from omenbench import curves, datasets, machine, plots, results
 from omenbench.binaries import binary
 from omenbench.console import say, show_table
 from omenbench.engines import ENGINES, K
@@ -42,12 +42,24 @@ def add_arguments(parser) -> None:
 
 def run(options, recorder) -> None:
     chosen = names(options.only)
-    for kind in options.datasets.split(","):
-        if kind not in datasets.KINDS:
-            raise Failure(f"--datasets {kind}: expected {' or '.join(datasets.KINDS)}")
-        dataset = datasets.find(kind, options.data, options.count)
+    kinds = options.datasets.split(",")
+    unknown = sorted(set(kinds) - set(datasets.KINDS))
+    if unknown:
+        raise Failure(f"--datasets {','.join(unknown)}: expected {' or '.join(datasets.KINDS)}")
+    # All of them before anything is measured: what is missing is told at once.
+    found = {kind: datasets.find(kind, options.data, options.count) for kind in kinds}
+    recorder.rows.update(kept_rows(kinds))
+    for kind, dataset in found.items():
         recorder.rows[kind] = measure(dataset, chosen, options, recorder)
         show(kind, recorder.rows[kind])
+
+
+def kept_rows(kinds: list[str]) -> dict:
+    """What the last run on this machine measured of data sets that are not measured now."""
+    last = results.load("peers")
+    if not last or last["machine"] != machine.machine():
+        return {}
+    return {kind: row for kind, row in last["rows"].items() if kind not in kinds}
 
 
 def names(only: str | None) -> list[str]:
@@ -88,6 +100,8 @@ def measure(dataset, chosen, options, recorder) -> dict:
         chosen = [name for name in chosen if name in runs]
     return {
         "dataset": dataset.describe(),
+        "measured": machine.utc_now(),
+        "commit": machine.commit(),
         "k": K,
         "engines": {name: summary(name, measured) for name, measured in runs.items()},
         "left_out": left_out,
