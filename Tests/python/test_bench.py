@@ -137,6 +137,11 @@ class ResultFiles(unittest.TestCase):
     def test_commands_do_not_name_folders_of_one_machine(self):
         arguments = ["peers", "--data", "/x/y", "--count", "5", "--data=/z"]
         self.assertEqual(main.command_text(arguments), "bench/run peers --count 5")
+        root = results.ROOT
+        for path, shown in [(f"{root}/bench/sample/a.npy", "bench/sample/a.npy"),
+                            (f"{root}/.build/x/release/omen-bench", "omen-bench"),
+                            ("/far/away/b.npy", "b.npy"), ("DIR/omen.sock", "DIR/omen.sock")]:
+            self.assertEqual(results.portable(f"x {path} --k 1/2"), f"x {shown} --k 1/2")
 
 
 class Table(unittest.TestCase):

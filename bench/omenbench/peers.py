@@ -94,7 +94,7 @@ def measure(dataset, chosen, options, recorder) -> dict:
                 if name in OURS or turn > 0:
                     raise
                 say(f"peers: {name} is left out: {failure}")
-                left_out[name] = str(failure)
+                left_out[name] = results.portable(str(failure))
                 continue
             runs.setdefault(name, []).append(measured)
         chosen = [name for name in chosen if name in runs]

@@ -1,11 +1,12 @@
 """Result files: bench/results/NAME.json, of one form for all sub-commands."""
 
 import json
+import re
 from pathlib import Path
 
 from omenbench import machine
 from omenbench.failure import Failure
-from omenbench.paths import BENCH, RESULTS, ROOT
+from omenbench.paths import RESULTS, ROOT
 
 FORMAT = 1
 # What every result must have, and of what type.
@@ -54,9 +55,16 @@ class Recorder:
         }
 
 
+ABSOLUTE_PATH = re.compile(r"(?<![\w.~-])/[\w.+@~/-]+")
+
+
 def portable(text: str) -> str:
-    """The text without the folder that the repository happens to be in."""
-    return text.replace(f"{BENCH}/.venv/bin/", "").replace(f"{ROOT}/", "")
+    """The text with paths inside the repository from its folder, and others by their last name."""
+    def short(match: re.Match) -> str:
+        path = Path(match[0])
+        inside = path.is_relative_to(ROOT) and ".build" not in path.parts and ".venv" not in path.parts
+        return str(path.relative_to(ROOT)) if inside else path.name
+    return ABSOLUTE_PATH.sub(short, text)
 
 
 def complaints(result: object) -> list[str]:
