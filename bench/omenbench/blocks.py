@@ -68,7 +68,8 @@ EMPTY: dict = {"rows": {}}
 def targets_block(found: dict[str, dict | None]) -> list[str]:
     sizes = sorted({result["rows"]["dataset"]["rows"] for result in found.values()
                     if result and "dataset" in result["rows"]}
-                   | {row["dataset"]["rows"] for row in (found.get("peers") or EMPTY)["rows"].values()})
+                   | {row["dataset"]["rows"]
+                      for row in (found.get("peers") or EMPTY)["rows"].values()})
     text = " and ".join(f"{size:,}" for size in sizes)
     return [*text_table(["what", "target", "stretch", "measured", "met", "command"],
                         [target.cells() for target in targets.all_targets(found)]),
@@ -198,7 +199,8 @@ def rounds_block(rows: dict) -> list[str]:
 
 @needs("dims")
 def dims_block(rows: dict) -> list[str]:
-    return [*picture("dims"), f"Ours: `{rows['kernels']}`.", "", *markdown(*dims.table(rows["nanoseconds"]))]
+    return [*picture("dims"), f"Ours: `{rows['kernels']}`.", "",
+            *markdown(*dims.table(rows["nanoseconds"]))]
 
 
 @needs("open")

@@ -15,8 +15,8 @@ EXCEEDED = "exceeded at every width"
 class Reading:
     """A value at a wanted recall, or why there is none.
 
-    Where the narrowest search exceeds the recall, `least` is its point: the value at a recall that is
-    better than wanted, and so no better a value than there is at the wanted one.
+    Where the narrowest search exceeds the recall, `least` is its point: the value at a recall that
+    is better than wanted, and so no better a value than there is at the wanted one.
     """
 
     value: float | None
@@ -28,7 +28,7 @@ class Reading:
 
 
 def known(reading: dict | None) -> float | None:
-    """The value, or that of the narrowest search where it exceeds the recall; as `json` gives it."""
+    """The value, or that of the narrowest search where it exceeds the recall; of a `json`."""
     if reading is None:
         return None
     return reading["value"] if reading["least"] is None else reading["least"]["value"]

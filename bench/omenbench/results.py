@@ -62,7 +62,7 @@ def portable(text: str) -> str:
     """The text with paths inside the repository from its folder, and others by their last name."""
     def short(match: re.Match) -> str:
         path = Path(match[0])
-        inside = path.is_relative_to(ROOT) and ".build" not in path.parts and ".venv" not in path.parts
+        inside = path.is_relative_to(ROOT) and not {".build", ".venv"} & set(path.parts)
         return str(path.relative_to(ROOT)) if inside else path.name
     return ABSOLUTE_PATH.sub(short, text)
 

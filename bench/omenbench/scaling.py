@@ -122,7 +122,8 @@ def number(value: float, digits: int = 0) -> str:
 
 def show(rows: dict) -> None:
     show_table(
-        ["shards", "durable vec/s", "linked vec/s", "QPS @0.95", "in batches", "CPU us @0.95", "p50 ms", "p99 ms",
+        ["shards", "durable vec/s", "linked vec/s", "QPS @0.95", "in batches",
+         "CPU us @0.95", "p50 ms", "p99 ms",
          "recall default", "B/vector"],
         [[shards, number(row["import"]["durable_vectors_per_second"]),
           number(row["import"]["linked_vectors_per_second"]),
@@ -153,8 +154,8 @@ def plot(result: dict) -> list:
                      [row["import"]["durable_vectors_per_second"] for row in shards.values()]),
                     ("durable and linked", counts,
                      [row["import"]["linked_vectors_per_second"] for row in shards.values()])]},
-        {"title": f"{result['rows']['clients']} clients, query by query", "x": "recall@10", "log": True,
-         "y": "queries per second", "series": series(many, "qps")},
+        {"title": f"{result['rows']['clients']} clients, query by query", "x": "recall@10",
+         "log": True, "y": "queries per second", "series": series(many, "qps")},
         {"title": "processor time, whole cluster", "x": "recall@10", "y": "µs per query",
          "low": 0, "series": series(many, "cpu_us")},
     ])]
