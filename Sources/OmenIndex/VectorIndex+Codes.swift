@@ -13,6 +13,8 @@ extension VectorIndex {
     func prepareCodes() {
         guard hasOwnCodes, quantizer.wantsTraining(rowCount: rowCount) else { return }
         precondition(!isFrozen, "codes must stand still while frozen")
+        // Its rows have codes of the old kind.
+        batch = nil
         let count = min(rowCount, Quantizer.sampleCountMax)
         var sample: [Float] = []
         sample.reserveCapacity(count * schema.dim)
@@ -24,19 +26,19 @@ extension VectorIndex {
         }
         quantizer.train(sample: sample, rowCount: rowCount)
         guard quantizer.kind == .affine else { return }
-        for row in 0..<linkedCount { encode(row) }
+        for row in 0..<linkedCount {
+            quantizer.encodedCount += 1
+            quantizer.clampedCount += encode(row)
+        }
     }
 
     /// Writes the code of a row.
-    func encode(_ row: Int) {
+    ///
+    /// - Returns: How many elements were clamped.
+    func encode(_ row: Int) -> Int {
         let code = (codes + row * layout.codeStride).assumingMemoryBound(to: UInt8.self)
         let factor = schema.metric == .cosine ? aux[row] : 1
-        quantizer.encodedCount += 1
-        quantizer.clampedCount += quantizer.encode(
-            floats(ofRow: row),
-            factor: factor,
-            into: code
-        )
+        return quantizer.encode(floats(ofRow: row), factor: factor, into: code)
     }
 
     func floats(ofRow row: Int) -> UnsafePointer<Float> {

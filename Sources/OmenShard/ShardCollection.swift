@@ -116,10 +116,10 @@ extension ShardCollection {
         return counts
     }
 
-    /// Links the next hot rows into the graph.
+    /// Takes up to `count` steps towards linking the hot rows into the graph.
     ///
     /// - Returns: How many; 0 when there are none or a checkpoint holds the graph still.
-    func link(atMost count: Int) -> Int { index.link(atMost: count) }
+    func link(atMost count: Int) -> Int { index.link(steps: count) }
 }
 
 // MARK: - Reading

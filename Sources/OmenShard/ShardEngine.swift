@@ -136,9 +136,9 @@ package final class ShardEngine {
     /// Writes a checkpoint; the outcome comes under `ticket`.
     package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
 
-    /// Links up to `count` waiting rows into the graphs.
+    /// Takes up to `count` steps, of some 10 µs each, towards linking the waiting rows.
     ///
-    /// - Returns: Rows linked; 0 when there are none or a checkpoint holds the graphs still.
+    /// - Returns: Steps taken; 0 when no row waits or a checkpoint holds the graphs still.
     package func link(atMost count: Int) -> Int {
         let linked = store.link(atMost: count)
         if linked > 0 { handle(.linked) }

@@ -6,13 +6,23 @@ let usage = """
         [--efs 10,16,...] [--k 10] [--repeats 5]
 
     Builds one index on one thread, vector by vector, then searches it; prints JSON.
+
+    omen-bench stream --base X.npy --queries Y.npy --neighbors Z.npy
+        [--metric l2|cosine|ip] [--codes u8|f32] [--m 16] [--ef-construction N]
+        [--efs 32,64,128] [--rounds 0] [--chunk 256] [--hot 4096] [--steps 64]
+
+    Appends chunks and links them in slices while more than --hot rows wait, then replaces every row
+    --rounds times; prints JSON.
     """
 
 do {
-    guard CommandLine.arguments.count > 1, CommandLine.arguments[1] == "index" else {
-        throw Failure(usage)
+    guard CommandLine.arguments.count > 1 else { throw Failure(usage) }
+    let options = try Options(CommandLine.arguments.dropFirst(2))
+    switch CommandLine.arguments[1] {
+    case "index": print(try IndexBenchmark(options).run())
+    case "stream": print(try StreamBenchmark(options).run())
+    default: throw Failure(usage)
     }
-    print(try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2))).run())
 } catch {
     var text = "\(error)\n"
     _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
