@@ -26,16 +26,19 @@ extension VectorIndex {
         }
         quantizer.train(sample: sample, rowCount: rowCount)
         guard quantizer.kind == .affine else { return }
-        for row in 0..<linkedCount {
-            quantizer.encodedCount += 1
-            quantizer.clampedCount += encode(row)
-        }
+        for row in 0..<linkedCount { encode(row) }
+    }
+
+    /// Writes the code of a row that is linked.
+    func encode(_ row: Int) {
+        quantizer.encodedCount += 1
+        quantizer.clampedCount += writeCode(row)
     }
 
     /// Writes the code of a row.
     ///
     /// - Returns: How many elements were clamped.
-    func encode(_ row: Int) -> Int {
+    func writeCode(_ row: Int) -> Int {
         let code = (codes + row * layout.codeStride).assumingMemoryBound(to: UInt8.self)
         let factor = schema.metric == .cosine ? aux[row] : 1
         return quantizer.encode(floats(ofRow: row), factor: factor, into: code)

@@ -1,14 +1,13 @@
 internal import OmenCore
 
 extension VectorIndex {
-    /// How the graph is built.
+    /// How the graph is built in bulk.
     enum Build {
         /// Stretch of the occlusion rule; on squared distances under every metric.
         ///
-        /// Recall at ef 32 for 1.1, 1.15, 1.2, in a hurry: 0.938, 0.945, 0.946 on 100,000 SIFT
-        /// descriptors, and 0.952, 0.957, 0.954 on 20,000 text embeddings; each step takes a
-        /// twentieth longer.
-        static let alpha: Float = 1.15
+        /// Recall at ef 32 for 1.0, 1.1, 1.2: 0.935, 0.950, 0.952 on 100,000 SIFT descriptors, and
+        /// 0.958, 0.969, 0.963 on 20,000 text embeddings; 1.2 takes a tenth longer to build.
+        static let alpha: Float = 1.1
     }
 
     /// Links the next hot rows into the graph.
@@ -85,12 +84,16 @@ extension VectorIndex {
 
     /// The highest level of a row: `level` with probability m^-level, fixed by seed and row.
     func level(of row: UInt32) -> Int {
+        Self.level(of: row, seed: seed, m: schema.m) {
+            upperCounts[$0 - 1] < layout.nodeCountMax(level: $0)
+        }
+    }
+
+    /// The highest level of a row, at most the last before one that `hasRoom` denies.
+    static func level(of row: UInt32, seed: UInt64, m: Int, hasRoom: (Int) -> Bool) -> Int {
         var generator = SplitMix64(seed: seed ^ UInt64(row) &* 0x9E37_79B9_7F4A_7C15)
         var level = 0
-        while level < Section.uppers.count,
-            generator.next() % UInt64(schema.m) == 0,
-            upperCounts[level] < layout.nodeCountMax(level: level + 1)
-        {
+        while level < Section.uppers.count, generator.next() % UInt64(m) == 0, hasRoom(level + 1) {
             level += 1
         }
         return level
@@ -116,7 +119,7 @@ extension VectorIndex {
     func occlusion() -> Occlusion {
         Occlusion(
             scorer: rowScorer(),
-            alpha: Build.alpha,
+            alpha: Batch.alpha,
             distances: scratch.distances
         )
     }

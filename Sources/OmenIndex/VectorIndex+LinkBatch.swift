@@ -3,6 +3,12 @@ internal import OmenCore
 extension VectorIndex {
     /// What batches are made of.
     enum Batch {
+        /// Stretch of the occlusion rule; on squared distances under every metric.
+        ///
+        /// Recall at ef 32 for 1.1, 1.15, 1.2, in a hurry: 0.938, 0.945, 0.946 on 100,000 SIFT
+        /// descriptors, and 0.952, 0.957, 0.954 on 20,000 text embeddings; each step takes a
+        /// twentieth longer.
+        static let alpha: Float = 1.15
         /// Most rows: enough that neighbours in space, searched for one after the other, find each
         /// other's rows in the cache.
         static let rowCountMax = 1024
@@ -54,7 +60,7 @@ extension VectorIndex {
 
     private func locate(_ index: Int, in batch: LinkBatch) {
         let row = UInt32(batch.firstRow + index)
-        if traversesCodes { batch.clampedCounts[index] = UInt32(encode(Int(row))) }
+        if traversesCodes { batch.clampedCounts[index] = UInt32(writeCode(Int(row))) }
         var place = LinkBatch.Place(key: 0, start: 0, index: UInt32(index))
         if let entry, !isDeleted(row) {
             var scorer = rowScorer()
