@@ -1,4 +1,3 @@
-import Glibc
 import OmenCore
 import OmenIndex
 import Testing
@@ -164,54 +163,22 @@ import Testing
 
     /// Real descriptors, linked in a hurry: recall against the exact search.
     @Test func sampledDescriptorsAreFound() throws {
-        let base = try Sample.vectors("sift10k_base.npy", count: 4000)
-        let queries = try Sample.vectors("sift10k_query.npy", count: 100)
+        let queries = try Sample.vectors("sift10k_query").prefix(100)
         let index = try VectorIndex(
-            schema: CollectionSchema(dim: Sample.dim, element: .u8),
+            schema: CollectionSchema(dim: 128, element: .u8),
             seed: 1
         )
-        try base.withUnsafeBytes { bytes in
-            let first = try #require(bytes.baseAddress)
-            for row in 0..<4000 { _ = try index.append(first + row * Sample.dim) }
+        for vector in try Sample.vectors("sift10k_base").prefix(4000) {
+            _ = try vector.withUnsafeBytes { try index.append(#require($0.baseAddress)) }
         }
         while index.link(steps: 64) > 0 {}
         try index.checkInvariants()
         var found = 0
-        try queries.withUnsafeBytes { bytes in
-            let first = try #require(bytes.baseAddress)
-            for query in 0..<100 {
-                var answers: [[Neighbor]] = [[], []]
-                for i in 0..<2 {
-                    try index.search(
-                        first + query * Sample.dim,
-                        element: .u8,
-                        k: 10,
-                        ef: 32,
-                        exact: i == 0,
-                        maxDistance: .infinity,
-                        into: &answers[i]
-                    )
-                }
-                found += Set(answers[0].map(\.row)).intersection(answers[1].map(\.row)).count
-            }
+        for query in queries {
+            let truth = try Sample.search(index, query, ef: 0, exact: true)
+            let rows = try Sample.search(index, query, ef: 32, exact: false)
+            found += Set(truth).intersection(rows).count
         }
         #expect(found >= 970, "found \(found) of 1000")
-    }
-}
-
-/// The descriptors in `bench/sample`.
-private enum Sample {
-    static let dim = 128
-
-    /// The first `count` vectors of a `.npy` file with a header of 128 bytes.
-    static func vectors(_ name: String, count: Int) throws -> [UInt8] {
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let file = try #require(fopen("/\(root)/bench/sample/\(name)", "rb"))
-        defer { fclose(file) }
-        fseek(file, 128, SEEK_SET)
-        return try [UInt8](unsafeUninitializedCapacity: count * dim) { buffer, used in
-            used = fread(buffer.baseAddress, 1, count * dim, file)
-            try #require(used == count * dim)
-        }
     }
 }
