@@ -132,11 +132,11 @@ extension ShardCollection {
         return counts
     }
 
-    /// Links the next hot rows into the graph.
+    /// Takes up to `count` steps towards linking the hot rows into the graph.
     ///
     /// - Returns: How many; 0 when there are none, a checkpoint holds the graph still or a rebuild
     ///   is to come.
-    func link(atMost count: Int) -> Int { canLink ? index.link(atMost: count) : 0 }
+    func link(atMost count: Int) -> Int { canLink ? index.link(steps: count) : 0 }
 }
 
 // MARK: - Reading

@@ -96,9 +96,10 @@ package final class ShardStore {
         return records
     }
 
-    /// Links up to `count` hot rows of one collection; collections take turns.
+    /// Takes up to `count` steps, some three for each row, towards linking the hot rows of one
+    /// collection; collections take turns.
     ///
-    /// - Returns: Rows linked; 0 when nothing is left to do.
+    /// - Returns: Steps taken; 0 when nothing is left to do.
     package func link(atMost count: Int) -> Int {
         for _ in names.indices {
             nextToLink = (nextToLink + 1) % names.count

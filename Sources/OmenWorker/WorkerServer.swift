@@ -43,8 +43,8 @@ package final class WorkerServer {
     static let announcementInterval: UInt64 = 100_000_000
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
-    /// Rows linked between two looks at the clock.
-    static let workStep = 4
+    /// Steps of linking, or rows caught up, between two looks at the clock.
+    static let workStep = 8
     /// Marks of what is durable are written this long after the last sync, at most.
     static let markInterval = Duration.milliseconds(100)
 
