@@ -406,7 +406,7 @@ class Imports(ClusterTestCase):
         self.assertEqual(self.db.json("collections")["collections"], [])
 
     def test_of_equal_ids_the_last_vector_stays(self):
-        vectors = self.random.random((9000, 4)).astype("f4")
+        vectors = self.random.integers(0, 1000, (9000, 4)).astype("f4")
         ids = self.random.integers(0, 3000, 9000)
         np.save(self.files / "again.npy", vectors)
         np.save(self.files / "ids.npy", ids)
