@@ -6,6 +6,11 @@
 
 #include "omen_kernels.h"
 
+/// Bytes of a row of codes.
+#define OMEN_U8_BYTES(dim) (dim)
+#define OMEN_U4_BYTES(dim) (((dim) + 1) / 2)
+#define OMEN_U1_BYTES(dim) (((dim) + 7) / 8)
+
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
 
@@ -18,11 +23,13 @@
 #define OMEN_NAME(name) vnni_##name
 #define OMEN_TITLE "avx512-vnni"
 #define OMEN_AVX512 1
+#define OMEN_VNNI 1
 #define OMEN_MULTIPLY_ADD(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
+#undef OMEN_VNNI
 #undef OMEN_AVX512
 #undef OMEN_TITLE
 #undef OMEN_NAME

@@ -15,8 +15,8 @@ struct TestData {
         case duplicates
     }
 
-    let vectors: [[Float]]
-    let queries: [[Float]]
+    var vectors: [[Float]]
+    var queries: [[Float]]
 
     init(_ shape: Shape, count: Int, queryCount: Int = 20, dim: Int, seed: UInt64) {
         var generator = SplitMix64(seed: seed)
@@ -66,6 +66,12 @@ final class Checked {
     init(_ schema: CollectionSchema, seed: UInt64 = 7) throws {
         self.schema = schema
         index = try VectorIndex(schema: schema, seed: seed)
+    }
+
+    /// An index that was opened, to be searched only.
+    init(_ schema: CollectionSchema, index: VectorIndex) {
+        self.schema = schema
+        self.index = index
     }
 
     @discardableResult
