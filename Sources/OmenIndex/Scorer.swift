@@ -6,7 +6,7 @@ internal import OmenCore
 ///
 /// A plain bundle of pointers, valid while the index and the query's bytes stay where they are.
 struct Scorer {
-    enum Mode {
+    enum Mode: Equatable {
         /// The number is the distance.
         case plain
         /// The distance is minus the number.
