@@ -47,7 +47,10 @@ struct IndexBenchmark {
             dim: base.columns,
             metric: try options.choice("metric", standard: .l2),
             element: element,
-            codes: try options.choice("codes", standard: .u8),
+            codes: try options.choice(
+                "codes",
+                standard: .standard(dim: base.columns, element: element)
+            ),
             m: try options.integer("m", standard: standard.m),
             efConstruction: try options.integer(
                 "ef-construction",
