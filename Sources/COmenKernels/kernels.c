@@ -6,6 +6,8 @@
 
 #include "omen_kernels.h"
 
+#include <string.h>
+
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
 

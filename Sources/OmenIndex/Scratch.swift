@@ -1,3 +1,5 @@
+internal import OmenCore
+
 /// Memory that searching and linking reuse, so that neither allocates.
 struct Scratch {
     /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.
@@ -7,6 +9,8 @@ struct Scratch {
     var beam = Candidates(reserving: 1025)
     /// Exact results, and the list being pruned.
     var results = Candidates(reserving: 1025)
+    /// Rows seen on level 0.
+    var visited: VisitedSet
     /// Rows (or slots) of a hop that were not visited before.
     let todo: UnsafeMutablePointer<UInt32>
     /// Rows of the slots in `todo`, on upper levels.
@@ -25,7 +29,8 @@ struct Scratch {
     let codeFloats: UnsafeMutablePointer<Float>
     let codeBytes: UnsafeMutablePointer<UInt8>
 
-    init(layout: RowLayout) {
+    init(layout: RowLayout) throws(OmenError) {
+        visited = try VisitedSet(rowCountMax: layout.rowCountMax)
         let dim = max(layout.vectorDim, layout.codeStride)
         todo = .allocate(capacity: Self.scanCount)
         rows = .allocate(capacity: Self.scanCount)
@@ -41,6 +46,7 @@ struct Scratch {
     func deallocate() {
         beam.deallocate()
         results.deallocate()
+        visited.deallocate()
         for list in [todo, rows, chosen, rechosen] { list.deallocate() }
         distances.deallocate()
         queryFloats.deallocate()

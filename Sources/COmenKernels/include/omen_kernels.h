@@ -25,6 +25,23 @@ struct omen_kernel_pair {
     omen_scan_kernel _Nonnull scan;
 };
 
+/// A sorted list of keys that nearer rows push farther ones out of.
+///
+/// A key is an order-preserving image of the distance in the upper 32 bits, the row times two, and
+/// a mark in the lowest bit, which is left out of comparisons with the bound.
+struct omen_beam {
+    /// Ascending; room for `width + OMEN_BEAM_SLACK`.
+    uint64_t *_Nonnull keys;
+    size_t count;
+    /// Most keys kept, above 0.
+    size_t width;
+    /// Lowered to the least position that was inserted at.
+    size_t lowest;
+};
+
+/// Words behind the last key of a beam that may be overwritten.
+#define OMEN_BEAM_SLACK 24
+
 /// All kernels compiled for one level of the instruction set.
 struct omen_kernels {
     /// Which level this is, for the start log.
@@ -46,6 +63,11 @@ struct omen_kernels {
     /// Returns how many values were outside.
     size_t (*_Nonnull encode)(const float *_Nonnull x, float factor, const float *_Nonnull offsets,
                               float inverse_scale, size_t dim, uint8_t *_Nonnull out);
+    /// Merges `count` rows, none of them in the beam, into it, and prefetches the links of those
+    /// that enter: the first 128 bytes of `links + slots * row`.
+    void (*_Nonnull admit)(struct omen_beam *_Nonnull beam, const float *_Nonnull distances,
+                           const uint32_t *_Nonnull rows, size_t count,
+                           const uint32_t *_Nonnull links, size_t slots);
     /// How many of `keys[0..<count]` are below `key`.
     size_t (*_Nonnull rank)(const uint64_t *_Nonnull keys, size_t count, uint64_t key);
 };

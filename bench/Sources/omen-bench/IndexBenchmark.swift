@@ -12,6 +12,10 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// File of a built index to search; nil to build one.
+    let loadPath: String?
+    /// File to keep the built index in.
+    let savePath: String?
 
     init(_ options: Options) throws {
         base = try NumpyFile(path: options.path("base"))
@@ -21,6 +25,8 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
+        loadPath = options.optional("load")
+        savePath = options.optional("save")
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -43,20 +49,13 @@ struct IndexBenchmark {
     }
 
     func run() throws -> String {
-        let index = try VectorIndex(schema: schema, seed: 1)
-        let (_, bytes) = try base.vectors()
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
-        try bytes.withUnsafeBytes { raw in
-            guard let first = raw.baseAddress else { throw Failure("no vectors") }
-            for row in 0..<base.rows {
-                _ = try index.append(first + row * schema.vectorByteCount)
-                _ = index.link(atMost: 1)
-            }
-        }
+        let index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
-        try index.checkInvariants()
+        if loadPath == nil { try index.checkInvariants() }
+        if let savePath { try IndexFile.save(index, to: savePath) }
         var points: [String] = []
         for ef in efs { points.append(try measure(index, ef: ef)) }
         return """
@@ -69,6 +68,19 @@ struct IndexBenchmark {
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
             "points": [\(points.joined(separator: ", "))]}
             """
+    }
+
+    private func build() throws -> VectorIndex {
+        let index = try VectorIndex(schema: schema, seed: 1)
+        let (_, bytes) = try base.vectors()
+        try bytes.withUnsafeBytes { raw in
+            guard let first = raw.baseAddress else { throw Failure("no vectors") }
+            for row in 0..<base.rows {
+                _ = try index.append(first + row * schema.vectorByteCount)
+                _ = index.link(atMost: 1)
+            }
+        }
+        return index
     }
 
     /// Recall, and the median over `repeats` of queries per second.

@@ -19,6 +19,8 @@ struct Options {
         return value
     }
 
+    func optional(_ name: String) -> String? { values[name] }
+
     func integer(_ name: String, standard: Int) throws -> Int {
         guard let value = values[name] else { return standard }
         guard let number = Int(value) else { throw Failure("--\(name) \(value) is no number") }

@@ -4,8 +4,10 @@ let usage = """
     omen-bench index --base X.npy --queries Y.npy --neighbors Z.npy
         [--metric l2|cosine|ip] [--codes u8|f32] [--m 16] [--ef-construction N]
         [--efs 10,16,...] [--k 10] [--repeats 5]
+        [--save FILE] [--load FILE]
 
     Builds one index on one thread, vector by vector, then searches it; prints JSON.
+    --save keeps the index for --load, which searches it without building.
     """
 
 do {
