@@ -6,10 +6,15 @@
 
 #include "omen_kernels.h"
 
+#include <float.h>
 #include <string.h>
 
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
+
+/// Vectors of any machine: the compiler makes as many registers of one as it takes.
+typedef float omen_floats __attribute__((vector_size(64), aligned(4)));
+typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -20,11 +25,16 @@
 #define OMEN_NAME(name) vnni_##name
 #define OMEN_TITLE "avx512-vnni"
 #define OMEN_AVX512 1
+#define OMEN_VNNI 1
 #define OMEN_MULTIPLY_ADD(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "beam_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
+#undef OMEN_VNNI
 #undef OMEN_AVX512
 #undef OMEN_TITLE
 #undef OMEN_NAME
@@ -38,6 +48,9 @@
 #define OMEN_MULTIPLY_ADD(sum, a, b) _mm512_add_epi32(sum, _mm512_madd_epi16(a, b))
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "beam_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
 #undef OMEN_AVX512
@@ -50,6 +63,9 @@
 #define OMEN_TITLE "x86-64-v3"
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(8) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "beam_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_TITLE
 #undef OMEN_NAME
@@ -60,6 +76,9 @@
 #define OMEN_TITLE "portable"
 #define OMEN_FLOAT_LOOP
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "beam_body.inc"
+#include "table_body.inc"
 
 size_t omen_kernels_count(void) {
 #if defined(__x86_64__)

@@ -20,8 +20,8 @@ struct EarlyStop {
 
     /// For `wanted` results from a list of `width`.
     ///
-    /// Measured from the last result alone, a group of equal vectors would end the search before
-    /// its neighbours were seen: a quarter of the list has to be nearer as well.
+    /// Measured from the last result alone, more true ones would be lost: a quarter of the list has
+    /// to be nearer as well.
     init(wanted: Int, width: Int) {
         self.init(rank: wanted < width ? max(wanted, width / 4) : 0)
     }
@@ -34,6 +34,16 @@ struct EarlyStop {
         while index < beam.count, beam.keys[index] & 1 != 0 { index &+= 1 }
         guard index < beam.count else { return false }
         let limit = Candidates.distance(beam.keys[rank &- 1]) * Self.stretch
-        return Candidates.distance(beam.keys[index]) > limit
+        return Candidates.distance(beam.keys[index]) > limit && !isGrouped(beam)
+    }
+
+    /// Whether many of the nearest are equally far: groups of equal vectors say nothing about how
+    /// far the search has come, and lie far from each other.
+    private func isGrouped(_ beam: Candidates) -> Bool {
+        var distinct = 1
+        for i in 1..<max(rank, 1) where beam.keys[i] >> 32 != beam.keys[i &- 1] >> 32 {
+            distinct &+= 1
+        }
+        return distinct * 4 < rank * 3
     }
 }

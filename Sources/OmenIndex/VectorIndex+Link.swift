@@ -57,12 +57,16 @@ extension VectorIndex {
 
     /// The highest level of a row: `level` with probability m^-level, fixed by seed and row.
     func level(of row: UInt32) -> Int {
+        Self.level(of: row, seed: seed, m: schema.m) {
+            upperCounts[$0 - 1] < layout.nodeCountMax(level: $0)
+        }
+    }
+
+    /// The highest level of a row, at most the last before one that `hasRoom` denies.
+    static func level(of row: UInt32, seed: UInt64, m: Int, hasRoom: (Int) -> Bool) -> Int {
         var generator = SplitMix64(seed: seed ^ UInt64(row) &* 0x9E37_79B9_7F4A_7C15)
         var level = 0
-        while level < Section.uppers.count,
-            generator.next() % UInt64(schema.m) == 0,
-            upperCounts[level] < layout.nodeCountMax(level: level + 1)
-        {
+        while level < Section.uppers.count, generator.next() % UInt64(m) == 0, hasRoom(level + 1) {
             level += 1
         }
         return level

@@ -143,6 +143,16 @@ package final class VectorIndex {
         return UInt32(row)
     }
 
+    /// Adds row `row` of another index of the same schema as a hot row.
+    ///
+    /// - Precondition: `row < other.rowCount`.
+    /// - Returns: Its row here.
+    /// - Throws: `.resourceExhausted` when the index is full.
+    package func append(_ row: UInt32, of other: VectorIndex) throws(OmenError) -> UInt32 {
+        precondition(row < other.rowCount && other.schema == schema, "row \(row) of another index")
+        return try append(other.vectors + Int(row) * other.layout.vectorStride)
+    }
+
     /// Hides a row from all further searches; deleting twice changes nothing.
     ///
     /// - Precondition: `row < rowCount`.

@@ -7,14 +7,16 @@ internal import OmenIndex
 package final class ShardCollection {
     package let name: String
     package let schema: CollectionSchema
-    let index: VectorIndex
-    let records: RecordTable
+    private(set) var index: VectorIndex
+    private(set) var records: RecordTable
     /// LSN of the last operation that changed something here.
     var changedLSN: UInt64
     /// Name, LSN and size of the newest shard file; nil before the first checkpoint.
     private(set) var file: CheckpointFile?
-    /// Rows in the graph as `file` has it.
-    private var savedLinkedCount = 0
+    /// Rows in the graph as `file` has it; nil when `file` holds other rows than `index`.
+    private var savedLinkedCount: Int?
+    /// Set while hot rows are better left to a rebuild.
+    var isLinkingPaused = false
     /// Reused by every search.
     private var neighbors: [Neighbor] = []
 
@@ -55,6 +57,20 @@ package final class ShardCollection {
         savedLinkedCount = index.linkedCount
     }
 
+    /// Goes on with an index and records that hold the same live records in other rows.
+    ///
+    /// - Precondition: No checkpoint is running.
+    func adopt(index: VectorIndex, records: RecordTable) {
+        precondition(
+            !self.index.isFrozen && index.liveCount == records.liveCount
+                && records.liveCount == self.records.liveCount,
+            "\(records.liveCount) live records and \(index.liveCount) live rows for \(self.records.liveCount)"
+        )
+        self.index = index
+        self.records = records
+        savedLinkedCount = nil
+    }
+
     /// Whether writing another file would save nothing new.
     var isStored: Bool {
         guard let file else { return false }
@@ -68,7 +84,7 @@ package final class ShardCollection {
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
-    var canLink: Bool { hotRowCount > 0 && !index.isFrozen }
+    var canLink: Bool { hotRowCount > 0 && !index.isFrozen && !isLinkingPaused }
 }
 
 // MARK: - Writing
@@ -118,8 +134,9 @@ extension ShardCollection {
 
     /// Links the next hot rows into the graph.
     ///
-    /// - Returns: How many; 0 when there are none or a checkpoint holds the graph still.
-    func link(atMost count: Int) -> Int { index.link(atMost: count) }
+    /// - Returns: How many; 0 when there are none, a checkpoint holds the graph still or a rebuild
+    ///   is to come.
+    func link(atMost count: Int) -> Int { canLink ? index.link(atMost: count) : 0 }
 }
 
 // MARK: - Reading

@@ -173,6 +173,8 @@ package struct CollectionStatus: Equatable, Sendable {
     package var deleted: UInt64
     /// Bytes of the collection's shard file; 0 before the first checkpoint.
     package var fileByteCount: UInt64
+    /// Thousandths done of a rebuild of the index; nil when there is none.
+    package var building: Int?
 
     package init(
         name: String,
@@ -181,7 +183,8 @@ package struct CollectionStatus: Equatable, Sendable {
         linked: UInt64,
         rows: UInt64,
         deleted: UInt64,
-        fileByteCount: UInt64
+        fileByteCount: UInt64,
+        building: Int? = nil
     ) {
         self.name = name
         self.schema = schema
@@ -190,6 +193,7 @@ package struct CollectionStatus: Equatable, Sendable {
         self.rows = rows
         self.deleted = deleted
         self.fileByteCount = fileByteCount
+        self.building = building
     }
 }
 

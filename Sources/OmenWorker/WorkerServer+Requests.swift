@@ -74,7 +74,8 @@ extension WorkerServer {
                     linked: UInt64(collection.linkedCount),
                     rows: UInt64(collection.rowCount),
                     deleted: UInt64(collection.deletedCount),
-                    fileByteCount: UInt64(collection.fileByteCount)
+                    fileByteCount: UInt64(collection.fileByteCount),
+                    building: engine.rebuildPermille(of: collection)
                 )
             }
         )

@@ -65,15 +65,15 @@ import Testing
         #expect(!isDue([1, 10, 11.6], expanded: 1, wanted: 2, width: 8), "a result is unexpanded")
         #expect(!isDue([1, 10], expanded: 1, wanted: 2, width: 8), "nothing lies behind")
         #expect(!isDue([1, 10, 99], expanded: 2, wanted: 2, width: 2), "no candidates to spare")
-        #expect(isDue([0, 0, 0.1], expanded: 2, wanted: 2, width: 8), "nothing beats zero")
-        #expect(!isDue([1, 1, 8, 9], expanded: 3, wanted: 2, width: 12), "a group of equals")
+        #expect(!isDue([10, 10, 99], expanded: 2, wanted: 2, width: 8), "a group of equals")
+        #expect(!isDue([1, 2, 8, 9], expanded: 3, wanted: 2, width: 12), "a quarter of the list")
     }
 
     @Test(arguments: TestData.Shape.allCases)
     func wideSearchesThatStopEarlyFindNearlyAll(_ shape: TestData.Shape) throws {
         for metric in [Metric.l2, .cosine] {
             let schema = CollectionSchema(dim: 16, metric: metric, m: 8, efConstruction: 48)
-            let data = TestData(shape, count: 1500, dim: schema.dim, seed: 31)
+            let data = TestData(shape, count: 1500, queryCount: 12, dim: schema.dim, seed: 31)
             let checked = try Checked(schema)
             for vector in data.vectors { try checked.append(vector) }
             checked.linkAll()

@@ -231,6 +231,6 @@ class Client:
                 for _ in range(reader.unpack("I")):
                     reader.counted()
                     reader.unpack("IBBBBI")
-                    reader.unpack("QQQQQ")
+                    reader.unpack("QQQQQH")
             workers.append((shard, worker, state, restarts, error))
         return pid, workers

@@ -7,6 +7,7 @@
 #ifndef OMEN_KERNELS_H
 #define OMEN_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,54 @@ struct omen_beam {
 /// Words behind the last key of a beam that may be overwritten.
 #define OMEN_BEAM_SLACK 24
 
+/// Rows that one call of a Gram kernel compares with all columns, at most.
+#define OMEN_GRAM_ROWS 6
+/// Columns that share one vector register; packed columns are padded to whole groups of so many.
+#define OMEN_GRAM_LANES 16
+/// Most columns `select` keeps of one row.
+#define OMEN_SELECT_MAX 128
+
+/// The columns of a matrix of distances, packed for the Gram kernels, and what a distance is.
+///
+/// u8: `packed` is `[groups][dim / 4][16 columns][4]` bytes, each less 128, so that products of
+/// unsigned rows and signed columns fit the processor's instruction; sums over rows make up for it.
+/// f32: `packed` is `[groups][dim][16 columns]` floats; `terms` are not looked at.
+///
+/// With s the squared distance or the inner product of row and column, a distance is
+/// `s * scale + (factor of the row - factor of the column)^2`, or under cosine
+/// `max(0, 1 - s * factor of the row * factor of the column)`.
+struct omen_gram_columns {
+    const void *_Nonnull packed;
+    /// Squared norm of each column; 0 under cosine.
+    const int32_t *_Nonnull terms;
+    const float *_Nonnull factors;
+    /// Elements of a row, padding included; divisible by 4.
+    size_t dim;
+    size_t groups;
+    bool is_cosine;
+    float scale;
+};
+
+/// Distances of `count <= OMEN_GRAM_ROWS` listed rows to all columns, `[count][out_stride]`.
+///
+/// Writes whole groups: `out_stride >= groups * OMEN_GRAM_LANES`.
+typedef void (*omen_gram_kernel)(const struct omen_gram_columns *_Nonnull columns,
+                                 const void *_Nonnull base, size_t stride,
+                                 const uint32_t *_Nonnull rows,
+                                 const float *_Nonnull row_factors, size_t count,
+                                 float *_Nonnull out, size_t out_stride);
+
+/// Packs listed rows as columns, and fills the last group up with zeros.
+typedef void (*omen_pack_kernel)(const void *_Nonnull base, size_t stride, size_t dim,
+                                 const uint32_t *_Nonnull rows, size_t count, bool is_cosine,
+                                 void *_Nonnull packed, int32_t *_Nonnull terms);
+
+/// Both steps of one element type.
+struct omen_gram_pair {
+    omen_pack_kernel _Nonnull pack;
+    omen_gram_kernel _Nonnull gram;
+};
+
 /// All kernels compiled for one level of the instruction set.
 struct omen_kernels {
     /// Which level this is, for the start log.
@@ -68,6 +117,16 @@ struct omen_kernels {
     void (*_Nonnull admit)(struct omen_beam *_Nonnull beam, const float *_Nonnull distances,
                            const uint32_t *_Nonnull rows, size_t count,
                            const uint32_t *_Nonnull links, size_t slots);
+    /// All distances between rows and columns, u8.
+    struct omen_gram_pair gram_u8;
+    /// All distances between rows and columns, f32.
+    struct omen_gram_pair gram_f32;
+    /// Writes the columns of the `k <= OMEN_SELECT_MAX` smallest finite distances, ascending.
+    ///
+    /// Among equal ones those from column `start` on are preferred, or equal rows would all choose
+    /// the same few. Returns how many there are: fewer than `k` only when there are no more.
+    size_t (*_Nonnull select)(const float *_Nonnull distances, size_t count, size_t k,
+                              size_t start, uint32_t *_Nonnull out);
     /// How many of `keys[0..<count]` are below `key`.
     size_t (*_Nonnull rank)(const uint64_t *_Nonnull keys, size_t count, uint64_t key);
 };

@@ -152,9 +152,13 @@ struct Import: ParsableCommand {
             }
             let rows = parts.reduce(0) { $0 + $1.rows }
             let linked = parts.reduce(0) { $0 + $1.linked }
+            // A rebuild links all its rows at once, when it is done.
+            let building = parts.reduce(0) { sum, part in
+                sum + (part.rows - min(part.linked, part.rows)) * UInt64(part.building ?? 0) / 1000
+            }
             if shards.count == status.workers.count, linked >= rows { return }
             var shown = progress ?? Progress(total: Int(clamping: rows), unit: "indexed")
-            shown.show(Int(clamping: linked))
+            shown.show(Int(clamping: linked + building))
             progress = shown
             pause(milliseconds: 10)
         }

@@ -12,10 +12,14 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// Whether to append everything first, and then build the graph at once.
+    let isBulk: Bool
     /// File of a built index to search; nil to build one.
     let loadPath: String?
     /// File to keep the built index in.
     let savePath: String?
+    /// Row in the file of each row of a bulk-built index.
+    private var sourceRows: [UInt32] = []
 
     init(_ options: Options) throws {
         base = try NumpyFile(path: options.path("base"))
@@ -25,8 +29,12 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
+        isBulk = options.flag("bulk")
         loadPath = options.optional("load")
         savePath = options.optional("save")
+        guard !isBulk || (loadPath ?? savePath) == nil else {
+            throw Failure("--bulk renumbers rows, which --save does not keep")
+        }
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -48,10 +56,12 @@ struct IndexBenchmark {
         )
     }
 
-    func run() throws -> String {
+    mutating func run() throws -> String {
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
-        let index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
+        var index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
+        var times: BulkTimes?
+        if isBulk { (index, times) = try buildInBulk(index) }
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
         if loadPath == nil { try index.checkInvariants() }
@@ -63,6 +73,7 @@ struct IndexBenchmark {
             "metric": "\(schema.metric)", "element": "\(schema.element)", \
             "codes": "\(schema.codes)", "m": \(schema.m), \
             "ef_construction": \(schema.efConstruction), "k": \(k), \
+            "bulk": \(isBulk), "bulk_seconds": \(times.map(steps) ?? "null"), \
             "build_seconds": \(rounded(buildSeconds, 3)), \
             "build_cpu_seconds": \(rounded(buildCPU, 3)), \
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
@@ -70,6 +81,7 @@ struct IndexBenchmark {
             """
     }
 
+    /// An index of all rows; not linked when that is to be done in bulk.
     private func build() throws -> VectorIndex {
         let index = try VectorIndex(schema: schema, seed: 1)
         let (_, bytes) = try base.vectors()
@@ -77,10 +89,26 @@ struct IndexBenchmark {
             guard let first = raw.baseAddress else { throw Failure("no vectors") }
             for row in 0..<base.rows {
                 _ = try index.append(first + row * schema.vectorByteCount)
-                _ = index.link(atMost: 1)
+                if !isBulk { _ = index.link(atMost: 1) }
             }
         }
         return index
+    }
+
+    private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
+        guard let rebuilt = try index.rebuildJob().run(progress: { _ in }, shouldStop: { false })
+        else { throw Failure("the build stopped") }
+        sourceRows = rebuilt.sourceRows
+        return (rebuilt.index, rebuilt.times)
+    }
+
+    private func steps(_ times: BulkTimes) -> String {
+        """
+        {"copy": \(rounded(times.copy, 3)), "partition": \(rounded(times.partition, 3)), \
+        "neighbors": \(rounded(times.neighbors, 3)), "prune": \(rounded(times.prune, 3)), \
+        "reverse": \(rounded(times.reverse, 3)), "tree": \(rounded(times.tree, 3)), \
+        "upper": \(rounded(times.upper, 3)), "calibration": \(rounded(times.calibration, 3))}
+        """
     }
 
     /// Recall, and the median over `repeats` of queries per second.
@@ -127,7 +155,9 @@ struct IndexBenchmark {
     private func count(_ hits: [Neighbor], query: Int) -> Int {
         let first = query * neighborsPerQuery
         let truth = Set(neighbors[first..<first + k])
-        return hits.count { truth.contains(Int32($0.row)) }
+        return hits.count {
+            truth.contains(Int32(sourceRows.isEmpty ? $0.row : sourceRows[Int($0.row)]))
+        }
     }
 
     private func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {

@@ -1,18 +1,26 @@
 internal import OmenCore
 
-/// Command-line options `--name value`.
+/// Command-line options `--name value`, and flags `--name`.
 struct Options {
     private var values: [String: String] = [:]
+    /// Options without a value.
+    private static let flags: Set<String> = ["--bulk"]
 
     init(_ arguments: some Sequence<String>) throws {
         var iterator = arguments.makeIterator()
         while let name = iterator.next() {
+            if Self.flags.contains(name) {
+                values[String(name.dropFirst(2))] = ""
+                continue
+            }
             guard name.hasPrefix("--"), let value = iterator.next() else {
                 throw Failure("expected --option value, found \(name)")
             }
             values[String(name.dropFirst(2))] = value
         }
     }
+
+    func flag(_ name: String) -> Bool { values[name] != nil }
 
     func path(_ name: String) throws -> String {
         guard let value = values[name] else { throw Failure("--\(name) is missing") }
