@@ -242,7 +242,7 @@ final class BulkNeighbors {
                 let block = min(BulkTile.rowCountMax, members.count - first)
                 tile.measure(leafRows + first, count: block)
                 for i in 0..<block {
-                    let found = tile.nearestDistinct(plan.nearestCount, ofRow: i, except: first + i)
+                    let found = tile.nearest(plan.nearestCount, ofRow: i, except: first + i)
                     merge(found, of: members, into: Int(members[first + i]))
                 }
                 first += block

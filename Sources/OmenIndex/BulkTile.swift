@@ -92,25 +92,34 @@ final class BulkTile {
 
     /// Chooses the nearest `k` columns of a measured row, ascending, but not the column `itself`.
     ///
+    /// Where most of them are copies of each other it looks further, and chooses one of each
+    /// distance: copies alone would lead nowhere else.
     /// - Returns: How many are in `chosen`.
     func nearest(_ k: Int, ofRow index: Int, except itself: Int?) -> Int {
         let row = distances + index * stride
         if let itself { row[itself] = .infinity }
-        return Kernels.best.pointee.select(row, columnCount, k, itself ?? 0, chosen)
+        let select = Kernels.best.pointee.select
+        let found = select(row, columnCount, k, itself ?? 0, chosen)
+        guard itself != nil, found == k, distinctCount(row, found) * 2 <= found else {
+            return found
+        }
+        let more = min(Int(OMEN_SELECT_MAX), 8 * k)
+        return keepDistinct(row, select(row, columnCount, more, itself ?? 0, chosen), limit: k)
     }
 
-    /// The same, but where many are at the least distance, which are mostly one vector's
-    /// duplicates, only two of them, and then one at each distance.
-    func nearestDistinct(_ k: Int, ofRow index: Int, except itself: Int) -> Int {
-        let found = nearest(k, ofRow: index, except: itself)
-        let row = distances + index * stride
-        // Two may be equal by chance.
-        guard found > 2, row[Int(chosen[0])] == row[Int(chosen[2])] else { return found }
-        let all = nearest(Int(OMEN_SELECT_MAX), ofRow: index, except: itself)
-        var kept = 2
-        for i in 2..<all where kept < k && row[Int(chosen[i])] != row[Int(chosen[kept - 1])] {
+    /// Distances among the first `count` chosen.
+    private func distinctCount(_ row: UnsafePointer<Float>, _ count: Int) -> Int {
+        var distinct = 1
+        for i in 1..<count where row[Int(chosen[i])] != row[Int(chosen[i &- 1])] { distinct &+= 1 }
+        return distinct
+    }
+
+    private func keepDistinct(_ row: UnsafePointer<Float>, _ count: Int, limit: Int) -> Int {
+        var kept = 1
+        for i in 1..<count where kept < limit {
+            if row[Int(chosen[i])] == row[Int(chosen[kept &- 1])] { continue }
             chosen[kept] = chosen[i]
-            kept += 1
+            kept &+= 1
         }
         return kept
     }

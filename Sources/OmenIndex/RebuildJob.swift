@@ -16,23 +16,25 @@ package struct RebuiltIndex: @unchecked Sendable {
 ///
 /// Reads only vectors and norms that were there at the beginning, which stand still, and holds the
 /// memory they lie in itself; the other index goes on appending, deleting, linking and searching.
-/// `@unchecked`: the new index is touched by `run` alone, and `run` only once.
+/// `@unchecked`: what is changed, only `run` touches, and that only once.
 package final class RebuildJob: @unchecked Sendable {
     /// Rows that were alive, the held-out ones last.
     private var rows: [UInt32]
     private let heldOutCount: Int
     private let vectors: ReservedRegion
     private let aux: ReservedRegion
-    /// Empty until `run`.
-    private let index: VectorIndex
+    private let schema: CollectionSchema
+    private let seed: UInt64
+    private var hasRun = false
 
-    fileprivate init(_ index: VectorIndex, rows: [UInt32], of old: VectorIndex) {
+    fileprivate init(rows: [UInt32], of old: VectorIndex) {
         guard let vectors = old.regions[.vectors], let aux = old.regions[.aux] else {
             preconditionFailure("an index without memory")
         }
         self.vectors = vectors
         self.aux = aux
-        self.index = index
+        schema = old.schema
+        seed = old.seed
         self.rows = rows
         heldOutCount =
             rows.count >= SearchCalibration.rowCountMin ? SearchCalibration.queryCount : 0
@@ -47,7 +49,7 @@ package final class RebuildJob: @unchecked Sendable {
     /// Most is what each row takes: 88 bytes for groups and order, later for links that wait for
     /// room; and candidates that do not fit into its list, which takes an `m` below 16.
     package var scratchByteCount: Int {
-        let layout = index.layout
+        let layout = RowLayout(schema)
         let candidates = BulkPlan(slots: layout.baseSlots, count: rows.count).candidateCountMax
         let perRow = 88 + 4 * max(0, candidates - layout.baseSlots)
         // One packed group, a tile of distances, and pages that are not filled.
@@ -69,7 +71,8 @@ package final class RebuildJob: @unchecked Sendable {
         progress: @escaping (_ permille: Int) -> Void,
         shouldStop: @escaping () -> Bool
     ) throws(OmenError) -> RebuiltIndex? {
-        precondition(index.rowCount == 0, "a rebuild job runs once")
+        precondition(!hasRun, "a rebuild job runs once")
+        hasRun = true
         do {
             return try build(progress, shouldStop)
         } catch {
@@ -84,6 +87,12 @@ package final class RebuildJob: @unchecked Sendable {
         _ progress: @escaping (Int) -> Void,
         _ shouldStop: @escaping () -> Bool
     ) throws(BulkEnd) -> RebuiltIndex {
+        let index: VectorIndex
+        do throws(OmenError) {
+            index = try VectorIndex(schema: schema, seed: seed)
+        } catch {
+            throw .failed(error)
+        }
         let bulkCount = rows.count - heldOutCount
         let pulse = BulkPulse(
             total: BulkBuild.unitCount(of: bulkCount, slots: index.layout.baseSlots),
@@ -106,6 +115,8 @@ package final class RebuildJob: @unchecked Sendable {
         }
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
+        // Here, not in the first search of it.
+        index.packCodes()
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
         progress(1000)
         return RebuiltIndex(
@@ -120,17 +131,15 @@ package final class RebuildJob: @unchecked Sendable {
 extension VectorIndex {
     /// Begins a rebuild from the rows that are alive now.
     ///
-    /// - Throws: `.resourceExhausted` without address space for another index.
     /// - Complexity: O(rows).
-    package func rebuildJob() throws(OmenError) -> RebuildJob {
-        let index = try VectorIndex(schema: schema, seed: seed)
+    package func rebuildJob() -> RebuildJob {
         var rows: [UInt32] = []
         rows.reserveCapacity(liveCount)
         for row in 0..<rowCount {
             let row = UInt32(truncatingIfNeeded: row)
             if !UnsafePointer(deleted).bit(row) { rows.append(row) }
         }
-        return RebuildJob(index, rows: rows, of: self)
+        return RebuildJob(rows: rows, of: self)
     }
 
     /// Copies rows of an index with the same schema into this one, which is empty, with codes from

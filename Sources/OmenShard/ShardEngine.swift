@@ -14,6 +14,8 @@ package final class ShardEngine {
         package var directory: String
         package var identity: ShardIdentity
         package var durability: Durability
+        /// Hot rows of a collection from which on it may be built anew.
+        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
 
         package init(directory: String, identity: ShardIdentity, durability: Durability) {
             self.directory = directory
@@ -51,6 +53,7 @@ package final class ShardEngine {
     /// A frozen checkpoint that waits for the log to be rotated.
     private var checkpointJob: CheckpointJob?
     private var checkpointThread: BackgroundThread?
+    private let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of its parts.
     private var frozen: [ShardCollection] = []
 
@@ -90,6 +93,8 @@ package final class ShardEngine {
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
+        let policy = RebuildPolicy(hotRowCountMin: configuration.rebuildRowCountMin)
+        rebuilder = Rebuilder(policy) { completions.push(.rebuild($0)) }
         log = try LogWriter(
             storage: LogDirectory(directory),
             identity: configuration.identity,
@@ -136,9 +141,46 @@ package final class ShardEngine {
     /// Writes a checkpoint; the outcome comes under `ticket`.
     package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
 
-    /// Links up to `count` waiting rows into the graphs.
+    /// Looks whether a collection is to be rebuilt; call it every `RebuildPolicy.interval`.
+    package func maintain() {
+        guard core.failure == nil else { return }
+        rebuilder.tick(store, appliedLSN: core.appliedLSN)
+    }
+
+    /// Thousandths done of a collection's rebuild; nil when there is none.
+    package func rebuildPermille(of collection: ShardCollection) -> Int? {
+        rebuilder.permille(of: collection)
+    }
+
+    /// Whether `work` would do something.
+    package var hasWork: Bool {
+        store.hasRowsToLink
+            || rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
+    }
+
+    /// Does a slice of what can wait: ends a rebuild, or links rows into the graphs.
     ///
-    /// - Returns: Rows linked; 0 when there are none or a checkpoint holds the graphs still.
+    /// - Parameter count: Steps of linking, or rows that take as long.
+    /// - Returns: Whether there may be more to do.
+    package func work(atMost count: Int) -> Bool {
+        let canCatchUp = rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
+        guard canCatchUp else { return link(atMost: count) > 0 }
+        let hasChanged = rebuilder.catchUp(
+            atMost: count,
+            in: store,
+            isCheckpointRunning: core.checkpointRunning
+        )
+        if hasChanged {
+            handle(.linked)
+            // The new rows get their file at once; until then the old file and the log stand.
+            handle(.checkpointRequested(ticket: nil))
+        }
+        return true
+    }
+
+    /// Takes up to `count` steps, of some 10 µs each, towards linking the waiting rows.
+    ///
+    /// - Returns: Steps taken; 0 when no row waits or a checkpoint holds the graphs still.
     package func link(atMost count: Int) -> Int {
         let linked = store.link(atMost: count)
         if linked > 0 { handle(.linked) }
@@ -152,6 +194,7 @@ package final class ShardEngine {
             case .log(let completion): handle(completion)
             case .checkpoint(let throughLSN, let result):
                 finishCheckpoint(throughLSN: throughLSN, result)
+            case .rebuild(let result): rebuilder.complete(result, in: store)
             }
         }
     }
@@ -165,6 +208,7 @@ package final class ShardEngine {
     /// - Returns: The failure of the last sync: then acknowledged writes may not be durable.
     @discardableResult
     package func close() -> OmenError? {
+        rebuilder.close()
         checkpointThread?.join()
         checkpointThread = nil
         log.close()
@@ -292,6 +336,7 @@ private final class CompletionQueue: Sendable {
     enum Completion: Sendable {
         case log(LogCompletion)
         case checkpoint(throughLSN: UInt64, Result<[CheckpointFile], OmenError>)
+        case rebuild(Rebuilder.Completion)
     }
 
     private let waiting = Mutex<[Completion]>([])

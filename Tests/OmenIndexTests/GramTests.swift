@@ -2,168 +2,152 @@ import COmenKernels
 import OmenCore
 import Testing
 
+/// The kernels of the bulk builder, each variant against plain loops.
 @Suite struct GramTests {
-    static let seed: UInt64 = 0x6A
-    static let lanes = Int(OMEN_GRAM_LANES)
-
-    static var variants: [UnsafePointer<omen_kernels>] {
+    private static var variants: [UnsafePointer<omen_kernels>] {
         (0..<omen_kernels_count()).compactMap { omen_kernels_at($0) }
     }
 
-    /// Random rows, some of them columns, with what their distances are.
-    struct Case {
-        let isBytes: Bool
-        let isCosine: Bool
-        let dim: Int
-        let columnCount: Int
-        let columns: [UInt32]
-        let factors: [Float]
-        let storage: [UInt8]
-        let values: [Double]
+    private struct Product {
+        var distances: [Float]
+        var stride: Int
+    }
 
-        var stride: Int { dim * (isBytes ? 1 : 4) }
-        var groups: Int { (columnCount + lanes - 1) / lanes }
-        var scale: Float { isCosine ? 1 : 0.5 }
-
-        init(isBytes: Bool, isCosine: Bool, dim: Int, columnCount: Int) {
-            var generator = SplitMix64(seed: seed &+ UInt64(dim))
-            let count = columnCount + Int(OMEN_GRAM_ROWS)
-            let bytes = (0..<count * dim).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
-            let floats = bytes.map { Float($0) / 16 - 8 }
-            self.isBytes = isBytes
-            self.isCosine = isCosine
-            self.dim = dim
-            self.columnCount = columnCount
-            columns = (0..<columnCount).map { UInt32(count - 1 - $0) }
-            factors = (0..<count).map { isCosine ? 0.001 : Float($0 % 5) }
-            storage = isBytes ? bytes : floats.withUnsafeBytes(Array.init)
-            values = isBytes ? bytes.map(Double.init) : floats.map(Double.init)
-        }
-
-        func distance(_ row: Int, _ column: Int) -> Double {
-            let sum = (0..<dim).reduce(0.0) { sum, d in
-                let (x, y) = (values[row * dim + d], values[column * dim + d])
-                return sum + (isCosine ? x * y : (x - y) * (x - y))
+    /// Distances of the first rows to all of them, by one variant.
+    private func product(
+        _ pair: omen_gram_pair,
+        _ base: UnsafeRawPointer,
+        stride: Int,
+        dim: Int,
+        columns: Int,
+        rows: Int,
+        factors: [Float],
+        isCosine: Bool,
+        elementByteCount: Int
+    ) -> Product {
+        let lanes = Int(OMEN_GRAM_LANES)
+        let groups = (columns + lanes - 1) / lanes
+        let width = groups * lanes
+        let listed = (0..<columns).map { UInt32($0) }
+        var terms = [Int32](repeating: 0, count: width)
+        let padded = factors + [Float](repeating: 0, count: width - columns)
+        var out = [Float](repeating: -1, count: rows * width)
+        let packed = UnsafeMutableRawPointer.allocate(
+            byteCount: width * dim * elementByteCount,
+            alignment: 64
+        )
+        defer { packed.deallocate() }
+        pair.pack(base, stride, dim, listed, columns, isCosine, packed, &terms)
+        terms.withUnsafeBufferPointer { terms in
+            padded.withUnsafeBufferPointer { padded in
+                guard let terms = terms.baseAddress, let padded = padded.baseAddress else { return }
+                var description = omen_gram_columns(
+                    packed: packed,
+                    terms: terms,
+                    factors: padded,
+                    dim: dim,
+                    groups: groups,
+                    is_cosine: isCosine,
+                    scale: isCosine ? 1 : 0.5
+                )
+                pair.gram(&description, base, stride, listed, factors, rows, &out, width)
             }
-            let (a, b) = (Double(factors[row]), Double(factors[column]))
-            return isCosine ? max(0, 1 - sum * a * b) : sum * Double(scale) + (a - b) * (a - b)
         }
+        return Product(distances: out, stride: width)
+    }
 
-        /// Distances of the first rows, `[rowCount][groups * lanes]`.
-        func measured(_ pair: omen_gram_pair, rowCount: Int) -> [Float] {
-            var terms = [Int32](repeating: 0, count: groups * lanes)
-            var columnFactors = columns.map { factors[Int($0)] }
-            columnFactors += [Float](repeating: 0, count: groups * lanes - columnCount)
-            var packed = [UInt8](repeating: 0, count: groups * lanes * stride)
-            var out = [Float](repeating: -1, count: rowCount * groups * lanes)
-            pair.pack(storage, stride, dim, columns, columnCount, isCosine, &packed, &terms)
-            let rows = (0..<rowCount).map { UInt32($0) }
-            packed.withUnsafeBytes { packed in
-                terms.withUnsafeBufferPointer { terms in
-                    columnFactors.withUnsafeBufferPointer { columnFactors in
-                        guard let packed = packed.baseAddress, let terms = terms.baseAddress,
-                            let columnFactors = columnFactors.baseAddress
-                        else { return }
-                        var matrix = omen_gram_columns(
-                            packed: packed,
-                            terms: terms,
-                            factors: columnFactors,
+    private func expected(
+        _ a: [Double],
+        _ b: [Double],
+        _ x: Float,
+        _ y: Float,
+        isCosine: Bool
+    )
+        -> Double
+    {
+        if isCosine {
+            let dot = zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+            return max(0, 1 - dot * Double(x) * Double(y))
+        }
+        let squared = zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        return squared * 0.5 + Double(x - y) * Double(x - y)
+    }
+
+    @Test(arguments: [4, 16, 32, 100, 128, 384], [false, true])
+    func everyVariantAgreesWithALoop(dim: Int, isCosine: Bool) throws {
+        var random = SplitMix64(seed: UInt64(dim))
+        let columns = 37
+        let bytes = (0..<columns * dim).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+        let floats = (0..<columns * dim).map { _ in Float(random.next() % 2000) / 1000 - 1 }
+        let factors = (0..<columns).map { _ in Float(random.next() % 100) / 5000 }
+        for variant in Self.variants {
+            for rows in [1, 3, Int(OMEN_GRAM_ROWS)] {
+                for isBytes in [true, false] {
+                    let values = isBytes ? bytes.map(Double.init) : floats.map(Double.init)
+                    func measure(_ buffer: UnsafeRawBufferPointer) -> Product? {
+                        guard let base = buffer.baseAddress else { return nil }
+                        let size = isBytes ? 1 : 4
+                        return product(
+                            isBytes ? variant.pointee.gram_u8 : variant.pointee.gram_f32,
+                            base,
+                            stride: dim * size,
                             dim: dim,
-                            groups: groups,
-                            is_cosine: isCosine,
-                            scale: scale
+                            columns: columns,
+                            rows: rows,
+                            factors: factors,
+                            isCosine: isCosine,
+                            elementByteCount: size
                         )
-                        let width = groups * lanes
-                        pair.gram(&matrix, storage, stride, rows, factors, rowCount, &out, width)
                     }
-                }
-            }
-            return out
-        }
-
-        /// Whether a kernel agrees with `distance` up to rounding.
-        func agrees(_ pair: omen_gram_pair) -> Bool {
-            [1, 5, Int(OMEN_GRAM_ROWS)].allSatisfy { rowCount in
-                let found = measured(pair, rowCount: rowCount)
-                return (0..<rowCount).allSatisfy { row in
-                    columns.enumerated().allSatisfy { index, column in
-                        let expected = distance(row, Int(column))
-                        let value = Double(found[row * groups * lanes + index])
-                        return abs(value - expected) <= 1e-5 * max(1, abs(expected))
-                    }
-                }
-            }
-        }
-    }
-
-    @Test(arguments: [4, 16, 20, 128, 192])
-    func everyVariantAgreesWithANaiveLoop(dim: Int) {
-        for isBytes in [false, true] {
-            for isCosine in [false, true] {
-                for columnCount in [1, 16, 37, 70] {
-                    let data = Case(
-                        isBytes: isBytes,
-                        isCosine: isCosine,
-                        dim: dim,
-                        columnCount: columnCount
+                    let found = try #require(
+                        isBytes
+                            ? bytes.withUnsafeBytes(measure) : floats.withUnsafeBytes(measure)
                     )
-                    for variant in Self.variants {
-                        let table = variant.pointee
-                        #expect(
-                            data.agrees(isBytes ? table.gram_u8 : table.gram_f32),
-                            "\(String(cString: table.name)), bytes \(isBytes), cosine \(isCosine)"
-                        )
+                    for row in 0..<rows {
+                        for column in 0..<columns {
+                            let want = expected(
+                                Array(values[row * dim..<(row + 1) * dim]),
+                                Array(values[column * dim..<(column + 1) * dim]),
+                                factors[row],
+                                factors[column],
+                                isCosine: isCosine
+                            )
+                            let got = Double(found.distances[row * found.stride + column])
+                            #expect(
+                                abs(got - want) <= 1e-4 * max(1, abs(want)),
+                                "\(String(cString: variant.pointee.name)) \(row) \(column)"
+                            )
+                        }
                     }
                 }
             }
         }
     }
 
-    @Test func theLongestByteVectorsDoNotOverflow() {
-        let data = Case(isBytes: true, isCosine: false, dim: Limits.dimensionMax, columnCount: 3)
-        for variant in Self.variants { #expect(data.agrees(variant.pointee.gram_u8)) }
-    }
-
-    @Test func selectChoosesTheSmallestInOrder() {
-        var generator = SplitMix64(seed: Self.seed)
-        for count in [1, 3, 16, 40, 100, 700, 1000] {
-            for range in [UInt64(3), 50, 1 << 20] {
-                let distances = (0..<count).map { _ in Float(generator.next() % range) }
-                for k in [1, 6, 24, 128] {
-                    for variant in Self.variants {
-                        var chosen = [UInt32](repeating: 0, count: 128)
-                        let found = variant.pointee.select(distances, count, k, 0, &chosen)
-                        #expect(found == min(k, count))
-                        let values = chosen.prefix(found).map { distances[Int($0)] }
-                        #expect(values == Array(distances.sorted().prefix(found)))
-                        #expect(Set(chosen.prefix(found)).count == found)
-                    }
+    @Test(arguments: [1, 5, 10, 33, 128])
+    func selectionFindsTheSmallestAscending(k: Int) {
+        var random = SplitMix64(seed: UInt64(k))
+        for count in [1, 7, 16, 31, 100, 1000] {
+            for distinct in [UInt64(3), 1_000_000] {
+                let values = (0..<count).map { _ in Float(random.next() % distinct) }
+                for variant in Self.variants {
+                    var out = [UInt32](repeating: .max, count: Int(OMEN_SELECT_MAX))
+                    let found = variant.pointee.select(values, count, k, count / 2, &out)
+                    #expect(found == min(k, count))
+                    let chosen = out.prefix(found)
+                    #expect(Set(chosen).count == found)
+                    #expect(chosen.map { values[Int($0)] } == Array(values.sorted().prefix(found)))
                 }
             }
         }
     }
 
-    @Test func selectLeavesOutWhatIsNotFinite() {
-        var distances = [Float](repeating: .infinity, count: 300)
+    @Test func anInfiniteDistanceIsNeverSelected() {
+        let values: [Float] = [3, .infinity, 1, .infinity]
         for variant in Self.variants {
-            var chosen = [UInt32](repeating: 0, count: 128)
-            #expect(variant.pointee.select(distances, 300, 8, 0, &chosen) == 0)
-        }
-        distances[7] = 3
-        distances[290] = 2
-        for variant in Self.variants {
-            var chosen = [UInt32](repeating: 0, count: 128)
-            #expect(variant.pointee.select(distances, 300, 8, 0, &chosen) == 2)
-            #expect(chosen.prefix(2) == [290, 7])
-        }
-    }
-
-    @Test func equalDistancesAreChosenFromTheStartOn() {
-        let distances = [Float](repeating: 1, count: 500)
-        for variant in Self.variants {
-            var chosen = [UInt32](repeating: 0, count: 128)
-            #expect(variant.pointee.select(distances, 500, 4, 320, &chosen) == 4)
-            #expect(chosen.prefix(4) == [320, 321, 322, 323])
+            var out = [UInt32](repeating: .max, count: Int(OMEN_SELECT_MAX))
+            #expect(variant.pointee.select(values, 4, 4, 0, &out) == 2)
+            #expect(out.prefix(2) == [2, 0])
         }
     }
 }
