@@ -9,6 +9,11 @@
 #include <float.h>
 #include <string.h>
 
+/// Bytes of a row of codes.
+#define OMEN_U8_BYTES(dim) (dim)
+#define OMEN_U4_BYTES(dim) (((dim) + 1) / 2)
+#define OMEN_U1_BYTES(dim) (((dim) + 7) / 8)
+
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
 

@@ -59,14 +59,19 @@ extension VectorIndex {
     private func searchGraph(_ prepared: PreparedQuery, wanted: Int, width: Int) {
         scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry else { return }
+        if packedCount < linkedCount { packCodes() }
         let startCount = findStarts(prepared.traversal, from: entry)
         let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
-        // Inner products have no ratio, and deleted rows in the list are no results.
+        // Inner products have no ratio, deleted rows in the list are no results, and by narrow codes
+        // the order of the first is not known yet.
         let stop: EarlyStop =
-            schema.metric == .ip || deletedCount > 0
+            schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
             ? .never : EarlyStop(wanted: results, width: width)
         searchBase(prepared.traversal, startCount: startCount, width: width, stop: stop)
-        guard !traversesCodes else { return rerank(prepared.exact, wanted: wanted) }
+        guard !traversesCodes else {
+            if let middle = prepared.middle { sortBeam(by: middle) }
+            return rerank(prepared.exact, wanted: wanted)
+        }
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
         var index = 0
@@ -76,6 +81,25 @@ extension VectorIndex {
             if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
             scratch.results.append(key)
         }
+    }
+
+    /// Sorts the whole beam anew by distances of another scorer.
+    private func sortBeam(by scorer: Scorer) {
+        let count = scratch.beam.count
+        let keys = scratch.beam.keys
+        scratch.middle.reset(width: count, capacity: count)
+        var first = 0
+        while first < count {
+            let share = min(Scratch.scanCount, count - first)
+            for i in 0..<share { scratch.todo[i] = Candidates.row(keys[first + i]) }
+            scorer.score(scratch.todo, share, into: scratch.distances)
+            for i in 0..<share {
+                let key = Candidates.key(scratch.distances[i], scratch.todo[i])
+                _ = scratch.middle.insertLive(key)
+            }
+            first += share
+        }
+        keys.update(from: scratch.middle.keys, count: count)
     }
 
     /// Leaves the rows to begin with on level 0 in `scratch.todo`.
@@ -136,9 +160,10 @@ extension VectorIndex {
 
     /// Candidates to score again for `wanted` results.
     ///
-    /// Codes misplace a row by few ranks, so half as many again as wanted, and at least 16 more,
-    /// hold the true ones nearly always.
-    private func rerankCount(wanted: Int) -> Int { wanted + max(16, wanted / 2) }
+    /// Codes misplace a row by few ranks, so a quarter more than wanted, and at least 5, hold the
+    /// true ones nearly always: on 20,000 text embeddings 3 more lose nothing at any width, and 16
+    /// more cost a tenth of the queries per second.
+    private func rerankCount(wanted: Int) -> Int { wanted + max(5, wanted / 4) }
 
     /// Scores the first candidates of the beam again, on their full vectors.
     private func rerank(_ scorer: Scorer, wanted: Int) {

@@ -21,6 +21,8 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
+    /// Linked rows whose codes are ready to be searched; the rest follows before a search.
+    var packedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
@@ -32,6 +34,8 @@ package final class VectorIndex {
     let visitedRegion: ReservedRegion
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
+    let packed: UnsafeMutableRawPointer
+    let terms: UnsafeMutablePointer<Float>
     let links: UnsafeMutablePointer<UInt32>
     let deleted: UnsafeMutablePointer<UInt64>
     let aux: UnsafeMutablePointer<Float>
@@ -43,6 +47,8 @@ package final class VectorIndex {
     var entry: Entry?
     /// Largest squared norm of any row, under ip; what the extra dimension is measured from.
     var squaredNormMax: Float = 0
+    /// Hot rows being prepared for the graph; nil between batches.
+    var batch: LinkBatch?
     var quantizer: Quantizer
     var scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
@@ -99,6 +105,8 @@ package final class VectorIndex {
         visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
         vectors = base(.vectors)
         codes = base(.codes)
+        packed = base(.packed)
+        terms = base(.terms).assumingMemoryBound(to: Float.self)
         links = base(.links).assumingMemoryBound(to: UInt32.self)
         deleted = base(.flags).assumingMemoryBound(to: UInt64.self)
         aux = base(.aux).assumingMemoryBound(to: Float.self)
@@ -208,6 +216,7 @@ package final class VectorIndex {
         }
         advise(.vectors, layout.vectorStride)
         advise(.codes, layout.codeStride)
+        advise(.packed, layout.packedStride)
         advise(.links, layout.baseSlots * 4)
     }
 }
