@@ -9,6 +9,11 @@
 #include <float.h>
 #include <string.h>
 
+/// Bytes of a row of codes.
+#define OMEN_U8_BYTES(dim) (dim)
+#define OMEN_U4_BYTES(dim) (((dim) + 1) / 2)
+#define OMEN_U1_BYTES(dim) (((dim) + 7) / 8)
+
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
 
@@ -30,6 +35,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
@@ -48,6 +54,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
@@ -62,6 +69,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(8) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_TITLE
@@ -74,6 +82,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 
 size_t omen_kernels_count(void) {

@@ -25,6 +25,7 @@ struct BulkSource {
         switch scorer.mode {
         case .plain, .negated: 0
         case .cosine: scorer.aux[Int(row)]
+        case .coded, .bits: preconditionFailure("codes of queries are never built on")
         case .lifted: max(0, scorer.limit - scorer.aux[Int(row)]).squareRoot()
         }
     }

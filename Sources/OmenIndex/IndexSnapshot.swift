@@ -54,6 +54,7 @@ extension VectorIndex {
     package func freeze() -> IndexSnapshot {
         isFrozen = true
         batch = nil
+        packCodes()
         return IndexSnapshot(
             regions: regions,
             lengths: sectionByteCounts(),
@@ -69,6 +70,8 @@ extension VectorIndex {
         var counts: [Section: Int] = [
             .vectors: rowCount * layout.vectorStride,
             .codes: traversesCodes ? linkedCount * layout.codeStride : 0,
+            .packed: traversesPacked ? linkedCount * layout.packedStride : 0,
+            .terms: traversesCodes ? linkedCount * layout.termCount * 4 : 0,
             .links: linkedCount * layout.baseSlots * 4,
             .flags: (rowCount + 63) / 64 * 8,
             .aux: schema.metric == .l2 ? 0 : rowCount * 4,

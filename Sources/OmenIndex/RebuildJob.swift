@@ -93,6 +93,8 @@ package final class RebuildJob: @unchecked Sendable {
         }
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
+        // Here, not in the first search of it.
+        index.packCodes()
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
         return RebuiltIndex(
             index: index,

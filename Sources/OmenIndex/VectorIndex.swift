@@ -21,6 +21,8 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
+    /// Linked rows whose codes are ready to be searched; the rest follows before a search.
+    var packedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
@@ -32,6 +34,8 @@ package final class VectorIndex {
     let visitedRegion: ReservedRegion
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
+    let packed: UnsafeMutableRawPointer
+    let terms: UnsafeMutablePointer<Float>
     let links: UnsafeMutablePointer<UInt32>
     let deleted: UnsafeMutablePointer<UInt64>
     let aux: UnsafeMutablePointer<Float>
@@ -101,12 +105,14 @@ package final class VectorIndex {
         visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
         vectors = base(.vectors)
         codes = base(.codes)
+        packed = base(.packed)
+        terms = base(.terms).assumingMemoryBound(to: Float.self)
         links = base(.links).assumingMemoryBound(to: UInt32.self)
         deleted = base(.flags).assumingMemoryBound(to: UInt64.self)
         aux = base(.aux).assumingMemoryBound(to: Float.self)
         uppers = Section.uppers.map { base($0).assumingMemoryBound(to: UInt32.self) }
         quantizer = Quantizer(layout: layout)
-        scratch = Scratch(layout: layout)
+        scratch = try Scratch(layout: layout)
     }
 
     deinit {
@@ -210,6 +216,7 @@ package final class VectorIndex {
         }
         advise(.vectors, layout.vectorStride)
         advise(.codes, layout.codeStride)
+        advise(.packed, layout.packedStride)
         advise(.links, layout.baseSlots * 4)
     }
 }

@@ -73,7 +73,8 @@ package final class ShardStore {
     ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
         var search = try beginSearch(query)
         while !search.isFinished { try search.step() }
-        return search.answer
+        let (element, counts, hits) = search.answer
+        return (element, counts, hits.array)
     }
 
     /// Found records in the order of `ids`.

@@ -16,8 +16,8 @@ struct TestData {
         case duplicates
     }
 
-    let vectors: [[Float]]
-    let queries: [[Float]]
+    var vectors: [[Float]]
+    var queries: [[Float]]
 
     init(_ shape: Shape, count: Int, queryCount: Int = 20, dim: Int, seed: UInt64) {
         var generator = SplitMix64(seed: seed)
@@ -68,6 +68,12 @@ final class Checked {
         self.init(schema, index: try VectorIndex(schema: schema, seed: seed))
     }
 
+    init(_ schema: CollectionSchema, index: VectorIndex) {
+        self.schema = schema
+        self.index = index
+    }
+
+    /// An index that was opened, to be searched only.
     init(_ schema: CollectionSchema, index: VectorIndex) {
         self.schema = schema
         self.index = index

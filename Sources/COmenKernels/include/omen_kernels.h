@@ -26,6 +26,33 @@ struct omen_kernel_pair {
     omen_scan_kernel _Nonnull scan;
 };
 
+/// What a coded row adds to its distances, with y = code - 127.5, its place around the middle.
+struct omen_code_sums {
+    /// Sum of y * y.
+    float squares;
+    /// Sum of |y|.
+    float magnitudes;
+    /// Sum of 2 * y * z - y * y, where z is what the high nibble alone says y is.
+    float nibbles;
+};
+
+/// A sorted list of keys that nearer rows push farther ones out of.
+///
+/// A key is an order-preserving image of the distance in the upper 32 bits, the row times two, and
+/// a mark in the lowest bit, which is left out of comparisons with the bound.
+struct omen_beam {
+    /// Ascending; room for `width + OMEN_BEAM_SLACK`.
+    uint64_t *_Nonnull keys;
+    size_t count;
+    /// Most keys kept, above 0.
+    size_t width;
+    /// Lowered to the least position that was inserted at.
+    size_t lowest;
+};
+
+/// Words behind the last key of a beam that may be overwritten.
+#define OMEN_BEAM_SLACK 24
+
 /// Rows that one call of a Gram kernel compares with all columns, at most.
 #define OMEN_GRAM_ROWS 6
 /// Columns that share one vector register; packed columns are padded to whole groups of so many.
@@ -90,11 +117,43 @@ struct omen_kernels {
     struct omen_kernel_pair l2_f32_u8;
     /// Inner product, f32 query, u8 rows.
     struct omen_kernel_pair dot_f32_u8;
+    /// Inner product, i8 query, u8 rows.
+    struct omen_kernel_pair dot_i8_u8;
+    /// 16 times the inner product, i8 query, rows as `pack_u4` writes them: (dim + 1) / 2 bytes.
+    ///
+    /// An odd `dim` is rounded up; the query's element there must be 0.
+    struct omen_kernel_pair dot_i8_u4;
+    /// Sum of the elements of the i8 query whose bit is set in a row of (dim + 7) / 8 bytes.
+    ///
+    /// Bits past `dim` must be clear.
+    struct omen_kernel_pair dot_i8_u1;
+    /// The high nibbles of `code[0..<dim]` as (dim + 1) / 2 bytes at `out`.
+    ///
+    /// Each block of 128 dimensions becomes 64 bytes: byte i holds dimension i low, 64 + i high; a
+    /// last block of n bytes likewise dimensions i and n + i, where those past `dim` are 0.
+    void (*_Nonnull pack_u4)(const uint8_t *_Nonnull code, size_t dim, uint8_t *_Nonnull out);
+    /// The highest bits of `code[0..<dim]` as (dim + 7) / 8 bytes at `out`, lowest bit first.
+    void (*_Nonnull pack_u1)(const uint8_t *_Nonnull code, size_t dim, uint8_t *_Nonnull out);
+    /// Sums over `code[0..<dim]`; see `omen_code_sums`.
+    struct omen_code_sums (*_Nonnull sums)(const uint8_t *_Nonnull code, size_t dim);
+    /// Writes an i8 image of a query and returns its scale: element i stands for out[i] * scale.
+    ///
+    /// The element is (query[i] * factor - offsets[i]) * inverse_scale - 127.5, the query where
+    /// codes live, around their middle; without offsets it is the query itself. The scale is such
+    /// that the largest becomes 127. `sum` receives the sum of `out`.
+    float (*_Nonnull encode_query)(const float *_Nonnull query, float factor,
+                                   const float *_Nullable offsets, float inverse_scale, size_t dim,
+                                   int8_t *_Nonnull out, int32_t *_Nonnull sum);
     /// Writes round((x * factor - offset) * inverse_scale), clamped to 0...255, for each dimension.
     ///
     /// Returns how many values were outside.
     size_t (*_Nonnull encode)(const float *_Nonnull x, float factor, const float *_Nonnull offsets,
                               float inverse_scale, size_t dim, uint8_t *_Nonnull out);
+    /// Merges `count` rows, none of them in the beam, into it, and prefetches the links of those
+    /// that enter: the first 128 bytes of `links + slots * row`.
+    void (*_Nonnull admit)(struct omen_beam *_Nonnull beam, const float *_Nonnull distances,
+                           const uint32_t *_Nonnull rows, size_t count,
+                           const uint32_t *_Nonnull links, size_t slots);
     /// All distances between rows and columns, u8.
     struct omen_gram_pair gram_u8;
     /// All distances between rows and columns, f32.

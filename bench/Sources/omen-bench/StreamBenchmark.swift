@@ -2,8 +2,10 @@ internal import Glibc
 internal import OmenCore
 internal import OmenIndex
 
-/// One index, one thread, as a worker uses it: rows arrive in chunks, and are linked in short slices
-/// whenever more than some are hot. Then every row is replaced, round after round.
+/// One index, one thread, as a worker uses it.
+///
+/// Rows arrive in chunks, and are linked in short slices whenever more than some are hot. Then every
+/// row is replaced, round after round.
 ///
 /// Printed are rows linked per second of linking, the longest and the 99th percentile of slices, and
 /// recall at several widths once everything is linked.
