@@ -63,7 +63,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "omen-bench",
-            dependencies: ["OmenCore", "OmenIndex", "COmenKernels"],
+            dependencies: ["OmenCore", "OmenIndex", "OmenWire", "COmenKernels"],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
         ),

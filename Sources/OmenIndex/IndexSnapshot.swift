@@ -50,9 +50,10 @@ package final class IndexSnapshot: @unchecked Sendable {
 extension VectorIndex {
     /// Stops linking until `thaw`, and returns what has to be written out.
     ///
-    /// Appending, deleting and searching go on.
+    /// Appending, deleting and searching go on. Rows of a batch that is being linked stay hot.
     package func freeze() -> IndexSnapshot {
         isFrozen = true
+        batch = nil
         packCodes()
         return IndexSnapshot(
             regions: regions,

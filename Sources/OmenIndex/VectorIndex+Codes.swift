@@ -18,6 +18,8 @@ extension VectorIndex {
     func prepareCodes() {
         guard hasOwnCodes, quantizer.wantsTraining(rowCount: rowCount) else { return }
         precondition(!isFrozen, "codes must stand still while frozen")
+        // Its rows have codes of the old kind.
+        batch = nil
         let count = min(rowCount, Quantizer.sampleCountMax)
         var sample: [Float] = []
         sample.reserveCapacity(count * schema.dim)
@@ -74,16 +76,19 @@ extension VectorIndex {
         }
     }
 
-    /// Writes the code of a row.
+    /// Writes the code of a row that is linked.
     func encode(_ row: Int) {
+        quantizer.encodedCount += 1
+        quantizer.clampedCount += writeCode(row)
+    }
+
+    /// Writes the code of a row.
+    ///
+    /// - Returns: How many elements were clamped.
+    func writeCode(_ row: Int) -> Int {
         let code = (codes + row * layout.codeStride).assumingMemoryBound(to: UInt8.self)
         let factor = schema.metric == .cosine ? aux[row] : 1
-        quantizer.encodedCount += 1
-        quantizer.clampedCount += quantizer.encode(
-            floats(ofRow: row),
-            factor: factor,
-            into: code
-        )
+        return quantizer.encode(floats(ofRow: row), factor: factor, into: code)
     }
 
     func floats(ofRow row: Int) -> UnsafePointer<Float> {

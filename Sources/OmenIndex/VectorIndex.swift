@@ -47,6 +47,8 @@ package final class VectorIndex {
     var entry: Entry?
     /// Largest squared norm of any row, under ip; what the extra dimension is measured from.
     var squaredNormMax: Float = 0
+    /// Hot rows being prepared for the graph; nil between batches.
+    var batch: LinkBatch?
     var quantizer: Quantizer
     var scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
@@ -110,7 +112,7 @@ package final class VectorIndex {
         aux = base(.aux).assumingMemoryBound(to: Float.self)
         uppers = Section.uppers.map { base($0).assumingMemoryBound(to: UInt32.self) }
         quantizer = Quantizer(layout: layout)
-        scratch = Scratch(layout: layout)
+        scratch = try Scratch(layout: layout)
     }
 
     deinit {

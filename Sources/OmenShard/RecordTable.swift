@@ -94,6 +94,12 @@ extension RecordTable {
         return .text(String(decoding: text(at: index), as: UTF8.self))
     }
 
+    /// The id of any row, live or not, if it is a number.
+    func number(of row: UInt32) -> UInt64? {
+        let index = checked(row)
+        return kinds[index] == 0 ? words[index] : nil
+    }
+
     /// JSON text of the row's metadata object, if it has one.
     func metadata(of row: UInt32) -> [UInt8]? {
         let word = metadata[checked(row)]

@@ -132,21 +132,19 @@ extension ShardCollection {
         return counts
     }
 
-    /// Links the next hot rows into the graph.
+    /// Takes up to `count` steps towards linking the hot rows into the graph.
     ///
     /// - Returns: How many; 0 when there are none, a checkpoint holds the graph still or a rebuild
     ///   is to come.
-    func link(atMost count: Int) -> Int { canLink ? index.link(atMost: count) : 0 }
+    func link(atMost count: Int) -> Int { canLink ? index.link(steps: count) : 0 }
 }
 
 // MARK: - Reading
 
 extension ShardCollection {
-    /// The nearest rows to one query of a validated request, ascending by distance, then row.
-    func neighbors(
-        of position: Int,
-        in query: SearchQuery
-    ) throws(OmenError) -> [Neighbor] {
+    /// Keeps the nearest rows to one query of a validated request, ascending by distance, then
+    /// row, until the next call.
+    func findNeighbors(of position: Int, in query: SearchQuery) throws(OmenError) {
         let offset = position * query.dim * query.element.byteCount
         let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
@@ -164,10 +162,29 @@ extension ShardCollection {
             } catch { return error }
         }
         if let failure { throw failure }
-        return neighbors
     }
 
-    func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
+    /// How many `findNeighbors` found.
+    var neighborCount: Int { neighbors.count }
+
+    /// Appends what was found as columns; false, and nothing is appended, if an id is a text.
+    func appendNeighbors(to distances: inout [Float], _ numbers: inout [UInt64]) -> Bool {
+        let start = numbers.count
+        for neighbor in neighbors {
+            guard let number = records.number(of: neighbor.row) else {
+                distances.removeSubrange(start...)
+                numbers.removeSubrange(start...)
+                return false
+            }
+            distances.append(neighbor.distance)
+            numbers.append(number)
+        }
+        return true
+    }
+
+    /// What was found at `position`, with what was asked for.
+    func hit(_ position: Int, _ query: SearchQuery) -> Hit {
+        let neighbor = neighbors[position]
         var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
         if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
         if query.withVector {

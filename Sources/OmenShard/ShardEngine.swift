@@ -160,7 +160,7 @@ package final class ShardEngine {
 
     /// Does a slice of what can wait: ends a rebuild, or links rows into the graphs.
     ///
-    /// - Parameter count: Rows to link, or others that take as long.
+    /// - Parameter count: Steps of linking, or rows that take as long.
     /// - Returns: Whether there may be more to do.
     package func work(atMost count: Int) -> Bool {
         let canCatchUp = rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
@@ -178,9 +178,9 @@ package final class ShardEngine {
         return true
     }
 
-    /// Links up to `count` waiting rows into the graphs.
+    /// Takes up to `count` steps, of some 10 µs each, towards linking the waiting rows.
     ///
-    /// - Returns: Rows linked; 0 when there are none or a checkpoint holds the graphs still.
+    /// - Returns: Steps taken; 0 when no row waits or a checkpoint holds the graphs still.
     package func link(atMost count: Int) -> Int {
         let linked = store.link(atMost: count)
         if linked > 0 { handle(.linked) }

@@ -132,20 +132,40 @@ package struct CountReply: Equatable, Sendable {
     }
 }
 
-package struct SearchReply: Equatable, Sendable {
+package struct SearchReply: Sendable {
     /// Element type of the hits' vectors.
     package var element: ElementType
-    /// Hits of each query; shape `[queryCount]`, they add up to `hits.count`.
+    /// Hits of each query; shape `[queryCount]`, they add up to `list.count`.
     package var hitCounts: [UInt32]
     /// All hits, query after query, each query's ascending.
-    package var hits: [Hit]
+    package var list: HitList
     package var coverage: Coverage
 
-    package init(element: ElementType, hitCounts: [UInt32], hits: [Hit], coverage: Coverage) {
+    package init(element: ElementType, hitCounts: [UInt32], list: HitList, coverage: Coverage) {
         self.element = element
         self.hitCounts = hitCounts
-        self.hits = hits
+        self.list = list
         self.coverage = coverage
+    }
+
+    package init(element: ElementType, hitCounts: [UInt32], hits: [Hit], coverage: Coverage) {
+        self.init(element: element, hitCounts: hitCounts, list: .full(hits), coverage: coverage)
+    }
+
+    /// `list` one by one.
+    ///
+    /// - Complexity: O(hits): ask once, not once for each query.
+    package var hits: [Hit] {
+        get { list.array }
+        set { list = .full(newValue) }
+    }
+}
+
+extension SearchReply: Equatable {
+    /// Compares what the hits are, not how they are kept.
+    package static func == (left: SearchReply, right: SearchReply) -> Bool {
+        left.element == right.element && left.hitCounts == right.hitCounts
+            && left.coverage == right.coverage && left.hits == right.hits
     }
 }
 

@@ -43,8 +43,8 @@ package final class WorkerServer {
     static let announcementInterval: UInt64 = 100_000_000
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
-    /// Rows linked between two looks at the clock.
-    static let workStep = 4
+    /// Steps of linking, or rows caught up, between two looks at the clock.
+    static let workStep = 8
     /// Marks of what is durable are written this long after the last sync, at most.
     static let markInterval = Duration.milliseconds(100)
 
@@ -204,10 +204,7 @@ package final class WorkerServer {
 extension WorkerServer {
     private func receive(_ bytes: UnsafeRawBufferPointer) {
         do throws(OmenError) {
-            decoder.append(bytes)
-            while let envelopes = try decoder.next() {
-                for envelope in envelopes { handle(envelope) }
-            }
+            try decoder.take(bytes) { message throws(OmenError) in handle(try message.decoded()) }
         } catch {
             // Peers of one build that disagree about bytes: nothing they say can be trusted.
             LogLine.write("shard \(configuration.shard.shard)", "\(error)")
@@ -235,9 +232,11 @@ extension WorkerServer {
     private func searchSlice() {
         guard !searches.isEmpty else { return }
         let start = loop.now
+        var now = start
         repeat {
-            if let (requestID, answer) = searches.step() { send(requestID, answer) }
-        } while !searches.isEmpty && loop.now - start < Self.searchSlice
+            if let (requestID, answer) = searches.step(now: now) { send(requestID, answer) }
+            now = loop.now
+        } while !searches.isEmpty && now - start < Self.searchSlice
     }
 
     /// - Returns: Whether there is more to do.

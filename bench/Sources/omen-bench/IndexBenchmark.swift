@@ -2,6 +2,12 @@ internal import Glibc
 internal import OmenCore
 internal import OmenIndex
 
+/// How the graph is built: all at once, or row by row.
+enum BuildKind: CaseIterable {
+    case bulk
+    case stream
+}
+
 /// One index, one thread: streaming inserts, then searches one by one.
 struct IndexBenchmark {
     let base: NumpyFile
@@ -12,9 +18,15 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// Processes that search at once, in a second measurement; 1: none.
+    let processCount: Int
     /// Whether to append everything first, and then build the graph at once.
     let isBulk: Bool
-    /// Row in the file of each row of a bulk-built index.
+    /// File of a built index to search; nil to build one.
+    let loadPath: String?
+    /// File to keep the built index in.
+    let savePath: String?
+    /// Row of the file of each row of the index; empty when they are the same.
     private var sourceRows: [UInt32] = []
 
     init(_ options: Options) throws {
@@ -25,7 +37,13 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
-        isBulk = options.flag("bulk")
+        processCount = try options.integer("processes", standard: 1)
+        isBulk = try options.choice("build", standard: BuildKind.stream) == .bulk
+        loadPath = options.optional("load")
+        savePath = options.optional("save")
+        guard !isBulk || (loadPath ?? savePath) == nil else {
+            throw Failure("--build bulk renumbers rows, which --save does not keep")
+        }
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -51,10 +69,44 @@ struct IndexBenchmark {
     }
 
     mutating func run() throws -> String {
-        var index = try VectorIndex(schema: schema, seed: 1)
-        let (_, bytes) = try base.vectors()
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
+        var index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
+        var times: BulkTimes?
+        if isBulk { (index, times) = try buildInBulk(index) }
+        let buildSeconds = now() - start
+        let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
+        if loadPath == nil { try index.checkInvariants() }
+        if let savePath { try IndexFile.save(index, to: savePath) }
+        tell("built \(base.rows) rows in \(rounded(buildSeconds, 1)) s; searching")
+        var points: [String] = []
+        for ef in efs { points.append(try measure(index, ef: ef)) }
+        var together: [String] = []
+        if processCount > 1 {
+            for ef in efs {
+                let rate = try rateTogether(index, ef: ef, processCount: processCount)
+                together.append("{\"ef\": \(ef), \"qps\": \(rounded(rate, 1))}")
+            }
+        }
+        return """
+            {"kernels": "\(VectorIndex.kernelName)", "rows": \(base.rows), "dim": \(schema.dim), \
+            "metric": "\(schema.metric)", "element": "\(schema.element)", \
+            "codes": "\(schema.codes)", "m": \(schema.m), \
+            "ef_construction": \(schema.efConstruction), "k": \(k), \
+            "build": "\(isBulk ? "bulk" : "stream")", \
+            "bulk_seconds": \(times.map(steps) ?? "null"), \
+            "build_seconds": \(rounded(buildSeconds, 3)), \
+            "build_cpu_seconds": \(rounded(buildCPU, 3)), \
+            "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
+            "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
+            "together": [\(together.joined(separator: ", "))]}
+            """
+    }
+
+    /// An index of all rows; not linked when that is to be done in bulk.
+    private func build() throws -> VectorIndex {
+        let index = try VectorIndex(schema: schema, seed: 1)
+        let (_, bytes) = try base.vectors()
         try bytes.withUnsafeBytes { raw in
             guard let first = raw.baseAddress else { throw Failure("no vectors") }
             for row in 0..<base.rows {
@@ -62,24 +114,7 @@ struct IndexBenchmark {
                 if !isBulk { _ = index.link(atMost: 1) }
             }
         }
-        var times: BulkTimes?
-        if isBulk { (index, times) = try buildInBulk(index) }
-        let buildSeconds = now() - start
-        let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
-        try index.checkInvariants()
-        var points: [String] = []
-        for ef in efs { points.append(try measure(index, ef: ef)) }
-        return """
-            {"kernels": "\(VectorIndex.kernelName)", "rows": \(base.rows), "dim": \(schema.dim), \
-            "metric": "\(schema.metric)", "element": "\(schema.element)", \
-            "codes": "\(schema.codes)", "m": \(schema.m), \
-            "ef_construction": \(schema.efConstruction), "k": \(k), \
-            "bulk": \(isBulk), "bulk_seconds": \(times.map(steps) ?? "null"), \
-            "build_seconds": \(rounded(buildSeconds, 3)), \
-            "build_cpu_seconds": \(rounded(buildCPU, 3)), \
-            "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
-            "points": [\(points.joined(separator: ", "))]}
-            """
+        return index
     }
 
     private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
@@ -147,7 +182,7 @@ struct IndexBenchmark {
         }
     }
 
-    private func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
+    func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

@@ -8,12 +8,11 @@ struct KernelBenchmark {
     let repeats: Int
     /// Number of the variant, from the fastest; those this processor cannot run have none.
     let variant: Int
+    /// Bytes of rows that are compared again and again; what holds them is the cache measured.
+    let blockByteCount: Int
 
-    /// Most bytes of rows in a batch: half of a first-level cache.
-    private static let batchByteCountMax = 24 << 10
-    private static let batchCountMax = 64
-    /// Calls of one measurement; some tens of microseconds.
-    private static let callCount = 64
+    /// Bytes read in one measurement, which takes some tens of microseconds.
+    private static let byteCountMin = 2 << 20
 
     /// A kernel and the bytes of one of its rows.
     private struct Case {
@@ -27,8 +26,13 @@ struct KernelBenchmark {
         dims = try options.integers("dims", standard: common)
         repeats = try options.integer("repeats", standard: 101)
         variant = try options.integer("variant", standard: 0)
-        guard dims.allSatisfy({ (1...Limits.dimensionMax).contains($0) }), repeats > 0 else {
-            throw Failure("dims are 1...\(Limits.dimensionMax), repeats above 0")
+        blockByteCount = try options.integer("block-bytes", standard: 24 << 10)
+        guard dims.allSatisfy({ (1...Limits.dimensionMax).contains($0) }), repeats > 0,
+            (1...1 << 30).contains(blockByteCount)
+        else {
+            throw Failure(
+                "dims are 1...\(Limits.dimensionMax), repeats and block-bytes above 0"
+            )
         }
     }
 
@@ -59,7 +63,8 @@ struct KernelBenchmark {
     /// The median over `repeats`, of rows one after another and of rows by a list.
     private func measure(_ one: Case, dim: Int) -> String {
         let stride = (one.rowByteCount(dim) + 63) & ~63
-        let count = min(Self.batchCountMax, max(4, Self.batchByteCountMax / stride))
+        let count = max(4, blockByteCount / stride)
+        let calls = max(1, Self.byteCountMin / (count * stride))
         // Bytes that are finite and ordinary as floats too.
         let pattern: [UInt8] = [0x12, 0x34, 0x56, 0x3F]
         let byteCount = (count + 1) * max(stride, dim * 4 + 64)
@@ -71,20 +76,24 @@ struct KernelBenchmark {
         let base = memory + max(stride, dim * 4 + 63) / 64 * 64
         let rows = (0..<count).map { UInt32($0 * 7 % count) }
         var out = [Float](repeating: 0, count: count)
-        let scanned = median(count) { one.pair.scan(query, base, stride, dim, count, &out) }
-        let listed = median(count) { one.pair.list(query, base, stride, dim, rows, count, &out) }
+        let scanned = median(count, calls: calls) {
+            one.pair.scan(query, base, stride, dim, count, &out)
+        }
+        let listed = median(count, calls: calls) {
+            one.pair.list(query, base, stride, dim, rows, count, &out)
+        }
         return """
             {"kernel": "\(one.name)", "dim": \(dim), "row_bytes": \(one.rowByteCount(dim)), \
-            "batch": \(count), "scan_ns": \(scanned), "list_ns": \(listed)}
+            "rows": \(count), "scan_ns": \(scanned), "list_ns": \(listed)}
             """
     }
 
-    private func median(_ count: Int, _ call: () -> Void) -> Double {
+    private func median(_ count: Int, calls: Int, _ call: () -> Void) -> Double {
         var times: [Double] = []
         for _ in 0..<repeats {
             let start = now()
-            for _ in 0..<Self.callCount { call() }
-            times.append((now() - start) * 1e9 / Double(Self.callCount * count))
+            for _ in 0..<calls { call() }
+            times.append((now() - start) * 1e9 / Double(calls * count))
         }
         return (times.sorted()[times.count / 2] * 100).rounded() / 100
     }

@@ -1,18 +1,19 @@
+internal import Glibc
 internal import OmenCore
 
-/// Command-line options `--name value`, and flags `--name`.
+/// A line for the user; standard output belongs to the JSON.
+func tell(_ text: String) {
+    var line = text + "\n"
+    _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+/// Command-line options `--name value`.
 struct Options {
     private var values: [String: String] = [:]
-    /// Options without a value.
-    private static let flags: Set<String> = ["--bulk"]
 
     init(_ arguments: some Sequence<String>) throws {
         var iterator = arguments.makeIterator()
         while let name = iterator.next() {
-            if Self.flags.contains(name) {
-                values[String(name.dropFirst(2))] = ""
-                continue
-            }
             guard name.hasPrefix("--"), let value = iterator.next() else {
                 throw Failure("expected --option value, found \(name)")
             }
@@ -20,11 +21,19 @@ struct Options {
         }
     }
 
-    func flag(_ name: String) -> Bool { values[name] != nil }
-
     func path(_ name: String) throws -> String {
         guard let value = values[name] else { throw Failure("--\(name) is missing") }
         return value
+    }
+
+    func optional(_ name: String) -> String? { values[name] }
+
+    func text(_ name: String, standard: String) -> String { values[name] ?? standard }
+
+    func number(_ name: String, standard: Double) throws -> Double {
+        guard let value = values[name] else { return standard }
+        guard let number = Double(value) else { throw Failure("--\(name) \(value) is no number") }
+        return number
     }
 
     func integer(_ name: String, standard: Int) throws -> Int {
