@@ -73,12 +73,6 @@ final class Checked {
         self.index = index
     }
 
-    /// An index that was opened, to be searched only.
-    init(_ schema: CollectionSchema, index: VectorIndex) {
-        self.schema = schema
-        self.index = index
-    }
-
     @discardableResult
     func append(_ vector: [Float]) throws -> UInt32 {
         switch schema.element {
