@@ -11,15 +11,26 @@ package final class BackgroundThread: @unchecked Sendable {
     private var joined = false
 
     private final class Body {
+        let niceness: Int32
         let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+
+        init(niceness: Int32, _ run: @escaping @Sendable () -> Void) {
+            self.niceness = niceness
+            self.run = run
+        }
     }
 
     /// Starts the thread.
     ///
+    /// - Parameters:
+    ///   - niceness: 0...19 (nice(2)); a higher one leaves the processors to others.
+    ///   - run: What it does.
     /// - Throws: `.resourceExhausted` when the system refuses another thread.
-    package init(_ run: @escaping @Sendable () -> Void) throws(OmenError) {
-        let body = Unmanaged.passRetained(Body(run))
+    package init(
+        niceness: Int32 = 0,
+        _ run: @escaping @Sendable () -> Void
+    ) throws(OmenError) {
+        let body = Unmanaged.passRetained(Body(niceness: niceness, run))
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -30,7 +41,13 @@ package final class BackgroundThread: @unchecked Sendable {
             nil,
             { argument in
                 guard let argument else { return nil }
-                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                // Linux keeps this for each thread; without it everything still works.
+                if body.niceness != 0 {
+                    let which = __priority_which_t(PRIO_PROCESS.rawValue)
+                    _ = setpriority(which, 0, body.niceness)
+                }
+                body.run()
                 return nil
             },
             body.toOpaque()

@@ -96,7 +96,9 @@ package final class VectorIndex {
             return region.base
         }
         self.regions = regions
-        visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
+        // A byte for every value that a link can have: even a link that rotted in a file and was
+        // not checked yet makes no search write elsewhere.
+        visitedRegion = try ReservedRegion(byteCountMax: Int(Link.rowMask) + 1)
         vectors = base(.vectors)
         codes = base(.codes)
         links = base(.links).assumingMemoryBound(to: UInt32.self)
