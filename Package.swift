@@ -64,7 +64,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "omen-bench",
-            dependencies: ["OmenCore", "OmenIndex"],
+            dependencies: ["OmenCore", "OmenIndex", "OmenWire", "COmenKernels"],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
         ),

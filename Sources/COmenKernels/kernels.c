@@ -6,8 +6,20 @@
 
 #include "omen_kernels.h"
 
+#include <float.h>
+#include <string.h>
+
+/// Bytes of a row of codes.
+#define OMEN_U8_BYTES(dim) (dim)
+#define OMEN_U4_BYTES(dim) (((dim) + 1) / 2)
+#define OMEN_U1_BYTES(dim) (((dim) + 7) / 8)
+
 #define OMEN_LISTED(i) (first + stride * rows[i])
 #define OMEN_CONSECUTIVE(i) (first + stride * (i))
+
+/// Vectors of any machine: the compiler makes as many registers of one as it takes.
+typedef float omen_floats __attribute__((vector_size(64), aligned(4)));
+typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -18,11 +30,15 @@
 #define OMEN_NAME(name) vnni_##name
 #define OMEN_TITLE "avx512-vnni"
 #define OMEN_AVX512 1
+#define OMEN_VNNI 1
 #define OMEN_MULTIPLY_ADD(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
+#undef OMEN_VNNI
 #undef OMEN_AVX512
 #undef OMEN_TITLE
 #undef OMEN_NAME
@@ -36,6 +52,8 @@
 #define OMEN_MULTIPLY_ADD(sum, a, b) _mm512_add_epi32(sum, _mm512_madd_epi16(a, b))
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
 #undef OMEN_AVX512
@@ -48,6 +66,8 @@
 #define OMEN_TITLE "x86-64-v3"
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(8) interleave_count(4)")
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_TITLE
 #undef OMEN_NAME
@@ -58,6 +78,8 @@
 #define OMEN_TITLE "portable"
 #define OMEN_FLOAT_LOOP
 #include "kernels_body.inc"
+#include "gram_body.inc"
+#include "table_body.inc"
 
 size_t omen_kernels_count(void) {
 #if defined(__x86_64__)

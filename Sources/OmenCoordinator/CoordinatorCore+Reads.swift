@@ -86,36 +86,39 @@ extension CoordinatorCore {
         let entry = catalog[found]
         var sendable: [(shard: Int, message: Message, byteCount: Int)] = []
         for (shard, message) in parts {
-            request.targets.insert(shard)
             let byteCount = message.chargedByteCount
-            guard entry.serving.contains(shard) else {
-                request.failures.append(
-                    ShardFailure(shard: UInt32(shard), error: unavailable(shard))
-                )
-                continue
-            }
-            guard hasRoom(shard, byteCount: byteCount) else {
-                request.failures.append(
-                    ShardFailure(shard: UInt32(shard), error: overloaded(shard))
-                )
-                continue
-            }
-            request.awaited.insert(shard)
+            guard target(shard, of: &request, about: entry, byteCount: byteCount) else { continue }
             sendable.append((shard, message, byteCount))
         }
         if let error = commonFailure(request) { throw error }
-        if case .search(let shape) = request.kind, let error = shape.refusal(request.failures) {
-            throw error
-        }
         request.emptyIfMissing = entry.creating.subtracting(entry.present)
         let index = try admit(request, deadline: now.saturatingAdd(timeout))
         for (shard, message, byteCount) in sendable {
-            if timeout > timing.readTimeout {
-                let end = now.saturatingAdd(timeout)
-                workers[shard].busyUntil = max(workers[shard].busyUntil, end)
-            }
             send(message, id: pending[index].id, byteCount: byteCount, to: shard)
         }
+    }
+
+    /// Notes a shard's part of a request: awaited, or missing when it cannot be asked now.
+    ///
+    /// - Returns: Whether it can be asked.
+    func target(
+        _ shard: Int,
+        of request: inout Pending,
+        about entry: CatalogEntry,
+        byteCount: Int
+    ) -> Bool {
+        request.targets.insert(shard)
+        let error: OmenError
+        if !entry.serving.contains(shard) {
+            error = unavailable(shard)
+        } else if !hasRoom(shard, byteCount: byteCount) {
+            error = overloaded(shard)
+        } else {
+            request.awaited.insert(shard)
+            return true
+        }
+        request.failures.append(ShardFailure(shard: UInt32(shard), error: error))
+        return false
     }
 
     /// The records in the order of the request.

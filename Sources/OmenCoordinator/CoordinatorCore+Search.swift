@@ -1,5 +1,5 @@
 internal import OmenCore
-internal import OmenWire
+package import OmenWire
 
 /// Searches: the same queries to every shard, the nearest of all answers back.
 extension CoordinatorCore {
@@ -44,15 +44,43 @@ extension CoordinatorCore {
             byteCount: query.vectors.count
                 + answerByteCount(query, schema: schema, shardK: plan.k)
         )
-        let message = Message.search(shardQuery)
+        let timeout = searchTimeout(query)
+        // The worker's clock starts when it reads this; what it has not begun by then is dropped.
+        shardQuery.timeoutMilliseconds = UInt32(clamping: max(1, timeout / 1_000_000))
+        try askAll(.search(shardQuery), of: request, about: found, timeout: timeout)
+    }
+
+    /// Nanoseconds a search may take: what was asked for, but no more than its size deserves.
+    private func searchTimeout(_ query: SearchQuery) -> UInt64 {
         let turns = 1 + UInt64((query.count - 1) / Limits.queriesPerReadTimeout)
         let (timeout, overflow) = timing.readTimeout.multipliedReportingOverflow(by: turns)
-        try ask(
-            workers.indices.map { (shard: $0, message: message) },
-            of: request,
-            about: found,
-            timeout: overflow ? .max : timeout
-        )
+        let longest = overflow ? .max : timeout
+        guard query.timeoutMilliseconds > 0 else { return longest }
+        return min(longest, UInt64(query.timeoutMilliseconds) * 1_000_000)
+    }
+
+    /// Asks every shard the same; as `ask`, without a list of parts.
+    private mutating func askAll(
+        _ message: Message,
+        of request: Pending,
+        about found: Int,
+        timeout: UInt64
+    ) throws(OmenError) {
+        var request = request
+        let entry = catalog[found]
+        let byteCount = message.chargedByteCount
+        for shard in workers.indices {
+            _ = target(shard, of: &request, about: entry, byteCount: byteCount)
+        }
+        if let error = commonFailure(request) { throw error }
+        if case .search(let shape) = request.kind, let error = shape.refusal(request.failures) {
+            throw error
+        }
+        request.emptyIfMissing = entry.creating.subtracting(entry.present)
+        let index = try admit(request, deadline: now.saturatingAdd(timeout))
+        for shard in request.awaited {
+            send(message, id: pending[index].id, byteCount: byteCount, to: shard)
+        }
     }
 
     /// Memory the shards' answers may need here until they are merged.
@@ -72,51 +100,76 @@ extension CoordinatorCore {
         shard: Int
     ) -> OmenError? {
         let total = reply.hitCounts.reduce(0) { $0 + Int($1) }
-        guard reply.hitCounts.count == shape.queryCount, total == reply.hits.count else {
-            return OmenError(
-                .protocolViolation,
-                "shard \(shard) answered \(reply.hitCounts.count) queries with \(reply.hits.count) hits, expected \(shape.queryCount) with \(total)"
+        guard reply.hitCounts.count == shape.queryCount, total == reply.list.count else {
+            return misshapen(
+                shard,
+                "\(reply.hitCounts.count) queries with \(reply.list.count) hits",
+                shape
             )
         }
-        pending[index].searchReplies.append(reply)
+        pending[index].searchAnswers.append(reply)
         return nil
+    }
+
+    private func misshapen(_ shard: Int, _ what: String, _ shape: SearchShape) -> OmenError {
+        OmenError(
+            .protocolViolation,
+            "shard \(shard) answered \(what), expected \(shape.queryCount) queries"
+        )
+    }
+
+    /// Handles a worker's answer to a search without decoding it: the event there are most of.
+    ///
+    /// The same as `.workerMessage` with the decoded reply.
+    package mutating func handle(
+        _ hits: NumberedHits,
+        requestID: UInt64,
+        shard: UInt32,
+        incarnation: UInt64,
+        now: UInt64,
+        into effects: inout [Effect]
+    ) {
+        self.now = max(now, self.now)
+        swap(&out, &effects)
+        defer { swap(&out, &effects) }
+        guard phase != .finished else { return }
+        defer { advanceStop() }
+        guard let shard = listen(to: shard, incarnation), workers[shard].settle(requestID),
+            let index = pending.index(of: requestID), pending[index].awaited.contains(shard)
+        else {
+            ignoredReplies += 1
+            return
+        }
+        guard case .search(let shape) = pending[index].kind, hits.queryCount == shape.queryCount
+        else {
+            // Not what was asked for, whatever the hits are.
+            let coverage = Coverage(shardsTotal: 1)
+            let empty = SearchReply(
+                element: hits.element,
+                hitCounts: [],
+                hits: [],
+                coverage: coverage
+            )
+            answered(.hits(empty), index: index, shard: shard)
+            return
+        }
+        pending[index].searchAnswers.append(hits, of: pending[index].targets.count)
+        pending[index].awaited.remove(shard)
+        pending[index].answered.insert(shard)
+        finishIfComplete(index)
     }
 
     func searchReply(_ request: Pending, _ shape: SearchShape) -> Message {
         if let error = commonFailure(request) { return .failure(error) }
         if let error = shape.refusal(request.failures) { return .failure(error) }
-        let replies = request.searchReplies
-        let coverage = coverage(request)
-        let element = replies.first?.element ?? shape.element
-        guard !replies.isEmpty else {
-            let none = [UInt32](repeating: 0, count: shape.queryCount)
-            return .hits(
-                SearchReply(element: element, hitCounts: none, hits: [], coverage: coverage)
-            )
-        }
-        if replies.count == 1, replies[0].hitCounts.allSatisfy({ Int($0) <= shape.k }) {
-            var only = replies[0]
-            only.coverage = coverage
-            return .hits(only)
-        }
-        var offsets = [Int](repeating: 0, count: replies.count)
-        var counts: [UInt32] = []
-        counts.reserveCapacity(shape.queryCount)
-        var hits: [Hit] = []
-        for query in 0..<shape.queryCount {
-            var answers: [ArraySlice<Hit>] = []
-            answers.reserveCapacity(replies.count)
-            for (place, reply) in replies.enumerated() {
-                let end = offsets[place] + Int(reply.hitCounts[query])
-                answers.append(reply.hits[offsets[place]..<end])
-                offsets[place] = end
-            }
-            let merged = mergeNearest(answers, k: shape.k)
-            counts.append(UInt32(merged.count))
-            hits.append(contentsOf: merged)
-        }
+        let merged = request.searchAnswers.merged(k: shape.k, queryCount: shape.queryCount)
         return .hits(
-            SearchReply(element: element, hitCounts: counts, hits: hits, coverage: coverage)
+            SearchReply(
+                element: request.searchAnswers.element ?? shape.element,
+                hitCounts: merged.counts,
+                list: merged.hits,
+                coverage: coverage(request)
+            )
         )
     }
 }

@@ -16,7 +16,6 @@ extension CoordinatorCore {
         workers[shard].replayed = 0
         workers[shard].toReplay = 0
         workers[shard].lastHeardAt = now
-        workers[shard].busyUntil = 0
         workers[shard].pingSentAt = now
         out.append(.spawn(shard: UInt32(shard), incarnation: workers[shard].incarnation))
     }

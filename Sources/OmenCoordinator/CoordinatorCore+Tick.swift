@@ -33,8 +33,7 @@ extension CoordinatorCore {
             if phase == .running, worker.state == .backoff, now >= worker.respawnAt { spawn(shard) }
             return
         }
-        let silentSince = max(worker.lastHeardAt, min(worker.busyUntil, now))
-        if now - silentSince >= timing.heartbeatTimeout {
+        if now - worker.lastHeardAt >= timing.heartbeatTimeout {
             let seconds = (now - worker.lastHeardAt) / 1_000_000_000
             giveUp(shard, reason: "no sign of life for \(seconds) s while \(worker.state)")
             return

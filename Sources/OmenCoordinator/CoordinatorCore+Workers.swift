@@ -4,12 +4,10 @@ internal import OmenWire
 /// What workers say: announcements, and answers to what they were asked.
 extension CoordinatorCore {
     mutating func heard(_ envelope: Envelope, from shard: UInt32, incarnation: UInt64) {
-        guard let shard = current(shard, incarnation), workers[shard].isConnected else {
+        guard let shard = listen(to: shard, incarnation) else {
             ignoredReplies += 1
             return
         }
-        // Whatever it says, it lives: long replays announce their progress.
-        workers[shard].lastHeardAt = now
         if case .announcement(let announcement) = envelope.message {
             announced(announcement, shard: shard)
             return
@@ -34,6 +32,16 @@ extension CoordinatorCore {
         }
     }
 
+    /// The shard's index, when what its worker says counts; then it lives, whatever it says: long
+    /// replays announce their progress.
+    mutating func listen(to shard: UInt32, _ incarnation: UInt64) -> Int? {
+        guard let shard = current(shard, incarnation), workers[shard].isConnected else {
+            return nil
+        }
+        workers[shard].lastHeardAt = now
+        return shard
+    }
+
     /// The shard's index, when the event is of its present incarnation.
     func current(_ shard: UInt32, _ incarnation: UInt64) -> Int? {
         guard let index = Int(exactly: shard), index < workers.count,
@@ -42,7 +50,7 @@ extension CoordinatorCore {
         return index
     }
 
-    private mutating func answered(_ message: Message, index: Int, shard: Int) {
+    mutating func answered(_ message: Message, index: Int, shard: Int) {
         switch pending[index].kind {
         case .drop(let name):
             // It stays awaited until the shard has said what is left.

@@ -83,25 +83,30 @@ extension CoordinatorServer {
     }
 
     private func read(_ bytes: UnsafeRawBufferPointer, from peer: WorkerPeer) {
-        peer.decoder.append(bytes)
         do throws(OmenError) {
-            while let envelopes = try peer.decoder.next() {
-                for envelope in envelopes {
-                    feed(
-                        .workerMessage(
-                            shard: peer.shard,
-                            incarnation: peer.incarnation,
-                            envelope
-                        )
-                    )
+            try peer.decoder.take(bytes) { message throws(OmenError) in
+                if message.kind == .hits, let hits = try NumberedHits(message) {
+                    feed(hits, requestID: message.requestID, from: peer)
+                    return
                 }
+                let envelope = try message.decoded()
+                feed(
+                    .workerMessage(shard: peer.shard, incarnation: peer.incarnation, envelope)
+                )
             }
         } catch { ended(peer, reason: "\(error)") }
     }
 
     func send(_ envelope: Envelope, toWorker shard: UInt32, _ incarnation: UInt64) {
         guard let peer = peer(shard, incarnation), !peer.hasEnded else { return }
-        peer.encoder.append(envelope)
+        if case .search(let query) = envelope.message {
+            if encodedSearch?.requestID != envelope.requestID {
+                encodedSearch = EncodedSearch(query, requestID: envelope.requestID)
+            }
+            if let encodedSearch { peer.encoder.append(encodedSearch, k: query.k, ef: query.ef) }
+        } else {
+            peer.encoder.append(envelope)
+        }
         guard !peer.isUnflushed else { return }
         peer.isUnflushed = true
         unflushedWorkers.append(peer)

@@ -42,6 +42,8 @@ package final class CoordinatorServer {
     /// Clients with answers to flush at the end of the turn.
     var unflushedClients: [ClientPeer] = []
     var unflushedWorkers: [WorkerPeer] = []
+    /// The search that was last sent to a worker: the other workers are sent the same bytes.
+    var encodedSearch: EncodedSearch?
     private var clientSequence: UInt64 = 0
     /// Events that arose while another was being handled.
     private var events: [CoordinatorCore.Event] = []
@@ -87,16 +89,42 @@ package final class CoordinatorServer {
         events.append(event)
         guard !isHandling else { return }
         isHandling = true
-        defer { isHandling = false }
+        handleEvents()
+        isHandling = false
+    }
+
+    private func handleEvents() {
         var next = 0
         while next < events.count {
             core.handle(events[next], now: loop.now, into: &effects)
             next += 1
-            let todo = effects
-            effects = []
-            for effect in todo { execute(effect) }
+            executeAll()
         }
         events.removeAll(keepingCapacity: true)
+    }
+
+    /// As `feed`, for an answer that is still in its frame.
+    func feed(_ hits: NumberedHits, requestID: UInt64, from peer: WorkerPeer) {
+        // Bytes arrive from the loop, never while an event is being handled.
+        precondition(!isHandling, "hits arrived inside an event")
+        isHandling = true
+        core.handle(
+            hits,
+            requestID: requestID,
+            shard: peer.shard,
+            incarnation: peer.incarnation,
+            now: loop.now,
+            into: &effects
+        )
+        executeAll()
+        handleEvents()
+        isHandling = false
+    }
+
+    /// Carries out what the core said; effects that arise come with later events.
+    private func executeAll() {
+        for index in effects.indices { execute(effects[index]) }
+        effects.removeAll(keepingCapacity: true)
     }
 
     private func execute(_ effect: CoordinatorCore.Effect) {

@@ -43,7 +43,7 @@ struct Pending: Sendable {
 
     var counts = WriteCounts()
     var total: UInt64 = 0
-    var searchReplies: [SearchReply] = []
+    var searchAnswers = SearchAnswers()
     var recordReplies: [(shard: Int, reply: RecordsReply)] = []
     var statuses: [(shard: Int, status: ShardStatus)] = []
 

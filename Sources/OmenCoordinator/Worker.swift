@@ -21,8 +21,6 @@ struct Worker: Sendable {
     var toReplay: UInt64 = 0
 
     var lastHeardAt: UInt64 = 0
-    /// Until then it may be busy with one long search: a worker answers nothing meanwhile.
-    var busyUntil: UInt64 = 0
     var readyAt: UInt64?
     /// Request id of the ping that has no answer yet; one at a time.
     var pingID: UInt64?

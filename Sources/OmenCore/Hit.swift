@@ -40,6 +40,34 @@ package struct Hit: Equatable, Sendable {
     }
 }
 
+/// Hits of one or more queries, query after query.
+///
+/// Nearly every answer is numbers and distances: as two columns they are copied in one piece, where
+/// an array of `Hit` costs a reference count or two for each.
+package enum HitList: Sendable {
+    /// Columns of equal length.
+    case numbered(distances: [Float], ids: [UInt64])
+    case full([Hit])
+
+    package var count: Int {
+        switch self {
+        case .numbered(let distances, _): distances.count
+        case .full(let hits): hits.count
+        }
+    }
+
+    /// The hits one by one.
+    ///
+    /// - Complexity: O(count) with columns.
+    package var array: [Hit] {
+        switch self {
+        case .numbered(let distances, let ids):
+            zip(distances, ids).map { Hit(id: .number($1), distance: $0) }
+        case .full(let hits): hits
+        }
+    }
+}
+
 extension Hit: Comparable {
     package static func < (left: Hit, right: Hit) -> Bool {
         if left.distance != right.distance { return left.distance < right.distance }

@@ -77,10 +77,12 @@ package enum Limits {
     package static let commitQueueByteCountMax = 64 << 20
     /// Log bytes since the last checkpoint after which the shard checkpoints by itself.
     package static let checkpointLogByteCountTarget = 256 << 20
-    /// Rows a collection may hold outside its graph; beyond it writes are refused until linking
-    /// catches up, because every search scans them all.
-    package static let hotRowCountMax = 200_000
-    /// The same limit for long vectors, in bytes: some 30 ms of each search.
+    /// Rows a shard may hold outside its graphs.
+    ///
+    /// Beyond it writes are refused until linking or a rebuild catches up, because every search
+    /// scans them all. Room for one large import, which is linked fastest in one piece.
+    package static let hotRowCountMax = 1_000_000
+    /// The same limit for longer vectors, in bytes: some 30 ms of each search.
     package static let hotByteCountMax = 256 << 20
     /// Memory that must be left when a write is accepted, in bytes: what all shards may accept
     /// between two looks at the system, and room for a checkpoint's buffers.

@@ -24,6 +24,10 @@ package struct SearchQuery: Equatable, Sendable {
     package var withVector = false
     /// When false, a missing shard makes the whole search fail.
     package var allowPartial = true
+    /// Longest wait for the answer in milliseconds; 0 leaves it to the receiver.
+    ///
+    /// Whoever has not begun when it is over need not begin.
+    package var timeoutMilliseconds: UInt32 = 0
 
     package init(
         collection: String,

@@ -56,9 +56,11 @@ package final class IndexSnapshot: @unchecked Sendable {
 extension VectorIndex {
     /// Stops linking until `thaw`, and returns what has to be written out.
     ///
-    /// Appending, deleting and searching go on.
+    /// Appending, deleting and searching go on. Rows of a batch that is being linked stay hot.
     package func freeze() -> IndexSnapshot {
         isFrozen = true
+        batch = nil
+        packCodes()
         return IndexSnapshot(
             regions: regions,
             lengths: sectionByteCounts(),
@@ -74,6 +76,8 @@ extension VectorIndex {
         var counts: [Section: Int] = [
             .vectors: rowCount * layout.vectorStride,
             .codes: traversesCodes ? linkedCount * layout.codeStride : 0,
+            .packed: traversesPacked ? linkedCount * layout.packedStride : 0,
+            .terms: traversesCodes ? linkedCount * layout.termCount * 4 : 0,
             .links: linkedCount * layout.baseSlots * 4,
             .flags: (rowCount + 63) / 64 * 8,
             .aux: schema.metric == .l2 ? 0 : rowCount * 4,

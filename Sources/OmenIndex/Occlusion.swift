@@ -3,13 +3,17 @@
 /// A candidate is left out when a kept one is nearer to it than it is to the row itself, the former
 /// distance stretched by `alpha` (Malkov, Yashunin 2016, algorithm 4; Subramanya et al., "DiskANN",
 /// 2019, for alpha). Distances that are equal count as occluded, or duplicates would fill a list.
+///
+/// Each kept candidate is scored against all that are still in question, and crosses out what it
+/// occludes: long kernel calls, and none for what is out already.
 struct Occlusion {
-    /// Scores pairs of rows; aimed anew for each candidate.
+    /// Scores pairs of rows; aimed anew for each kept candidate.
     var scorer: Scorer
     let alpha: Float
+    /// Room for as many distances as there are candidates in one call.
     let distances: UnsafeMutablePointer<Float>
-    /// Kept rows are compared in groups: most candidates are occluded by one of the first.
-    private static let groupCount = 8
+    /// Candidates looked at together: the limit is often reached long before the last of many.
+    private static let blockCount = 40
 
     /// Chooses up to `limit` candidates, nearest first; marked (pinned) ones always.
     ///
@@ -18,8 +22,8 @@ struct Occlusion {
     ///   - count: How many.
     ///   - limit: Most to keep; at least the number of marked ones.
     ///   - rowOf: The row of a candidate's slot; the same number on level 0.
-    ///   - kept: Receives the rows kept.
-    ///   - keptKeys: Receives the keys kept; may be `keys` itself.
+    ///   - kept: Receives the rows kept; has room for `count`.
+    ///   - keptKeys: Receives the keys kept; has room for `count`, may be `keys` itself.
     /// - Returns: How many are kept.
     @inline(__always)
     mutating func choose(
@@ -31,40 +35,111 @@ struct Occlusion {
         keptKeys: UnsafeMutablePointer<UInt64>
     ) -> Int {
         var pinnedLeft = 0
-        for i in 0..<count { pinnedLeft &+= Int(truncatingIfNeeded: keys[i] & 1) }
-        var keptCount = 0
         for i in 0..<count {
             let key = keys[i]
-            let row = rowOf(Candidates.row(key))
-            if key & 1 != 0 {
-                pinnedLeft &-= 1
-            } else {
-                if keptCount &+ pinnedLeft >= limit { continue }
-                if isOccluded(row, Candidates.distance(key), by: kept, keptCount) { continue }
+            pinnedLeft &+= Int(truncatingIfNeeded: key & 1)
+            keptKeys[i] = key
+            kept[i] = rowOf(Candidates.row(key))
+        }
+        var keptCount = 0
+        var first = 0
+        while first < count, keptCount < limit {
+            let next = min(count, first &+ Self.blockCount)
+            var end = next
+            for i in 0..<keptCount {
+                end = crossOut(kept[i], kept, keptKeys, first, end)
             }
-            kept[keptCount] = row
-            keptKeys[keptCount] = key
-            keptCount &+= 1
+            while first < end {
+                let row = kept[first]
+                let key = keptKeys[first]
+                first &+= 1
+                if key & 1 != 0 {
+                    pinnedLeft &-= 1
+                } else if keptCount &+ pinnedLeft >= limit {
+                    continue
+                }
+                kept[keptCount] = row
+                keptKeys[keptCount] = key
+                keptCount &+= 1
+                if keptCount < limit { end = crossOut(row, kept, keptKeys, first, end) }
+            }
+            first = next
         }
         return keptCount
     }
 
-    @inline(__always)
-    private mutating func isOccluded(
-        _ row: UInt32,
-        _ distance: Float,
-        by kept: UnsafePointer<UInt32>,
-        _ count: Int
-    ) -> Bool {
-        guard count > 0 else { return false }
-        scorer.aim(at: row)
-        var first = 0
-        while first < count {
-            let group = min(Self.groupCount, count &- first)
-            scorer.score(kept + first, group, into: distances)
-            for i in 0..<group where distances[i] * alpha <= distance { return true }
-            first &+= group
+    /// Chooses anew from a list that was thinned before and has grown since.
+    ///
+    /// What was kept then is scored against the new candidates only.
+    /// - Parameters:
+    ///   - keys: The candidates; overwritten.
+    ///   - settledCount: The first so many, ascending, do not occlude each other.
+    ///   - freshCount: So many follow, ascending again.
+    ///   - rows: Room for as many rows.
+    ///   - limit: Most to keep; at least the number of marked ones.
+    ///   - links: Receives the rows kept, nearest first, marked ones with the pinned bit.
+    /// - Returns: How many are kept.
+    mutating func rechoose(
+        _ keys: UnsafeMutablePointer<UInt64>,
+        settledCount: Int,
+        freshCount: Int,
+        rows: UnsafeMutablePointer<UInt32>,
+        limit: Int,
+        into links: UnsafeMutablePointer<UInt32>
+    ) -> Int {
+        var pinnedLeft = 0
+        for i in 0..<settledCount &+ freshCount {
+            pinnedLeft &+= Int(truncatingIfNeeded: keys[i] & 1)
+            rows[i] = Candidates.row(keys[i])
         }
-        return false
+        var settled = 0
+        var settledEnd = settledCount
+        var fresh = settledCount
+        var freshEnd = settledCount &+ freshCount
+        var keptCount = 0
+        while keptCount < limit, settled < settledEnd || fresh < freshEnd {
+            let isFresh =
+                fresh < freshEnd && (settled == settledEnd || keys[fresh] < keys[settled])
+            let at = isFresh ? fresh : settled
+            let key = keys[at]
+            if isFresh { fresh &+= 1 } else { settled &+= 1 }
+            if key & 1 != 0 {
+                pinnedLeft &-= 1
+            } else if keptCount &+ pinnedLeft >= limit {
+                continue
+            }
+            let row = rows[at]
+            links[keptCount] = row | (key & 1 != 0 ? Link.pinned : 0)
+            keptCount &+= 1
+            if isFresh { settledEnd = crossOut(row, rows, keys, settled, settledEnd) }
+            freshEnd = crossOut(row, rows, keys, fresh, freshEnd)
+        }
+        return keptCount
+    }
+
+    /// Takes out of the candidates `first..<end` the unmarked ones that `row` occludes.
+    ///
+    /// - Returns: The new end.
+    @inline(__always)
+    private mutating func crossOut(
+        _ row: UInt32,
+        _ rows: UnsafeMutablePointer<UInt32>,
+        _ keys: UnsafeMutablePointer<UInt64>,
+        _ first: Int,
+        _ end: Int
+    ) -> Int {
+        guard first < end else { return end }
+        scorer.aim(at: row)
+        scorer.score(rows + first, end &- first, into: distances)
+        var left = first
+        for i in first..<end {
+            let key = keys[i]
+            let isLeft =
+                key & 1 != 0 || distances[i &- first] * alpha > Candidates.distance(key)
+            keys[left] = key
+            rows[left] = rows[i]
+            left &+= isLeft ? 1 : 0
+        }
+        return left
     }
 }

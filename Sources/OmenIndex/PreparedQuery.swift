@@ -7,6 +7,8 @@ struct PreparedQuery {
     var exact: Scorer
     /// Scores what the graph is traversed on; the same as `exact` unless codes are approximate.
     var traversal: Scorer
+    /// Scores u8 codes, where what is traversed is coarser.
+    var middle: Scorer?
 }
 
 extension VectorIndex {
@@ -45,8 +47,8 @@ extension VectorIndex {
             }
             exact.scale = inverse(norm)
         }
-        let traversal = traversesCodes ? codeScorer(factor: exact.scale) : exact
-        return PreparedQuery(exact: exact, traversal: traversal)
+        guard traversesCodes else { return PreparedQuery(exact: exact, traversal: exact) }
+        return codeScorers(exact, factor: schema.metric == .cosine ? exact.scale : 1)
     }
 
     /// Writes whole numbers 0...255 as bytes.
@@ -63,46 +65,57 @@ extension VectorIndex {
         return true
     }
 
-    /// A scorer of codes for the query in `scratch.queryFloats`.
+    /// Scorers of codes for the query in `scratch.queryFloats`, which has an i8 image for them.
     ///
-    /// Ranks like the exact distance, up to rounding of the codes; its scale is another.
-    private func codeScorer(factor: Float) -> Scorer {
+    /// With the image q and the centred code y, |q - y|^2 is |y|^2 - 2 <q, y> and a constant of the
+    /// query; under ip <q, y> alone ranks, and the query needs no centring. An image has a scale of
+    /// its own, so a query far outside of the codes' range is none worse than another.
+    private func codeScorers(_ exact: Scorer, factor: Float) -> PreparedQuery {
         let kernels = Kernels.best.pointee
-        var scorer = rowScorer()
-        if schema.metric == .ip {
-            // <q, o> + s <q, cx> ranks like <q, cx>: the query needs no code, whatever its range.
+        let isInner = schema.metric == .ip
+        var sum: Int32 = 0
+        let imageScale = kernels.encode_query(
+            scratch.queryFloats,
+            factor,
+            isInner ? nil : UnsafePointer(quantizer.offsets),
+            1 / quantizer.scale,
+            schema.dim,
+            scratch.queryImage,
+            &sum
+        )
+        // Of <q, y> in the distance.
+        let weight = imageScale * (isInner ? -1 : -2)
+        func scorer(_ kernel: omen_kernel_pair, packed isPacked: Bool) -> Scorer {
+            let mode: Scorer.Mode =
+                schema.codes == .u1 && isPacked
+                ? .bits : isInner ? .negated : .coded(termCount: layout.termCount)
             return Scorer(
-                kernel: kernels.dot_f32_u8,
-                query: UnsafeRawPointer(scratch.queryFloats),
-                base: scorer.base,
-                stride: scorer.stride,
-                dim: scorer.dim,
-                mode: .negated,
-                aux: scorer.aux
+                kernel: kernel,
+                query: UnsafeRawPointer(scratch.queryImage),
+                base: UnsafeRawPointer(isPacked ? packed : codes),
+                stride: isPacked ? layout.packedStride : layout.codeStride,
+                dim: layout.codeStride,
+                mode: mode,
+                aux: UnsafePointer(terms),
+                scale: weight
             )
         }
-        let inverseScale = 1 / quantizer.scale
-        var excess: Float = 0
-        for i in 0..<schema.dim {
-            let value = (scratch.queryFloats[i] * factor - quantizer.offsets[i]) * inverseScale
-            let inside = min(max(value, 0), 255)
-            excess += (value - inside) * (value - inside)
-            scratch.codeFloats[i] = value
-            scratch.codeBytes[i] = UInt8(inside + 0.5)
+        // |y|^2 is the second of a row's numbers under u4, and the first under u8 and u1.
+        var middle = scorer(kernels.dot_i8_u8, packed: false)
+        if schema.codes == .u4 { middle.aux += 1 }
+        guard traversesPacked else { return PreparedQuery(exact: exact, traversal: middle) }
+        switch schema.codes {
+        case .f32, .u8: preconditionFailure("codes \(schema.codes) are not packed")
+        case .u4:
+            // The kernel's number is 16 times that of the nibbles, and so are codes.
+            let nibbles = scorer(kernels.dot_i8_u4, packed: true)
+            return PreparedQuery(exact: exact, traversal: nibbles, middle: middle)
+        case .u1:
+            // A set bit stands for +1 and a clear one for -1: 2 * number - sum.
+            var bits = scorer(kernels.dot_i8_u1, packed: true)
+            bits.lift = -Float(sum) * weight
+            bits.scale = 2 * weight
+            return PreparedQuery(exact: exact, traversal: bits, middle: middle)
         }
-        // Beyond the error that rounding makes anyway, a clamped query would rank wrongly.
-        if excess <= Float(schema.dim) / 12 {
-            scorer.query = UnsafeRawPointer(scratch.codeBytes)
-            return scorer
-        }
-        return Scorer(
-            kernel: kernels.l2_f32_u8,
-            query: scratch.codeFloats,
-            base: scorer.base,
-            stride: scorer.stride,
-            dim: scorer.dim,
-            mode: .plain,
-            aux: scorer.aux
-        )
     }
 }

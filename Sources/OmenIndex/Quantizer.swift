@@ -25,18 +25,25 @@ struct Quantizer {
     /// Elements of those rows that were out of range.
     var clampedCount = 0
     var scale: Float = 1
+    /// Whether the high nibbles alone would blur near neighbours, so that u4 traverses u8 codes.
+    var blursNibbles = false
     /// Lower end of each dimension, padded with zeros.
     let offsets: UnsafeMutablePointer<Float>
     private let dim: Int
+    /// Whether the middle of the codes is the mean, so that a code's highest bit says most.
+    private let isCentred: Bool
 
     /// Rows looked at when training.
     static let sampleCountMax = 2048
     /// Largest squared error of a pair, relative to the squared distance of near neighbours, that
     /// reranking is trusted to repair.
     static let errorMax: Float = 0.05
+    /// The same of high nibbles, whose order the u8 codes repair over the whole candidate list.
+    static let nibbleErrorMax: Float = 0.25
 
     init(layout: RowLayout) {
         dim = layout.dim
+        isCentred = layout.packedStride > 0
         offsets = .allocate(capacity: layout.codeStride)
         offsets.initialize(repeating: 0, count: layout.codeStride)
     }
@@ -75,29 +82,33 @@ struct Quantizer {
         let sampleCount = sample.count / dim
         precondition(sampleCount > 0, "no sample to train on")
         var widest: Float = 0
-        var ranges: [ClosedRange<Float>] = []
-        ranges.reserveCapacity(dim)
+        // The middle of each dimension, until the scale is known.
         for d in 0..<dim {
-            let range = Self.range(sample, at: d, dim: dim)
-            ranges.append(range)
-            widest = max(widest, range.upperBound - range.lowerBound)
+            let (range, mean) = Self.range(sample, at: d, dim: dim)
+            let middle = isCentred ? mean : range.lowerBound / 2 + range.upperBound / 2
+            offsets[d] = middle
+            widest = max(widest, 2 * max(range.upperBound - middle, middle - range.lowerBound))
         }
         // A little room, so that a new extreme is not clamped at once.
         scale = max(widest * 1.04 / 255, .leastNormalMagnitude)
-        for d in 0..<dim {
-            let middle = ranges[d].lowerBound / 2 + ranges[d].upperBound / 2
-            offsets[d] = middle - 127.5 * scale
-        }
+        for d in 0..<dim { offsets[d] -= 127.5 * scale }
         trainedRowCount = rowCount
         encodedCount = 0
         clampedCount = 0
-        kind = relativeError(sample) <= Self.errorMax ? .affine : .unsuitable
+        kind = relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
+        blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
     }
 
-    /// The range of one dimension without far outliers: thrice cut at six standard deviations.
-    private static func range(_ sample: [Float], at d: Int, dim: Int) -> ClosedRange<Float> {
+    /// The range of one dimension without far outliers, thrice cut at six standard deviations, and
+    /// its mean.
+    private static func range(
+        _ sample: [Float],
+        at d: Int,
+        dim: Int
+    ) -> (ClosedRange<Float>, mean: Float) {
         var low = -Float.infinity
         var high = Float.infinity
+        var middle: Float = 0
         for _ in 0..<3 {
             var count = 0.0
             var sum = 0.0
@@ -119,17 +130,19 @@ struct Quantizer {
             guard count > 0 else { break }
             let mean = sum / count
             let deviation = max(0, squares / count - mean * mean).squareRoot()
+            middle = Float(mean)
             low = max(least, Float(mean - 6 * deviation))
             high = min(most, Float(mean + 6 * deviation))
-            if low > high { return Float(mean)...Float(mean) }
+            if low > high { return (middle...middle, middle) }
         }
-        return low...high
+        return (low...high, middle)
     }
 
     /// Median over some rows of |error of a pair|^2 / |pair|^2, each with a near neighbour.
     ///
-    /// The error of a pair is the difference of the two rows' rounding errors.
-    private func relativeError(_ sample: [Float]) -> Float {
+    /// The error of a pair is the difference of the two rows' rounding errors; codes are in steps
+    /// of `step`.
+    private func relativeError(_ sample: [Float], step: Float) -> Float {
         let sampleCount = min(sample.count / dim, 512)
         guard sampleCount > 8 else { return 0 }
         var errors: [Float] = []
@@ -144,16 +157,23 @@ struct Quantizer {
                     .sorted { distances[$0] < distances[$1] }
                 guard others.count > 4 else { continue }
                 let near = others[4]
-                errors.append(pairError(row, base + near * dim) / distances[near])
+                errors.append(
+                    pairError(row, base + near * dim, step: step) / distances[near]
+                )
             }
         }
         guard !errors.isEmpty else { return 0 }
         return errors.sorted()[errors.count / 2]
     }
 
-    private func pairError(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) -> Float {
+    private func pairError(
+        _ a: UnsafePointer<Float>,
+        _ b: UnsafePointer<Float>,
+        step: Float
+    ) -> Float {
         func residual(_ value: Float, _ d: Int) -> Float {
-            let code = min(max(((value - offsets[d]) / scale).rounded(), 0), 255)
+            let fine = min(max(((value - offsets[d]) / scale).rounded(), 0), 255)
+            let code = (fine / step).rounded(.down) * step + (step - 1) / 2
             return value - (offsets[d] + scale * code)
         }
         var sum: Float = 0

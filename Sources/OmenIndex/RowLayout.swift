@@ -13,6 +13,10 @@ struct RowLayout: Equatable {
     let vectorDim: Int
     /// Bytes from one code to the next; also its padded dimension.
     let codeStride: Int
+    /// Bytes from one packed code to the next, under codes u4 and u1; else 0.
+    let packedStride: Int
+    /// Floats each coded row adds to its distances; see `VectorIndex.packCodes`.
+    let termCount: Int
     /// Links a row holds on level 0.
     let baseSlots: Int
     /// Links a node holds on each upper level.
@@ -32,6 +36,13 @@ struct RowLayout: Equatable {
         vectorStride = Self.padded(schema.vectorByteCount)
         vectorDim = vectorStride / schema.element.byteCount
         codeStride = Self.padded(schema.dim)
+        switch schema.codes {
+        case .f32, .u8: packedStride = 0
+        case .u4: packedStride = codeStride / 2
+        case .u1: packedStride = codeStride / 8
+        }
+        let hasOwnCodes = schema.element == .f32 && schema.codes != .f32
+        termCount = hasOwnCodes ? (packedStride > 0 ? 2 : 1) : 0
         baseSlots = 2 * schema.m
         upperSlots = schema.m
         nodeWords = 2 + schema.m
@@ -87,6 +98,11 @@ extension VectorIndex {
         case flags = 5
         /// One `Float` per row: inverse norm (cosine) or squared norm (ip); empty under l2.
         case aux = 6
+        /// The highest bits of linked rows' codes, `[linkedCount][packedStride]`: what is traversed
+        /// under codes u4 and u1, else empty.
+        case packed = 7
+        /// What linked rows add to distances of codes, `Float[linkedCount][termCount]`.
+        case terms = 8
         /// Nodes of level 1: `UInt32[count][2 + m]`, row, slot on level 0, links to level 1 slots.
         case upper1 = 16
         case upper2 = 17
@@ -100,7 +116,7 @@ extension VectorIndex {
         /// Whether there is an entry of many bytes for each row: too much to look at when opening.
         package var isPerRow: Bool {
             switch self {
-            case .vectors, .codes, .links, .aux: true
+            case .vectors, .codes, .links, .aux, .packed, .terms: true
             case .state, .flags, .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7,
                 .upper8:
                 false
@@ -119,11 +135,12 @@ extension VectorIndex {
     /// Full vectors beside codes are not counted: they are read from the file.
     package static func residentByteCountPerRow(_ schema: CollectionSchema) -> Int {
         let layout = RowLayout(schema)
-        let hasCodes = schema.element == .f32 && schema.codes == .u8
         let upper = layout.nodeWords * 4 / (schema.m - 1) + 1
         let norm = schema.metric == .l2 ? 0 : 4
-        return (hasCodes ? layout.codeStride : layout.vectorStride) + layout.baseSlots * 4 + upper
-            + norm + 2
+        let code =
+            layout.termCount > 0
+            ? layout.codeStride + layout.packedStride + layout.termCount * 4 : layout.vectorStride
+        return code + layout.baseSlots * 4 + upper + norm + 2
     }
 
     /// Bytes of address space to reserve for a section.
@@ -136,6 +153,9 @@ extension VectorIndex {
         case .links: return layout.rowCountMax * layout.baseSlots * 4
         case .flags: return (layout.rowCountMax + 63) / 64 * 8
         case .aux: return layout.rowCountMax * 4
+        // Never empty: a region has at least one page.
+        case .packed: return layout.rowCountMax * max(1, layout.packedStride)
+        case .terms: return layout.rowCountMax * max(1, layout.termCount) * 4
         case .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7, .upper8:
             let level = Int(section.rawValue - Section.upper1.rawValue) + 1
             return layout.nodeCountMax(level: level) * layout.nodeWords * 4

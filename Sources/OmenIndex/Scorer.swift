@@ -6,7 +6,7 @@ internal import OmenCore
 ///
 /// A plain bundle of pointers, valid while the index and the query's bytes stay where they are.
 struct Scorer {
-    enum Mode {
+    enum Mode: Equatable {
         /// The number is the distance.
         case plain
         /// The distance is minus the number.
@@ -18,6 +18,14 @@ struct Scorer {
         /// The distance is number * scale + (lift(aux[row]) - lift of the query)^2, where the
         /// number is a squared distance, aux a squared norm, and lift(n) = sqrt(limit - n).
         case lifted
+        /// A query against codes: the distance is aux[termCount * row] + number * scale.
+        ///
+        /// A constant of the query is left out, so it only ranks, and may be negative.
+        case coded(termCount: Int)
+        /// A query against 1-bit codes: the distance is a + b * (number * scale + lift).
+        ///
+        /// a and b are the row's two numbers in aux; also without a constant.
+        case bits
     }
 
     let kernel: omen_kernel_pair
@@ -26,12 +34,13 @@ struct Scorer {
     let stride: Int
     let dim: Int
     let mode: Mode
-    let aux: UnsafePointer<Float>
-    /// Inverse norm of the query under `.cosine`; squared scale of the codes under `.lifted`.
+    var aux: UnsafePointer<Float>
+    /// Inverse norm of the query under `.cosine`; squared scale of the codes under `.lifted`; what
+    /// the query's i8 image was scaled by, with the metric's factor, under `.coded` and `.bits`.
     var scale: Float = 1
     /// Largest squared norm, under `.lifted`.
     var limit: Float = 0
-    /// Extra dimension of the query, under `.lifted`.
+    /// Extra dimension of the query, under `.lifted`; its sum, scaled, under `.bits`.
     var lift: Float = 0
 
     /// Distances of `count` listed rows.
@@ -41,6 +50,7 @@ struct Scorer {
         _ count: Int,
         into out: UnsafeMutablePointer<Float>
     ) {
+        prefetchTerms(rows, count)
         kernel.list(query, base, stride, dim, rows, count, out)
         switch mode {
         case .plain: break
@@ -48,6 +58,9 @@ struct Scorer {
         case .cosine:
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[Int(rows[i])] * scale) }
         case .lifted: for i in 0..<count { out[i] = lifted(out[i], Int(rows[i])) }
+        case .coded(let terms):
+            for i in 0..<count { out[i] = aux[Int(rows[i]) &* terms] + out[i] * scale }
+        case .bits: for i in 0..<count { out[i] = bits(out[i], Int(rows[i])) }
         }
     }
 
@@ -61,6 +74,9 @@ struct Scorer {
         case .cosine:
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[first + i] * scale) }
         case .lifted: for i in 0..<count { out[i] = lifted(out[i], first + i) }
+        case .coded(let terms):
+            for i in 0..<count { out[i] = aux[(first &+ i) &* terms] + out[i] * scale }
+        case .bits: for i in 0..<count { out[i] = bits(out[i], first &+ i) }
         }
     }
 
@@ -70,9 +86,27 @@ struct Scorer {
         query = base + Int(row) * stride
         switch mode {
         case .plain, .negated: break
+        case .coded, .bits: preconditionFailure("codes are no query to codes of their own")
         case .cosine: scale = aux[Int(row)]
         case .lifted: lift = lift(of: Int(row))
         }
+    }
+
+    /// Asks for the rows' own numbers, which lie apart from their codes.
+    @inline(__always)
+    private func prefetchTerms(_ rows: UnsafePointer<UInt32>, _ count: Int) {
+        let terms: Int
+        switch mode {
+        case .plain, .negated, .cosine, .lifted: return
+        case .coded(let termCount): terms = termCount
+        case .bits: terms = 2
+        }
+        for i in 0..<count { omen_prefetch(aux + Int(rows[i]) &* terms) }
+    }
+
+    @inline(__always)
+    private func bits(_ number: Float, _ row: Int) -> Float {
+        aux[2 &* row] + aux[2 &* row &+ 1] * (number * scale + lift)
     }
 
     @inline(__always)

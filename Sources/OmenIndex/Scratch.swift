@@ -7,6 +7,8 @@ struct Scratch {
     var beam = Candidates(reserving: 1025)
     /// Exact results, and the list being pruned.
     var results = Candidates(reserving: 1025)
+    /// The candidates in the order of better codes than those searched on.
+    var middle = Candidates(reserving: 1025)
     /// Rows (or slots) of a hop that were not visited before.
     let todo: UnsafeMutablePointer<UInt32>
     /// Rows of the slots in `todo`, on upper levels.
@@ -21,9 +23,8 @@ struct Scratch {
     let queryFloats: UnsafeMutablePointer<Float>
     /// The query as bytes, padded with zeros.
     let queryBytes: UnsafeMutablePointer<UInt8>
-    /// The query in the space of the codes.
-    let codeFloats: UnsafeMutablePointer<Float>
-    let codeBytes: UnsafeMutablePointer<UInt8>
+    /// The query in the space of the codes, padded with zeros.
+    let queryImage: UnsafeMutablePointer<Int8>
 
     init(layout: RowLayout) {
         let dim = max(layout.vectorDim, layout.codeStride)
@@ -34,19 +35,18 @@ struct Scratch {
         rechosen = .allocate(capacity: Self.scanCount)
         queryFloats = Self.zeros(dim)
         queryBytes = Self.zeros(dim)
-        codeFloats = Self.zeros(dim)
-        codeBytes = Self.zeros(dim)
+        queryImage = Self.zeros(dim)
     }
 
     func deallocate() {
         beam.deallocate()
         results.deallocate()
+        middle.deallocate()
         for list in [todo, rows, chosen, rechosen] { list.deallocate() }
         distances.deallocate()
         queryFloats.deallocate()
         queryBytes.deallocate()
-        codeFloats.deallocate()
-        codeBytes.deallocate()
+        queryImage.deallocate()
     }
 
     /// Cache-line aligned zeros.

@@ -1,3 +1,4 @@
+internal import COmenKernels
 internal import OmenCore
 
 extension VectorIndex {
@@ -7,7 +8,7 @@ extension VectorIndex {
     /// for 0.005 more recall at equal width.
     var insertLinkCount: Int { layout.baseSlots * 3 / 4 }
     /// Links an overflowing list is thinned to.
-    var pruneLinkCount: Int { layout.baseSlots * 7 / 8 }
+    var pruneLinkCount: Int { layout.baseSlots * 15 / 16 }
     /// Pinned links a row takes as a parent.
     private var pinnedCountMax: Int { layout.baseSlots / 2 }
 
@@ -15,22 +16,23 @@ extension VectorIndex {
         links + Int(row) &* layout.baseSlots
     }
 
-    /// Links a row on level 0 both ways, and into the tree of pinned links.
-    func connectBase(_ scorer: Scorer, row: UInt32, from start: UInt32) {
-        scratch.todo[0] = start
-        searchBase(scorer, startCount: 1, width: schema.efConstruction)
-        let keys = scratch.beam.keys
-        let candidateCount = keepLinkable(keys, count: scratch.beam.count)
+    /// Links a row, the last linked one, on level 0 both ways, and into the tree of pinned links.
+    func connectBase(_ row: UInt32, from batch: LinkBatch) {
+        let wanted = batch.chosen(batch.position)
         let chosen = scratch.chosen
-        var occlusion = occlusion()
-        var count = occlusion.choose(
-            keys,
-            count: candidateCount,
-            limit: insertLinkCount,
-            rowOf: { $0 },
-            kept: chosen,
-            keptKeys: keys
-        )
+        var count = 0
+        for i in 0..<Int(batch.chosenCounts[batch.position]) {
+            let target = wanted[i]
+            // Rows of the same batch: later ones will link to this one themselves, and those that
+            // were deleted may never have been linked.
+            if target >= batch.firstRow, target >= row || isDeleted(target) { continue }
+            chosen[count] = target
+            count += 1
+        }
+        if count == 0 {
+            chosen[0] = batch.nearest[batch.position]
+            count = 1
+        }
         if let parent = (0..<count).first(where: { pinnedCount(chosen[$0]) < pinnedCountMax }) {
             chosen[parent] |= Link.pinned
         } else {
@@ -38,6 +40,7 @@ extension VectorIndex {
         }
         let list = baseLinks(row)
         for i in 0..<count { list[i] = chosen[i] }
+        var occlusion = occlusion()
         for i in 0..<count {
             addBaseLink(
                 from: chosen[i] & Link.rowMask,
@@ -47,16 +50,34 @@ extension VectorIndex {
         }
     }
 
-    /// Clears the marks and takes deleted rows out, unless nothing else is there.
-    private func keepLinkable(_ keys: UnsafeMutablePointer<UInt64>, count: Int) -> Int {
-        for i in 0..<count { keys[i] &= ~1 }
-        guard scratch.beam.liveCount > 0, scratch.beam.liveCount < count else { return count }
-        var kept = 0
-        for i in 0..<count where !UnsafePointer(deleted).bit(Candidates.row(keys[i])) {
-            keys[kept] = keys[i]
-            kept += 1
+    /// Links in a list, whose rest is `Link.none`.
+    @inline(__always)
+    private func linkCount(_ list: UnsafePointer<UInt32>) -> Int {
+        var low = 0
+        var high = layout.baseSlots
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if list[middle] == Link.none { high = middle } else { low = middle &+ 1 }
         }
-        return kept
+        return low
+    }
+
+    /// Where an unpinned link to a deleted row is.
+    private func deadLink(_ list: UnsafePointer<UInt32>, _ count: Int) -> Int? {
+        let deleted = UnsafePointer(deleted)
+        return (0..<count).first {
+            list[$0] & Link.pinned == 0 && deleted.bit(list[$0])
+        }
+    }
+
+    /// Asks for the lists that linking the row `index` of a batch will change.
+    func prefetchLists(of index: Int, in batch: LinkBatch) {
+        guard batch.chosenCounts[index] != LinkBatch.undecided else { return }
+        let rows = batch.chosen(index)
+        for i in 0..<Int(batch.chosenCounts[index]) {
+            let list = baseLinks(rows[i])
+            for word in stride(from: 0, to: layout.baseSlots, by: 16) { omen_prefetch(list + word) }
+        }
     }
 
     private func pinnedCount(_ row: UInt32) -> Int {
@@ -107,10 +128,14 @@ extension VectorIndex {
         let list = baseLinks(row)
         let slots = layout.baseSlots
         let target = link & Link.rowMask
-        var count = 0
-        while count < slots, list[count] != Link.none {
-            if list[count] & Link.rowMask == target { return }
-            count &+= 1
+        // Only splicing wrote the link before.
+        if link & Link.pinned != 0, (0..<slots).contains(where: { list[$0] == link }) { return }
+        let count = linkCount(list)
+        // A live row takes the place of a deleted one at once, or searches would wade through ever
+        // more of those where rows are replaced over and over.
+        if deletedCount > 0, let dead = deadLink(list, count) {
+            list[dead] = link
+            return
         }
         if count < slots {
             list[count] = link
@@ -122,29 +147,48 @@ extension VectorIndex {
         rows[slots] = target
         occlusion.scorer.aim(at: row)
         occlusion.scorer.score(rows, slots + 1, into: distances)
-        scratch.results.reset(width: slots + 1, capacity: slots + 1)
+        let settledCount = sortLinks(list, and: link)
+        let keptCount = occlusion.rechoose(
+            scratch.results.keys,
+            settledCount: settledCount,
+            freshCount: scratch.results.count - settledCount,
+            rows: rows,
+            limit: pruneLinkCount,
+            into: list
+        )
+        for i in keptCount..<slots { list[i] = Link.none }
+    }
+
+    /// Leaves keys of a full list and of one more link in the scratch results, without unpinned
+    /// deleted rows; their rows and distances are in the scratch memory.
+    ///
+    /// A list is ascending when thinned, and what came since is behind. So the keys are those that
+    /// ascend from the first one on, then the others, ascending among themselves.
+    /// - Returns: How many the first part has.
+    private func sortLinks(_ list: UnsafePointer<UInt32>, and link: UInt32) -> Int {
+        let slots = layout.baseSlots
+        let rows = scratch.rows
+        let keys = scratch.results.keys
         let deleted = UnsafePointer(deleted)
+        var count = 0
+        var settledCount = 0
         for i in 0...slots {
             let isPinned = (i < slots ? list[i] : link) & Link.pinned != 0
             if deletedCount > 0, !isPinned, deleted.bit(rows[i]) { continue }
-            let key = Candidates.key(distances[i], rows[i]) | (isPinned ? 1 : 0)
-            _ = scratch.results.insertLive(key)
-        }
-        let keys = scratch.results.keys
-        let kept = occlusion.choose(
-            keys,
-            count: scratch.results.count,
-            limit: pruneLinkCount,
-            rowOf: { $0 },
-            kept: scratch.rechosen,
-            keptKeys: keys
-        )
-        for i in 0..<slots {
-            guard i < kept else {
-                list[i] = Link.none
-                continue
+            let key = Candidates.key(scratch.distances[i], rows[i]) | (isPinned ? 1 : 0)
+            var at = count
+            if settledCount == count, count == 0 || key > keys[count - 1] {
+                settledCount += 1
+            } else {
+                while at > settledCount, keys[at - 1] > key {
+                    keys[at] = keys[at - 1]
+                    at -= 1
+                }
             }
-            list[i] = Candidates.row(keys[i]) | (keys[i] & 1 != 0 ? Link.pinned : 0)
+            keys[at] = key
+            count += 1
         }
+        scratch.results.count = count
+        return settledCount
     }
 }

@@ -33,8 +33,12 @@ extension VectorIndex {
         try self.init(schema: schema, seed: state.seed, given: given)
         try adopt(state)
         let expected = sectionByteCounts()
+        // Files of before there were terms lack them; the first search derives them.
+        let termsByteCount = sections[.terms]?.byteCount ?? 0
+        packedCount = termsByteCount == 0 ? 0 : linkedCount
         for section in Section.allCases where section != .state {
             let found = sections[section]?.byteCount ?? 0
+            if section == .terms, found == 0, layout.packedStride == 0 { continue }
             guard found == expected[section] else {
                 throw OmenError(
                     .corrupt,
@@ -75,6 +79,7 @@ extension VectorIndex {
         upperCounts = state.upperCounts
         squaredNormMax = state.squaredNormMax
         quantizer.kind = state.quantizerKind
+        quantizer.blursNibbles = state.blursNibbles
         quantizer.scale = state.scale
         quantizer.trainedRowCount = state.trainedRowCount
         quantizer.encodedCount = state.encodedCount

@@ -59,6 +59,7 @@ extension VectorIndex {
     private func searchGraph(_ prepared: PreparedQuery, wanted: Int, width: Int) {
         scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry else { return }
+        if packedCount < linkedCount { packCodes() }
         let startCount = findStarts(prepared.traversal, from: entry)
         searchBase(prepared.traversal, startCount: startCount, width: width)
         let beam = scratch.beam
@@ -73,7 +74,27 @@ extension VectorIndex {
             }
             return
         }
+        if let middle = prepared.middle { sortBeam(by: middle) }
         rerank(prepared.exact, wanted: wanted)
+    }
+
+    /// Sorts the whole beam anew by distances of another scorer.
+    private func sortBeam(by scorer: Scorer) {
+        let count = scratch.beam.count
+        let keys = scratch.beam.keys
+        scratch.middle.reset(width: count, capacity: count)
+        var first = 0
+        while first < count {
+            let share = min(Scratch.scanCount, count - first)
+            for i in 0..<share { scratch.todo[i] = Candidates.row(keys[first + i]) }
+            scorer.score(scratch.todo, share, into: scratch.distances)
+            for i in 0..<share {
+                let key = Candidates.key(scratch.distances[i], scratch.todo[i])
+                _ = scratch.middle.insertLive(key)
+            }
+            first += share
+        }
+        keys.update(from: scratch.middle.keys, count: count)
     }
 
     /// Leaves the rows to begin with on level 0 in `scratch.todo`.
@@ -125,12 +146,13 @@ extension VectorIndex {
 
     /// Scores the first candidates of the beam again, on their full vectors.
     ///
-    /// Codes misplace a row by few ranks, so half as many again as wanted, and at least 16 more,
-    /// hold the true ones nearly always.
+    /// Codes misplace a row by few ranks, so a quarter more than wanted, and at least 5, hold the
+    /// true ones nearly always: on 20,000 text embeddings 3 more lose nothing at any width, and 16
+    /// more cost a tenth of the queries per second.
     private func rerank(_ scorer: Scorer, wanted: Int) {
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
-        var left = wanted + max(16, wanted / 2)
+        var left = wanted + max(5, wanted / 4)
         var index = 0
         while left > 0, index < beam.count {
             var count = 0

@@ -15,7 +15,9 @@ extension VectorIndex {
     ///         48    4 level of the entry point; 0xFFFFFFFF when there is none
     ///         52    4 slot of the entry point
     ///         56   64 nodes on each of the upper levels, `UInt64[8]`
-    ///        120    4 kind of the quantizer
+    ///        120    1 kind of the quantizer
+    ///        121    1 1 when high nibbles blur near neighbours, else 0
+    ///        122    2 zero
     ///        124    4 its scale, `Float`
     ///        128    8 rows there were when it was trained
     ///        136    8 rows encoded since
@@ -43,7 +45,9 @@ extension VectorIndex {
         writer.write(entry.map { UInt32($0.level) } ?? UInt32.max)
         writer.write(entry?.slot ?? 0)
         for count in upperCounts { writer.write(UInt64(count)) }
-        writer.write(UInt32(quantizer.kind.rawValue))
+        writer.write(quantizer.kind.rawValue)
+        writer.write(UInt8(quantizer.blursNibbles ? 1 : 0))
+        writer.write(UInt16(0))
         writer.write(quantizer.scale)
         writer.write(UInt64(quantizer.trainedRowCount))
         writer.write(UInt64(quantizer.encodedCount))
@@ -65,6 +69,7 @@ struct IndexState {
     var entry: VectorIndex.Entry?
     var upperCounts: [Int]
     var quantizerKind: Quantizer.Kind
+    var blursNibbles: Bool
     var scale: Float
     var trainedRowCount: Int
     var encodedCount: Int
@@ -120,11 +125,12 @@ struct IndexState {
         entry = level == .max ? nil : VectorIndex.Entry(level: Int(level), slot: slot)
         upperCounts = []
         for _ in VectorIndex.Section.uppers { upperCounts.append(try Self.readCount(&reader)) }
-        let kind = try reader.read(UInt32.self)
-        guard let kind = UInt8(exactly: kind).flatMap(Quantizer.Kind.init(rawValue:)) else {
-            throw OmenError(.corrupt, "section state, offset 120: quantizer kind \(kind)")
+        let word = try reader.read(UInt32.self)
+        guard word >> 9 == 0, let kind = Quantizer.Kind(rawValue: UInt8(word & 0xFF)) else {
+            throw OmenError(.corrupt, "section state, offset 120: quantizer kind \(word)")
         }
         quantizerKind = kind
+        blursNibbles = word >> 8 == 1
         scale = try reader.readFloat()
         trainedRowCount = try Self.readCount(&reader)
         encodedCount = try Self.readCount(&reader)

@@ -21,6 +21,8 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
+    /// Linked rows whose codes are ready to be searched; the rest follows before a search.
+    var packedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
@@ -32,6 +34,8 @@ package final class VectorIndex {
     let visitedRegion: ReservedRegion
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
+    let packed: UnsafeMutableRawPointer
+    let terms: UnsafeMutablePointer<Float>
     let links: UnsafeMutablePointer<UInt32>
     let deleted: UnsafeMutablePointer<UInt64>
     let aux: UnsafeMutablePointer<Float>
@@ -43,6 +47,8 @@ package final class VectorIndex {
     var entry: Entry?
     /// Largest squared norm of any row, under ip; what the extra dimension is measured from.
     var squaredNormMax: Float = 0
+    /// Hot rows being prepared for the graph; nil between batches.
+    var batch: LinkBatch?
     var quantizer: Quantizer
     var scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
@@ -101,6 +107,8 @@ package final class VectorIndex {
         visitedRegion = try ReservedRegion(byteCountMax: Int(Link.rowMask) + 1)
         vectors = base(.vectors)
         codes = base(.codes)
+        packed = base(.packed)
+        terms = base(.terms).assumingMemoryBound(to: Float.self)
         links = base(.links).assumingMemoryBound(to: UInt32.self)
         deleted = base(.flags).assumingMemoryBound(to: UInt64.self)
         aux = base(.aux).assumingMemoryBound(to: Float.self)
@@ -143,6 +151,16 @@ package final class VectorIndex {
         rowCount += 1
         advisePages(from: row, to: row + 1)
         return UInt32(row)
+    }
+
+    /// Adds row `row` of another index of the same schema as a hot row.
+    ///
+    /// - Precondition: `row < other.rowCount`.
+    /// - Returns: Its row here.
+    /// - Throws: `.resourceExhausted` when the index is full.
+    package func append(_ row: UInt32, of other: VectorIndex) throws(OmenError) -> UInt32 {
+        precondition(row < other.rowCount && other.schema == schema, "row \(row) of another index")
+        return try append(other.vectors + Int(row) * other.layout.vectorStride)
     }
 
     /// Hides a row from all further searches; deleting twice changes nothing.
@@ -200,6 +218,7 @@ package final class VectorIndex {
         }
         advise(.vectors, layout.vectorStride)
         advise(.codes, layout.codeStride)
+        advise(.packed, layout.packedStride)
         advise(.links, layout.baseSlots * 4)
     }
 }

@@ -34,14 +34,20 @@ final class RecordTable {
     /// Slots that are not free: live rows and removed ones.
     var slotsUsed = 0
 
-    init() throws(OmenError) {
+    /// An empty table.
+    ///
+    /// - Parameter count: Live rows that its slots take before they grow.
+    /// - Throws: `.resourceExhausted` without address space.
+    init(slotsFor count: Int = 0) throws(OmenError) {
         idWords = try ReservedRegion(byteCountMax: Limits.shardRowCountMax * 8)
         idKinds = try ReservedRegion(byteCountMax: Limits.shardRowCountMax)
         idHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
         metadataWords = try ReservedRegion(byteCountMax: Limits.shardRowCountMax * 8)
         metadataHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
-        slotCapacity = Self.slotCapacityMin
-        idSlots = try ReservedRegion(byteCountMax: Self.slotCapacityMin * 4)
+        var capacity = Self.slotCapacityMin
+        while (count + 1) * 10 > capacity * 7 { capacity *= 2 }
+        slotCapacity = capacity
+        idSlots = try ReservedRegion(byteCountMax: capacity * 4)
     }
 
     /// Takes over regions whose first bytes came from a file.
@@ -86,6 +92,12 @@ extension RecordTable {
         let index = checked(row)
         guard kinds[index] != 0 else { return .number(words[index]) }
         return .text(String(decoding: text(at: index), as: UTF8.self))
+    }
+
+    /// The id of any row, live or not, if it is a number.
+    func number(of row: UInt32) -> UInt64? {
+        let index = checked(row)
+        return kinds[index] == 0 ? words[index] : nil
     }
 
     /// JSON text of the row's metadata object, if it has one.
@@ -159,9 +171,25 @@ extension RecordTable {
     /// - Throws: `.resourceExhausted` before anything changed when a limit is reached.
     /// - Complexity: O(id and metadata bytes), amortised.
     func append(_ id: RecordID, metadata object: [UInt8]) throws(OmenError) -> UInt32? {
-        let idByteCount = id.withBytes { isText, bytes in isText ? bytes.count : 0 }
+        // `rethrows` does not carry typed throws, so the outcome travels as a value.
+        let outcome: Result<UInt32?, OmenError> = id.withBytes { isText, bytes in
+            object.withUnsafeBytes { object in
+                do throws(OmenError) {
+                    return .success(try append(isText: isText, id: bytes, metadata: object))
+                } catch { return .failure(error) }
+            }
+        }
+        return try outcome.get()
+    }
+
+    /// The same with an id as `RecordID.withBytes` gives it.
+    func append(
+        isText: Bool,
+        id bytes: UnsafeRawBufferPointer,
+        metadata object: UnsafeRawBufferPointer
+    ) throws(OmenError) -> UInt32? {
         guard rowCount < Limits.shardRowCountMax,
-            idHeapByteCount + idByteCount <= Self.heapByteCountMax,
+            idHeapByteCount + (isText ? bytes.count : 0) <= Self.heapByteCountMax,
             metadataHeapByteCount + object.count <= Self.heapByteCountMax
         else {
             throw OmenError(
@@ -170,13 +198,11 @@ extension RecordTable {
             )
         }
         if (slotsUsed + 1) * 10 > slotCapacity * 7 { try rehash() }
-        id.withBytes { isText, bytes in store(isText: isText, bytes: bytes) }
+        store(isText: isText, bytes: bytes)
         store(metadata: object)
         let row = UInt32(rowCount)
         rowCount += 1
-        return id.withBytes { isText, bytes in
-            claimSlot(for: row, isText: isText, bytes: bytes)
-        }
+        return claimSlot(for: row, isText: isText, bytes: bytes)
     }
 
     /// Forgets `id`.
@@ -202,14 +228,12 @@ extension RecordTable {
         idHeapByteCount += bytes.count
     }
 
-    private func store(metadata object: [UInt8]) {
+    private func store(metadata object: UnsafeRawBufferPointer) {
         guard !object.isEmpty else { return }
-        object.withUnsafeBytes { bytes in
-            UnsafeMutableRawBufferPointer(
-                start: metadataHeap.base + metadataHeapByteCount,
-                count: bytes.count
-            ).copyMemory(from: bytes)
-        }
+        UnsafeMutableRawBufferPointer(
+            start: metadataHeap.base + metadataHeapByteCount,
+            count: object.count
+        ).copyMemory(from: object)
         metadata[rowCount] = UInt64(metadataHeapByteCount) << 17 | UInt64(object.count)
         metadataHeapByteCount += object.count
     }

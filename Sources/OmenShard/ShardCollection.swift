@@ -7,14 +7,16 @@ internal import OmenIndex
 package final class ShardCollection {
     package let name: String
     package let schema: CollectionSchema
-    let index: VectorIndex
-    let records: RecordTable
+    private(set) var index: VectorIndex
+    private(set) var records: RecordTable
     /// LSN of the last operation that changed something here.
     var changedLSN: UInt64
     /// Name, LSN and size of the newest shard file; nil before the first checkpoint.
     private(set) var file: CheckpointFile?
-    /// Rows in the graph as `file` has it.
-    private var savedLinkedCount = 0
+    /// Rows in the graph as `file` has it; nil when `file` holds other rows than `index`.
+    private var savedLinkedCount: Int?
+    /// Set while hot rows are better left to a rebuild.
+    var isLinkingPaused = false
     /// Reused by every search.
     private var neighbors: [Neighbor] = []
 
@@ -55,6 +57,20 @@ package final class ShardCollection {
         savedLinkedCount = index.linkedCount
     }
 
+    /// Goes on with an index and records that hold the same live records in other rows.
+    ///
+    /// - Precondition: No checkpoint is running.
+    func adopt(index: VectorIndex, records: RecordTable) {
+        precondition(
+            !self.index.isFrozen && index.liveCount == records.liveCount
+                && records.liveCount == self.records.liveCount,
+            "\(records.liveCount) live records and \(index.liveCount) live rows for \(self.records.liveCount)"
+        )
+        self.index = index
+        self.records = records
+        savedLinkedCount = nil
+    }
+
     /// Whether writing another file would save nothing new.
     var isStored: Bool {
         guard let file else { return false }
@@ -68,7 +84,7 @@ package final class ShardCollection {
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
-    var canLink: Bool { hotRowCount > 0 && !index.isFrozen }
+    var canLink: Bool { hotRowCount > 0 && !index.isFrozen && !isLinkingPaused }
 }
 
 // MARK: - Writing
@@ -116,20 +132,19 @@ extension ShardCollection {
         return counts
     }
 
-    /// Links the next hot rows into the graph.
+    /// Takes up to `count` steps towards linking the hot rows into the graph.
     ///
-    /// - Returns: How many; 0 when there are none or a checkpoint holds the graph still.
-    func link(atMost count: Int) -> Int { index.link(atMost: count) }
+    /// - Returns: How many; 0 when there are none, a checkpoint holds the graph still or a rebuild
+    ///   is to come.
+    func link(atMost count: Int) -> Int { canLink ? index.link(steps: count) : 0 }
 }
 
 // MARK: - Reading
 
 extension ShardCollection {
-    /// The nearest rows to one query of a validated request, ascending by distance, then row.
-    func neighbors(
-        of position: Int,
-        in query: SearchQuery
-    ) throws(OmenError) -> [Neighbor] {
+    /// Keeps the nearest rows to one query of a validated request, ascending by distance, then
+    /// row, until the next call.
+    func findNeighbors(of position: Int, in query: SearchQuery) throws(OmenError) {
         let offset = position * query.dim * query.element.byteCount
         let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
@@ -147,10 +162,29 @@ extension ShardCollection {
             } catch { return error }
         }
         if let failure { throw failure }
-        return neighbors
     }
 
-    func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
+    /// How many `findNeighbors` found.
+    var neighborCount: Int { neighbors.count }
+
+    /// Appends what was found as columns; false, and nothing is appended, if an id is a text.
+    func appendNeighbors(to distances: inout [Float], _ numbers: inout [UInt64]) -> Bool {
+        let start = numbers.count
+        for neighbor in neighbors {
+            guard let number = records.number(of: neighbor.row) else {
+                distances.removeSubrange(start...)
+                numbers.removeSubrange(start...)
+                return false
+            }
+            distances.append(neighbor.distance)
+            numbers.append(number)
+        }
+        return true
+    }
+
+    /// What was found at `position`, with what was asked for.
+    func hit(_ position: Int, _ query: SearchQuery) -> Hit {
+        let neighbor = neighbors[position]
         var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
         if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
         if query.withVector {

@@ -19,6 +19,8 @@ package final class ShardEngine {
         package var checksWhole: Bool
         /// Memory that the shard files may need; one that needs more is not opened.
         package var memoryByteCountMax: Int
+        /// Hot rows of a collection from which on it may be built anew.
+        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
 
         package init(
             directory: String,
@@ -69,6 +71,7 @@ package final class ShardEngine {
     /// What is not checked yet, and who does it.
     private var check: DeferredCheck?
     private var checkThread: BackgroundThread?
+    private let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of its parts.
     private var frozen: [ShardCollection] = []
 
@@ -110,6 +113,8 @@ package final class ShardEngine {
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
+        let policy = RebuildPolicy(hotRowCountMin: configuration.rebuildRowCountMin)
+        rebuilder = Rebuilder(policy) { completions.push(.rebuild($0)) }
         log = try LogWriter(
             storage: LogDirectory(directory),
             identity: configuration.identity,
@@ -171,9 +176,46 @@ package final class ShardEngine {
     /// Writes a checkpoint; the outcome comes under `ticket`.
     package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
 
-    /// Links up to `count` waiting rows into the graphs.
+    /// Looks whether a collection is to be rebuilt; call it every `RebuildPolicy.interval`.
+    package func maintain() {
+        guard core.failure == nil else { return }
+        rebuilder.tick(store, appliedLSN: core.appliedLSN)
+    }
+
+    /// Thousandths done of a collection's rebuild; nil when there is none.
+    package func rebuildPermille(of collection: ShardCollection) -> Int? {
+        rebuilder.permille(of: collection)
+    }
+
+    /// Whether `work` would do something.
+    package var hasWork: Bool {
+        store.hasRowsToLink
+            || rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
+    }
+
+    /// Does a slice of what can wait: ends a rebuild, or links rows into the graphs.
     ///
-    /// - Returns: Rows linked; 0 when there are none or a checkpoint holds the graphs still.
+    /// - Parameter count: Steps of linking, or rows that take as long.
+    /// - Returns: Whether there may be more to do.
+    package func work(atMost count: Int) -> Bool {
+        let canCatchUp = rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
+        guard canCatchUp else { return link(atMost: count) > 0 }
+        let hasChanged = rebuilder.catchUp(
+            atMost: count,
+            in: store,
+            isCheckpointRunning: core.checkpointRunning
+        )
+        if hasChanged {
+            handle(.linked)
+            // The new rows get their file at once; until then the old file and the log stand.
+            handle(.checkpointRequested(ticket: nil))
+        }
+        return true
+    }
+
+    /// Takes up to `count` steps, of some 10 µs each, towards linking the waiting rows.
+    ///
+    /// - Returns: Steps taken; 0 when no row waits or a checkpoint holds the graphs still.
     package func link(atMost count: Int) -> Int {
         let linked = store.link(atMost: count)
         if linked > 0 { handle(.linked) }
@@ -188,6 +230,7 @@ package final class ShardEngine {
             case .checkpoint(let throughLSN, let result):
                 finishCheckpoint(throughLSN: throughLSN, result)
             case .checked(let failure): finishCheck(failure)
+            case .rebuild(let result): rebuilder.complete(result, in: store)
             }
         }
     }
@@ -204,6 +247,7 @@ package final class ShardEngine {
         check?.stop()
         checkThread?.join()
         checkThread = nil
+        rebuilder.close()
         checkpointThread?.join()
         checkpointThread = nil
         log.close()
@@ -363,6 +407,7 @@ private final class CompletionQueue: Sendable {
         case checkpoint(throughLSN: UInt64, Result<[CheckpointFile], OmenError>)
         /// The check of what opening left has ended, with what it found.
         case checked(OmenError?)
+        case rebuild(Rebuilder.Completion)
     }
 
     private let waiting = Mutex<[Completion]>([])

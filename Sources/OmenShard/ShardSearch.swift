@@ -10,22 +10,32 @@ package struct ShardSearch {
     private let query: SearchQuery
     /// Hits of each query so far.
     private var counts: [UInt32] = []
-    /// Hits of all queries one after the other, each query's ascending.
+    /// Hits of all queries one after the other, each query's ascending: columns while all of them
+    /// are numbers and distances.
+    private var distances: [Float] = []
+    private var numbers: [UInt64] = []
+    /// Takes the columns' place for good once a hit has more to it.
     private var hits: [Hit] = []
+    private var hasColumns: Bool
     private var byteCount = 0
 
     init(_ query: SearchQuery, in collection: ShardCollection) {
         self.query = query
         self.collection = collection
+        hasColumns = !query.withMetadata && !query.withVector
         counts.reserveCapacity(query.count)
+        guard hasColumns, query.count == 1 else { return }
+        distances.reserveCapacity(min(query.k, collection.vectorCount))
+        numbers.reserveCapacity(min(query.k, collection.vectorCount))
     }
 
     /// Whether every query was answered.
     package var isFinished: Bool { counts.count == query.count }
 
     /// The answer, with the shape of `SearchReply`.
-    package var answer: (element: ElementType, counts: [UInt32], hits: [Hit]) {
-        (collection.schema.element, counts, hits)
+    package var answer: (element: ElementType, counts: [UInt32], hits: HitList) {
+        let list = hasColumns ? HitList.numbered(distances: distances, ids: numbers) : .full(hits)
+        return (collection.schema.element, counts, list)
     }
 
     /// Answers the next query.
@@ -33,16 +43,37 @@ package struct ShardSearch {
     /// - Throws: `.resourceExhausted` when the answer outgrows a frame.
     package mutating func step() throws(OmenError) {
         precondition(!isFinished, "a step behind the last query")
+        try collection.findNeighbors(of: counts.count, in: query)
+        let count: Int
+        if hasColumns, collection.appendNeighbors(to: &distances, &numbers) {
+            count = collection.neighborCount
+            byteCount += 12 * count
+            try ReplyBudget.check(byteCount)
+            orderColumnTies(from: numbers.count - count)
+        } else {
+            if hasColumns { leaveColumns() }
+            count = try appendHits()
+        }
+        counts.append(UInt32(count))
+    }
+
+    private mutating func leaveColumns() {
+        hasColumns = false
+        hits = zip(distances, numbers).map { Hit(id: .number($1), distance: $0) }
+        distances = []
+        numbers = []
+    }
+
+    private mutating func appendHits() throws(OmenError) -> Int {
         let start = hits.count
-        let position = counts.count
-        for neighbor in try collection.neighbors(of: position, in: query) {
-            let hit = collection.hit(neighbor, query)
+        for index in 0..<collection.neighborCount {
+            let hit = collection.hit(index, query)
             byteCount += ReplyBudget.byteCount(metadata: hit.metadata, vector: hit.vector)
             try ReplyBudget.check(byteCount)
             hits.append(hit)
         }
         orderTies(from: start)
-        counts.append(UInt32(hits.count - start))
+        return hits.count - start
     }
 
     /// Orders equal distances by id: the index knows rows only, and rows order by age.
@@ -52,6 +83,16 @@ package struct ShardSearch {
             var end = begin + 1
             while end < hits.count, hits[end].distance == hits[begin].distance { end += 1 }
             if end - begin > 1 { hits[begin..<end].sort() }
+            begin = end
+        }
+    }
+
+    private mutating func orderColumnTies(from start: Int) {
+        var begin = start
+        while begin < numbers.count {
+            var end = begin + 1
+            while end < numbers.count, distances[end] == distances[begin] { end += 1 }
+            if end - begin > 1 { numbers[begin..<end].sort() }
             begin = end
         }
     }

@@ -77,7 +77,8 @@ package final class ShardStore {
     ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
         var search = try beginSearch(query)
         while !search.isFinished { try search.step() }
-        return search.answer
+        let (element, counts, hits) = search.answer
+        return (element, counts, hits.array)
     }
 
     /// Found records in the order of `ids`.
@@ -100,9 +101,10 @@ package final class ShardStore {
         return records
     }
 
-    /// Links up to `count` hot rows of one collection; collections take turns.
+    /// Takes up to `count` steps, some three for each row, towards linking the hot rows of one
+    /// collection; collections take turns.
     ///
-    /// - Returns: Rows linked; 0 when nothing is left to do.
+    /// - Returns: Steps taken; 0 when nothing is left to do.
     package func link(atMost count: Int) -> Int {
         guard !isLinkingHeld else { return 0 }
         for _ in names.indices {

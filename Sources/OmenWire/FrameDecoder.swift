@@ -50,32 +50,97 @@ package struct FrameDecoder {
         }
     }
 
+    /// Takes bytes and hands over every message of every frame that is now whole, in place.
+    ///
+    /// Instead of `append` and `next`, for one who wants to see bodies before they are decoded:
+    /// without a remainder of earlier bytes nothing is copied. Messages before a broken one of the
+    /// same frame have been handed over by then.
+    /// - Parameters:
+    ///   - bytes: As they arrived.
+    ///   - handle: Called in order; must not use this decoder.
+    /// - Throws: As `next`, or what `handle` throws; the stream is out of step then.
+    package mutating func take(
+        _ bytes: UnsafeRawBufferPointer,
+        _ handle: (RawMessage) throws(OmenError) -> Void
+    ) throws(OmenError) {
+        if let failure { throw failure }
+        do throws(OmenError) {
+            if bufferedByteCount == 0 {
+                let used = try Self.walk(bytes, requiresChecksum: requiresChecksum, handle)
+                if used < bytes.count { append(UnsafeRawBufferPointer(rebasing: bytes[used...])) }
+                return
+            }
+            append(bytes)
+            let (start, requiresChecksum) = (start, requiresChecksum)
+            let result = buffer.withUnsafeBytes { bytes in
+                Result { () throws(OmenError) in
+                    try Self.walk(
+                        UnsafeRawBufferPointer(rebasing: bytes[start...]),
+                        requiresChecksum: requiresChecksum,
+                        handle
+                    )
+                }
+            }
+            consume(try result.get())
+        } catch {
+            failure = error
+            buffer = []
+            start = 0
+            throw error
+        }
+    }
+
     private mutating func nextFrame() throws(OmenError) -> [Envelope]? {
         guard bufferedByteCount >= FrameHeader.byteCount else { return nil }
         let (start, requiresChecksum) = (start, requiresChecksum)
         let result = buffer.withUnsafeBytes { bytes in
-            Result { () throws(OmenError) in
-                try Self.decodeFrame(
-                    UnsafeRawBufferPointer(rebasing: bytes[start...]),
-                    requiresChecksum: requiresChecksum
-                )
+            Result { () throws(OmenError) -> (Int, [Envelope])? in
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+                var envelopes: [Envelope] = []
+                let used = try Self.walkFrame(rest, requiresChecksum: requiresChecksum) {
+                    message throws(OmenError) in envelopes.append(try message.decoded())
+                }
+                return used.map { ($0, envelopes) }
             }
         }
         guard let (frameByteCount, envelopes) = try result.get() else { return nil }
-        self.start += frameByteCount
-        if self.start == buffer.count {
-            let keep = buffer.capacity <= Limits.decoderBufferByteCountKept
-            buffer.removeAll(keepingCapacity: keep)
-            self.start = 0
-        }
+        consume(frameByteCount)
         return envelopes
     }
 
-    /// The first frame of `bytes` and its size; nil when it is not whole.
-    private static func decodeFrame(
+    private mutating func consume(_ byteCount: Int) {
+        start += byteCount
+        guard start == buffer.count else { return }
+        buffer.removeAll(keepingCapacity: buffer.capacity <= Limits.decoderBufferByteCountKept)
+        start = 0
+    }
+
+    /// Hands over the messages of all whole frames at the front of `bytes`.
+    ///
+    /// - Returns: Bytes of these frames.
+    private static func walk(
         _ bytes: UnsafeRawBufferPointer,
-        requiresChecksum: Bool
-    ) throws(OmenError) -> (Int, [Envelope])? {
+        requiresChecksum: Bool,
+        _ handle: (RawMessage) throws(OmenError) -> Void
+    ) throws(OmenError) -> Int {
+        var offset = 0
+        while let used = try walkFrame(
+            UnsafeRawBufferPointer(rebasing: bytes[offset...]),
+            requiresChecksum: requiresChecksum,
+            handle
+        ) {
+            offset += used
+        }
+        return offset
+    }
+
+    /// Hands over the messages of the first frame; nil when it is not whole.
+    private static func walkFrame(
+        _ bytes: UnsafeRawBufferPointer,
+        requiresChecksum: Bool,
+        _ handle: (RawMessage) throws(OmenError) -> Void
+    ) throws(OmenError) -> Int? {
+        guard bytes.count >= FrameHeader.byteCount else { return nil }
         let header = try FrameHeader(parsing: bytes)
         let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
         guard bytes.count >= byteCount else { return nil }
@@ -91,48 +156,8 @@ package struct FrameDecoder {
         }
         var reader = ByteReader(frame)
         _ = try reader.read(count: FrameHeader.byteCount)
-        var envelopes: [Envelope] = []
-        envelopes.reserveCapacity(Int(header.messageCount))
-        for _ in 0..<header.messageCount { envelopes.append(try decodeMessage(&reader)) }
+        for _ in 0..<header.messageCount { try handle(try RawMessage(from: &reader)) }
         try reader.expectEnd()
-        return (byteCount, envelopes)
-    }
-
-    private static func decodeMessage(
-        _ reader: inout ByteReader
-    ) throws(OmenError) -> Envelope {
-        let size = Int(try reader.read(UInt32.self))
-        guard size >= MessageHead.byteCount, size.isMultiple(of: 8) else {
-            throw OmenError(.protocolViolation, "message of \(size) bytes")
-        }
-        let number = try reader.read(UInt16.self)
-        guard let kind = MessageKind(rawValue: number) else {
-            throw OmenError(.protocolViolation, "message kind \(number) is unknown")
-        }
-        let flags = try reader.read(UInt16.self)
-        guard flags == 0 else {
-            throw OmenError(.protocolViolation, "message flags are \(flags), expected 0")
-        }
-        let requestID = try reader.read(UInt64.self)
-        var body = ByteReader(try reader.read(count: size - MessageHead.byteCount))
-        do throws(OmenError) {
-            let message = try Message(kind: kind, from: &body)
-            try expectPadding(&body)
-            return Envelope(requestID: requestID, message: message)
-        } catch {
-            // The frame is whole and says where the next message begins, so a request with
-            // forbidden values costs only itself.
-            guard kind.isRequest, error.code == .badRequest else {
-                throw OmenError(.protocolViolation, "\(kind): \(error.message)")
-            }
-            return Envelope(requestID: requestID, message: .failure(error))
-        }
-    }
-
-    private static func expectPadding(_ body: inout ByteReader) throws(OmenError) {
-        let count = body.remaining
-        guard count < 8, try body.read(count: count).allSatisfy({ $0 == 0 }) else {
-            throw OmenError(.protocolViolation, "\(count) trailing bytes")
-        }
+        return byteCount
     }
 }

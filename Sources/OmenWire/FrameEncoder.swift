@@ -1,4 +1,4 @@
-internal import OmenCore
+package import OmenCore
 
 /// Gathers messages for one peer into as few frames as possible.
 ///
@@ -57,6 +57,20 @@ package struct FrameEncoder {
         return true
     }
 
+    /// Adds a search that was encoded for another worker.
+    ///
+    /// - Precondition: `search` fits a frame: it came from a client's.
+    /// - Complexity: O(bytes), one copy.
+    package mutating func append(_ search: EncodedSearch, k: Int, ef: Int) {
+        makeRoom(for: search.bytes.count)
+        writer.reserve(search.bytes.count)
+        let start = writer.count
+        writer.write(raw: search.bytes)
+        writer.patch(UInt32(clamping: k), at: start + search.kOffset)
+        writer.patch(UInt32(clamping: ef), at: start + search.kOffset + 4)
+        messageCount += 1
+    }
+
     /// Seals the open frame, if any, and returns all frames; the encoder is empty again.
     package mutating func finish() -> [UInt8] {
         seal()
@@ -91,6 +105,30 @@ package struct FrameEncoder {
         writer.patch(checksum, at: start + 12)
         frameStart = nil
         messageCount = 0
+    }
+}
+
+/// A search as it stands in a frame, head and padding included.
+///
+/// What a search asks of the shards differs in `k` and `ef` only, so that one encoding serves all.
+package struct EncodedSearch {
+    package let requestID: UInt64
+    fileprivate let bytes: [UInt8]
+    /// Where `k` and behind it `ef` stand in `bytes`.
+    fileprivate let kOffset: Int
+
+    package init(_ query: SearchQuery, requestID: UInt64) {
+        self.requestID = requestID
+        let size = MessageHead.messageByteCount(bodyByteCount: query.bodyByteCount)
+        var writer = ByteWriter(reserving: size)
+        writer.write(UInt32(size))
+        writer.write(MessageKind.search.rawValue)
+        writer.write(UInt16(0))
+        writer.write(requestID)
+        query.encode(into: &writer)
+        writer.pad(to: 8)
+        bytes = writer.bytes
+        kOffset = MessageHead.byteCount + query.kOffset
     }
 }
 

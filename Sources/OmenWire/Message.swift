@@ -132,20 +132,40 @@ package struct CountReply: Equatable, Sendable {
     }
 }
 
-package struct SearchReply: Equatable, Sendable {
+package struct SearchReply: Sendable {
     /// Element type of the hits' vectors.
     package var element: ElementType
-    /// Hits of each query; shape `[queryCount]`, they add up to `hits.count`.
+    /// Hits of each query; shape `[queryCount]`, they add up to `list.count`.
     package var hitCounts: [UInt32]
     /// All hits, query after query, each query's ascending.
-    package var hits: [Hit]
+    package var list: HitList
     package var coverage: Coverage
 
-    package init(element: ElementType, hitCounts: [UInt32], hits: [Hit], coverage: Coverage) {
+    package init(element: ElementType, hitCounts: [UInt32], list: HitList, coverage: Coverage) {
         self.element = element
         self.hitCounts = hitCounts
-        self.hits = hits
+        self.list = list
         self.coverage = coverage
+    }
+
+    package init(element: ElementType, hitCounts: [UInt32], hits: [Hit], coverage: Coverage) {
+        self.init(element: element, hitCounts: hitCounts, list: .full(hits), coverage: coverage)
+    }
+
+    /// `list` one by one.
+    ///
+    /// - Complexity: O(hits): ask once, not once for each query.
+    package var hits: [Hit] {
+        get { list.array }
+        set { list = .full(newValue) }
+    }
+}
+
+extension SearchReply: Equatable {
+    /// Compares what the hits are, not how they are kept.
+    package static func == (left: SearchReply, right: SearchReply) -> Bool {
+        left.element == right.element && left.hitCounts == right.hitCounts
+            && left.coverage == right.coverage && left.hits == right.hits
     }
 }
 
@@ -173,6 +193,8 @@ package struct CollectionStatus: Equatable, Sendable {
     package var deleted: UInt64
     /// Bytes of the collection's shard file; 0 before the first checkpoint.
     package var fileByteCount: UInt64
+    /// Thousandths done of a rebuild of the index; nil when there is none.
+    package var building: Int?
 
     package init(
         name: String,
@@ -181,7 +203,8 @@ package struct CollectionStatus: Equatable, Sendable {
         linked: UInt64,
         rows: UInt64,
         deleted: UInt64,
-        fileByteCount: UInt64
+        fileByteCount: UInt64,
+        building: Int? = nil
     ) {
         self.name = name
         self.schema = schema
@@ -190,6 +213,7 @@ package struct CollectionStatus: Equatable, Sendable {
         self.rows = rows
         self.deleted = deleted
         self.fileByteCount = fileByteCount
+        self.building = building
     }
 }
 

@@ -41,10 +41,18 @@ extension SearchQuery {
         static let withMetadata: UInt8 = 2
         static let withVector: UInt8 = 4
         static let allowPartial: UInt8 = 8
-        static let all: UInt8 = 15
+        /// A timeout follows the other numbers.
+        static let timeout: UInt8 = 16
+        static let all: UInt8 = 31
     }
 
-    var bodyByteCount: Int { 4 + collection.utf8.count + 1 + 1 + 6 * 4 + vectors.count }
+    var bodyByteCount: Int {
+        4 + collection.utf8.count + 1 + 1 + 6 * 4 + (timeoutMilliseconds > 0 ? 4 : 0)
+            + vectors.count
+    }
+
+    /// Where `k` stands in the body, and `ef` behind it.
+    var kOffset: Int { 4 + collection.utf8.count + 1 + 1 + 2 * 4 }
 
     /// Counts beyond their range are clamped, so that the other side refuses them by name.
     func encode(into writer: inout ByteWriter) {
@@ -53,6 +61,7 @@ extension SearchQuery {
         writer.write(
             (exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
                 | (withVector ? Flag.withVector : 0) | (allowPartial ? Flag.allowPartial : 0)
+                | (timeoutMilliseconds > 0 ? Flag.timeout : 0)
         )
         writer.write(UInt32(clamping: dim))
         writer.write(UInt32(clamping: count))
@@ -60,6 +69,7 @@ extension SearchQuery {
         writer.write(UInt32(clamping: ef))
         writer.write(recall)
         writer.write(maxDistance)
+        if timeoutMilliseconds > 0 { writer.write(timeoutMilliseconds) }
         writer.write(raw: vectors)
     }
 
@@ -76,6 +86,7 @@ extension SearchQuery {
         let ef = Int(try reader.read(UInt32.self))
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
+        let timeout = flags & Flag.timeout != 0 ? try reader.read(UInt32.self) : 0
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
         }
@@ -94,6 +105,7 @@ extension SearchQuery {
         self.ef = ef
         self.recall = recall
         self.maxDistance = maxDistance
+        timeoutMilliseconds = timeout
         exact = flags & Flag.exact != 0
         withMetadata = flags & Flag.withMetadata != 0
         withVector = flags & Flag.withVector != 0

@@ -1,82 +1,36 @@
 internal import OmenCore
 
-#if _endian(big)
-#error("columns are copied as they lie in memory, which must be little-endian")
-#endif
-
-/// What the hits of a reply have, found in one pass; decides which columns are sent.
-private struct HitColumns {
-    private enum Flag {
-        static let texts: UInt8 = 1
-        static let metadata: UInt8 = 2
-        static let vectors: UInt8 = 4
-        static let all: UInt8 = 7
-    }
-
-    var hasTexts = false
-    var hasMetadata = false
-    var hasVectors = false
-    private var textByteCount = 0
-    private var extraByteCount = 0
-
-    init(_ hits: [Hit]) {
-        for hit in hits {
-            if case .text(let text) = hit.id {
-                hasTexts = true
-                // A text takes its length instead of the 8 bytes of a number.
-                textByteCount += text.utf8.count - 8
-            }
-            if let metadata = hit.metadata {
-                hasMetadata = true
-                extraByteCount += metadata.count
-            }
-            if let vector = hit.vector {
-                hasVectors = true
-                extraByteCount += vector.count
-            }
-        }
-    }
-
-    init(flags: UInt8) throws(OmenError) {
-        guard flags & ~Flag.all == 0 else {
-            throw OmenError(.protocolViolation, "hit columns are \(flags)")
-        }
-        hasTexts = flags & Flag.texts != 0
-        hasMetadata = flags & Flag.metadata != 0
-        hasVectors = flags & Flag.vectors != 0
-    }
-
-    var flags: UInt8 {
-        (hasTexts ? Flag.texts : 0) | (hasMetadata ? Flag.metadata : 0)
-            | (hasVectors ? Flag.vectors : 0)
-    }
-
-    /// Least bytes of one hit.
-    var leastByteCount: Int { (hasTexts ? 7 : 12) + (hasMetadata ? 4 : 0) + (hasVectors ? 4 : 0) }
-
-    func byteCount(hitCount: Int) -> Int {
-        let fixed = 12 + (hasTexts ? 2 : 0) + (hasMetadata ? 4 : 0) + (hasVectors ? 4 : 0)
-        return hitCount * fixed + textByteCount + extraByteCount
-    }
-}
-
 extension SearchReply {
     var bodyByteCount: Int {
         coverage.bodyByteCount + 2 + 4 + hitCounts.count * 4 + 4
-            + HitColumns(hits).byteCount(hitCount: hits.count)
+            + HitColumns(list).byteCount(hitCount: list.count)
     }
 
     /// Columns, not rows: distances, then ids, each copied in one piece.
     ///
-    /// - Precondition: `hitCounts` add up to `hits.count`.
+    /// - Precondition: `hitCounts` add up to `list.count`.
     func encode(into writer: inout ByteWriter) {
-        let columns = HitColumns(hits)
+        let columns = HitColumns(list)
         coverage.encode(into: &writer)
         writer.write(element.rawValue)
         writer.write(columns.flags)
         writer.write(UInt32(hitCounts.count))
         hitCounts.withUnsafeBytes { writer.write(raw: $0) }
-        writer.write(UInt32(hits.count))
+        writer.write(UInt32(list.count))
+        switch list {
+        case .numbered(let distances, let ids):
+            precondition(ids.count == distances.count, "columns of different lengths")
+            distances.withUnsafeBytes { writer.write(raw: $0) }
+            ids.withUnsafeBytes { writer.write(raw: $0) }
+        case .full(let hits): Self.encode(hits, columns, into: &writer)
+        }
+    }
+
+    private static func encode(
+        _ hits: [Hit],
+        _ columns: HitColumns,
+        into writer: inout ByteWriter
+    ) {
         Self.writeColumn(hits, into: &writer) { $0.distance }
         if columns.hasTexts {
             for hit in hits { hit.id.encode(into: &writer) }
@@ -108,25 +62,32 @@ extension SearchReply {
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
-        coverage = try Coverage(from: &reader)
-        element = try reader.readElementType()
-        let columns = try HitColumns(flags: try reader.read(UInt8.self))
-        let queryCount = try reader.readItemCount(limit: Limits.queryCountMax, least: 4)
-        let counts = try reader.read(count: queryCount * 4)
-        hitCounts = (0..<queryCount).map {
-            counts.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)
+        let coverage = try Coverage(from: &reader)
+        let columns = try SearchReplyColumns(from: &reader)
+        let counts = [UInt32](unsafeUninitializedCapacity: columns.queryCount) { buffer, count in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: columns.counts)
+            count = columns.queryCount
         }
-        let hitCount = try reader.readItemCount(
-            limit: queryCount * Limits.kMax,
-            least: columns.leastByteCount
-        )
-        guard hitCounts.reduce(0, { $0 + Int($1) }) == hitCount else {
-            throw OmenError(.protocolViolation, "hit counts do not add up to \(hitCount)")
+        let list: HitList
+        if let numbers = columns.numbers {
+            list = .numbered(
+                distances: [Float](unsafeUninitializedCapacity: columns.hitCount) { buffer, count in
+                    UnsafeMutableRawBufferPointer(buffer).copyMemory(from: columns.distances)
+                    count = columns.hitCount
+                },
+                ids: [UInt64](unsafeUninitializedCapacity: columns.hitCount) { buffer, count in
+                    UnsafeMutableRawBufferPointer(buffer).copyMemory(from: numbers)
+                    count = columns.hitCount
+                }
+            )
+        } else {
+            list = .full(try Self.readHits(columns.distances, columns.flags, from: &reader))
         }
-        // Read twice, borrowed: checking a column of floats is cheaper than copying hits about.
-        let distances = try reader.read(count: hitCount * 4)
-        hits = try Self.readHits(distances, columns, from: &reader)
-        try checkOrder(distances)
+        self.init(element: columns.element, hitCounts: counts, list: list, coverage: coverage)
+        switch list {
+        case .numbered: try columns.checkOrder()
+        case .full(let hits): try checkOrder(hits)
+        }
     }
 
     private static func readHits(
@@ -164,19 +125,17 @@ extension SearchReply {
     }
 
     /// Merging takes order for granted, so a peer that breaks it is stopped here.
-    private func checkOrder(_ distances: UnsafeRawBufferPointer) throws(OmenError) {
+    private func checkOrder(_ hits: [Hit]) throws(OmenError) {
         var start = 0
         for (query, count) in hitCounts.enumerated() {
             var last = -Float.infinity
             for index in start..<start + Int(count) {
-                let distance = distances.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+                let distance = hits[index].distance
                 let isTie = index > start && distance == last
                 // Not a number is neither above nor equal.
                 guard distance > last || distance == last,
                     !isTie || !(hits[index].id < hits[index - 1].id)
-                else {
-                    throw OmenError(.protocolViolation, "hits of query \(query) are not ascending")
-                }
+                else { throw SearchReplyColumns.disorder(query) }
                 last = distance
             }
             start += Int(count)

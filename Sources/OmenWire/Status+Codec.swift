@@ -26,7 +26,9 @@ extension CollectionInfo {
 }
 
 extension CollectionStatus {
-    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 5 * 8
+    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 5 * 8 + 2
+    /// In the place of `building` when nothing is being built.
+    private static let notBuilding = UInt16.max
 
     var bodyByteCount: Int { Self.leastByteCount + name.utf8.count }
 
@@ -38,6 +40,7 @@ extension CollectionStatus {
         writer.write(rows)
         writer.write(deleted)
         writer.write(fileByteCount)
+        writer.write(building.map { UInt16(clamping: min($0, 1000)) } ?? Self.notBuilding)
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
@@ -48,6 +51,14 @@ extension CollectionStatus {
         rows = try reader.read(UInt64.self)
         deleted = try reader.read(UInt64.self)
         fileByteCount = try reader.read(UInt64.self)
+        let permille = try reader.read(UInt16.self)
+        guard permille <= 1000 || permille == Self.notBuilding else {
+            throw OmenError(
+                .protocolViolation,
+                "\(permille) thousandths are built, expected at most 1000"
+            )
+        }
+        building = permille == Self.notBuilding ? nil : Int(permille)
     }
 }
 

@@ -9,6 +9,8 @@ struct SearchQueue {
     private struct Entry {
         var requestID: UInt64
         var search: ShardSearch
+        /// When nobody waits for the answer any more.
+        var deadline: UInt64
     }
 
     /// Those whose turn is still to come in this round, last first.
@@ -18,19 +20,22 @@ struct SearchQueue {
 
     var isEmpty: Bool { round.isEmpty && next.isEmpty }
 
-    mutating func append(_ requestID: UInt64, _ search: ShardSearch) {
-        next.append(Entry(requestID: requestID, search: search))
+    mutating func append(_ requestID: UInt64, _ search: ShardSearch, deadline: UInt64) {
+        next.append(Entry(requestID: requestID, search: search, deadline: deadline))
     }
 
-    /// Runs one query of the search whose turn it is.
+    /// Runs one query of the search whose turn it is, unless its deadline has passed.
     ///
     /// - Returns: The answer, when that was the last one.
-    mutating func step() -> (requestID: UInt64, answer: Message)? {
+    mutating func step(now: UInt64) -> (requestID: UInt64, answer: Message)? {
         if round.isEmpty {
             round = next.reversed()
             next = []
         }
         guard var entry = round.popLast() else { return nil }
+        guard now < entry.deadline else {
+            return (entry.requestID, .failure(OmenError(.unavailable, "its time was over")))
+        }
         do throws(OmenError) {
             try entry.search.step()
         } catch {
@@ -44,7 +49,7 @@ struct SearchQueue {
         let reply = SearchReply(
             element: element,
             hitCounts: counts,
-            hits: hits,
+            list: hits,
             coverage: WorkerServer.alone
         )
         return (entry.requestID, .hits(reply))

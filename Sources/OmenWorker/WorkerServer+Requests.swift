@@ -1,4 +1,5 @@
 internal import OmenCore
+internal import OmenLoop
 internal import OmenShard
 internal import OmenWire
 
@@ -13,7 +14,9 @@ extension WorkerServer {
         case .write(let request): engine.write(request, ticket: id)
         case .search(let query):
             do throws(OmenError) {
-                searches.append(id, try engine.store.beginSearch(query))
+                let search = try engine.store.beginSearch(query)
+                let timeout = UInt64(query.timeoutMilliseconds) * 1_000_000
+                searches.append(id, search, deadline: timeout > 0 ? loop.now + timeout : .max)
             } catch { send(id, .failure(error)) }
         case .get(let request): answer(id) { () throws(OmenError) in try get(request) }
         case .count(let collection):
@@ -74,7 +77,8 @@ extension WorkerServer {
                     linked: UInt64(collection.linkedCount),
                     rows: UInt64(collection.rowCount),
                     deleted: UInt64(collection.deletedCount),
-                    fileByteCount: UInt64(collection.fileByteCount)
+                    fileByteCount: UInt64(collection.fileByteCount),
+                    building: engine.rebuildPermille(of: collection)
                 )
             }
         )

@@ -34,8 +34,8 @@ package final class WorkerServer {
         case unavailable = 69
     }
 
-    /// Longest time one slice of linking may take before sockets are looked at again.
-    static let linkSlice: UInt64 = 500_000
+    /// Longest time one slice of linking and the like may take before sockets are looked at again.
+    static let workSlice: UInt64 = 500_000
     /// The same for searches: heartbeats and other requests wait no longer than this, whatever a
     /// search asks for, but for a single query of a very large shard.
     static let searchSlice: UInt64 = 5_000_000
@@ -43,8 +43,8 @@ package final class WorkerServer {
     static let announcementInterval: UInt64 = 100_000_000
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
-    /// Rows linked between two looks at the clock.
-    static let linkStep = 4
+    /// Steps of linking, or rows caught up, between two looks at the clock.
+    static let workStep = 8
     /// Marks of what is durable are written this long after the last sync, at most.
     static let markInterval = Duration.milliseconds(100)
 
@@ -54,7 +54,7 @@ package final class WorkerServer {
     private let connection: StreamConnection
     private var decoder = FrameDecoder(requiresChecksum: true)
     private var encoder = FrameEncoder()
-    private var linking: IdleWork?
+    private var working: IdleWork?
     var searches = SearchQueue()
     /// Keeps the loop from sleeping while searches wait for their next slice.
     private var wakefulness: IdleWork?
@@ -150,7 +150,7 @@ package final class WorkerServer {
         engine.onOutcome = { [unowned self] outcome in self.handle(outcome) }
         connection.onBytes = { [unowned self] bytes in self.receive(bytes) }
         connection.onClose = { [unowned self] _ in self.coordinatorLeft() }
-        linking = loop.idleWork { [unowned self] in self.linkSlice() }
+        working = loop.idleWork { [unowned self] in self.workSlice() }
         wakefulness = loop.idleWork { false }
         loop.onTurnEnd { [unowned self] in self.endTurn() }
         var interval = Self.markInterval
@@ -160,10 +160,15 @@ package final class WorkerServer {
         let timer = loop.timer(after: interval, repeating: interval) { [unowned self] in
             self.engine.syncDue()
         }
+        let maintenance = loop.timer(
+            after: RebuildPolicy.interval,
+            repeating: RebuildPolicy.interval
+        ) { [unowned self] in self.engine.maintain() }
         connection.startReading()
         announceReady()
         loop.run()
         timer.cancel()
+        maintenance.cancel()
         if let error = engine.close() {
             LogLine.write("shard \(configuration.shard.shard)", "the last sync failed: \(error)")
             return .failed
@@ -205,10 +210,7 @@ package final class WorkerServer {
 extension WorkerServer {
     private func receive(_ bytes: UnsafeRawBufferPointer) {
         do throws(OmenError) {
-            decoder.append(bytes)
-            while let envelopes = try decoder.next() {
-                for envelope in envelopes { handle(envelope) }
-            }
+            try decoder.take(bytes) { message throws(OmenError) in handle(try message.decoded()) }
         } catch {
             // Peers of one build that disagree about bytes: nothing they say can be trusted.
             LogLine.write("shard \(configuration.shard.shard)", "\(error)")
@@ -229,24 +231,26 @@ extension WorkerServer {
         engine.turnEnded()
         searchSlice()
         if !encoder.isEmpty { connection.write(encoder.finish()) }
-        if engine.store.hasRowsToLink { linking?.start() }
+        if engine.hasWork { working?.start() }
         if !searches.isEmpty { wakefulness?.start() }
     }
 
     private func searchSlice() {
         guard !searches.isEmpty else { return }
         let start = loop.now
+        var now = start
         repeat {
-            if let (requestID, answer) = searches.step() { send(requestID, answer) }
-        } while !searches.isEmpty && loop.now - start < Self.searchSlice
+            if let (requestID, answer) = searches.step(now: now) { send(requestID, answer) }
+            now = loop.now
+        } while !searches.isEmpty && now - start < Self.searchSlice
     }
 
-    /// - Returns: Whether there is more to link.
-    private func linkSlice() -> Bool {
+    /// - Returns: Whether there is more to do.
+    private func workSlice() -> Bool {
         let start = loop.now
         repeat {
-            if engine.link(atMost: Self.linkStep) == 0 { return false }
-        } while loop.now - start < Self.linkSlice
+            if !engine.work(atMost: Self.workStep) { return false }
+        } while loop.now - start < Self.workSlice
         return true
     }
 

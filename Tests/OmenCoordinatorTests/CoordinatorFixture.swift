@@ -99,6 +99,31 @@ struct Fixture {
         )
     }
 
+    /// The same, as the driver gives it when it comes in a frame.
+    mutating func workerFrame(_ shard: UInt32, _ id: UInt64, _ message: Message) {
+        let incarnation = core.workerIncarnation(Int(shard))
+        effects = []
+        var decoder = FrameDecoder()
+        message.framed(requestID: id).withUnsafeBytes { bytes in
+            do throws(OmenError) {
+                try decoder.take(bytes) { raw throws(OmenError) in
+                    guard let hits = try NumberedHits(raw) else {
+                        worker(shard, id, try raw.decoded().message)
+                        return
+                    }
+                    core.handle(
+                        hits,
+                        requestID: raw.requestID,
+                        shard: shard,
+                        incarnation: incarnation,
+                        now: now,
+                        into: &effects
+                    )
+                }
+            } catch { Issue.record("\(error)") }
+        }
+    }
+
     mutating func ask(_ message: Message, id: UInt64 = 1, client: UInt64 = 1) {
         step(.clientMessage(client: client, Envelope(requestID: id, message: message)))
     }

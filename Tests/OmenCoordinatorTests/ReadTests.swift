@@ -26,7 +26,78 @@ import Testing
         fixture.ask(.search(wanted))
         var expected = wanted
         expected.ef = 20
+        expected.timeoutMilliseconds = 2000
         #expect(fixture.sent.map(\.message) == Array(repeating: .search(expected), count: 8))
+    }
+
+    @Test func answersInTheirFramesCountLikeDecodedOnes() throws {
+        var decoded = try Fixture.ready(shards: 3, collections: [info("c")])
+        var raw = decoded
+        decoded.ask(.search(query("c", k: 3, count: 2)))
+        raw.ask(.search(query("c", k: 3, count: 2)))
+        let id = decoded.sent[0].id
+        let answers = [
+            hits([[(1, 0.5), (9, 2)], []]), hits([[(4, 0.5), (2, 1)], [(6, 1), (7, 1)]]),
+            hits([[(3, 0.5), (5, 0.75), (8, 1)], [(10, .infinity)]]),
+        ]
+        for (shard, answer) in answers.enumerated() {
+            decoded.worker(UInt32(shard), id, answer)
+            raw.workerFrame(UInt32(shard), id, answer)
+            #expect(raw.effects == decoded.effects)
+        }
+        // Distances of the first query: 0.5, 0.5, 0.5; of the second: 1, 1, infinity.
+        #expect(
+            raw.searchReply?.hits.map(\.id) == [1, 3, 4, 6, 7, 10].map { RecordID.number($0) }
+        )
+        // Nobody waits for it any more.
+        raw.workerFrame(0, id, answers[0])
+        #expect(raw.effects.isEmpty)
+        #expect(raw.core.ignoredReplyCount == 1)
+    }
+
+    @Test func anAnswerOfAnotherShapeFailsItsShardAlsoInItsFrame() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 3, count: 2)))
+        let id = fixture.sent[0].id
+        fixture.workerFrame(0, id, hits([[(1, 0.5)]]))
+        fixture.workerFrame(1, id, hits([[(2, 1)], []]))
+        #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [0])
+        #expect(fixture.searchReply?.hits.map(\.id) == [.number(2)])
+    }
+
+    @Test func numbersAndTextsOfDifferentShardsMerge() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.search(query("c", k: 3)))
+        let id = fixture.sent[0].id
+        fixture.workerFrame(0, id, hits([[(1, 0.5), (9, 2)]]))
+        let named = SearchReply(
+            element: .f32,
+            hitCounts: [2],
+            hits: [Hit(id: .text("a"), distance: 0.5), Hit(id: .text("b"), distance: 1)],
+            coverage: Coverage(shardsTotal: 1)
+        )
+        fixture.workerFrame(1, id, .hits(named))
+        #expect(fixture.searchReply?.hits.map(\.id) == [.number(1), .text("a"), .text("b")])
+    }
+
+    @Test func aShorterTimeoutOfTheClientHoldsAndTravelsToTheShards() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        var hasty = query("c", k: 2)
+        hasty.timeoutMilliseconds = 300
+        fixture.ask(.search(hasty))
+        let id = fixture.sent[0].id
+        for sent in fixture.sent {
+            guard case .search(let part) = sent.message else {
+                Issue.record("\(sent.message.kind) was sent")
+                continue
+            }
+            #expect(part.timeoutMilliseconds == 300)
+        }
+        fixture.workerFrame(0, id, hits([[(1, 1)]]))
+        fixture.tick(after: 299 * millisecond)
+        #expect(fixture.replies.isEmpty)
+        fixture.tick(after: millisecond)
+        #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [1])
     }
 
     @Test func aMissingShardMakesTheAnswerPartialOrAnErrorAsTheClientChose() throws {

@@ -130,6 +130,104 @@ import Testing
         }
     }
 
+    @Test(arguments: lengths + [255, 256, 257, 512, 768, 1000, 1536])
+    func everyVariantAgreesWithANaiveLoopOnCodes(dim: Int) {
+        var generator = SplitMix64(seed: Self.seed + UInt64(dim))
+        let count = 11
+        let stride = dim + 3
+        let codes = (0..<count * stride).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        // One more than an odd dimension has, which packing reads as 0.
+        var query = (0..<dim).map { _ in Int8(truncatingIfNeeded: generator.next()) } + [0]
+        query[0] = -128
+        let rows = (0..<count).map { _ in UInt32(generator.next() % UInt64(count)) }
+        func sum(_ row: Int, _ value: (UInt8) -> Int) -> Float {
+            Float((0..<dim).reduce(0) { $0 + Int(query[$1]) * value(codes[row * stride + $1]) })
+        }
+        for variant in Self.variants {
+            let table = variant.pointee
+            var nibbles = [UInt8](repeating: 0, count: count * stride)
+            var bits = nibbles
+            for row in 0..<count {
+                let code = Array(codes[row * stride..<row * stride + dim])
+                nibbles.withUnsafeMutableBufferPointer {
+                    guard let base = $0.baseAddress else { return }
+                    table.pack_u4(code, dim, base + row * stride)
+                }
+                bits.withUnsafeMutableBufferPointer {
+                    guard let base = $0.baseAddress else { return }
+                    table.pack_u1(code, dim, base + row * stride)
+                }
+            }
+            let cases: [(String, omen_kernel_pair, [UInt8], (UInt8) -> Int)] = [
+                ("u8", table.dot_i8_u8, codes, { Int($0) }),
+                ("u4", table.dot_i8_u4, nibbles, { Int($0 & 0xF0) }),
+                ("u1", table.dot_i8_u1, bits, { Int($0 >> 7) }),
+            ]
+            for (name, pair, packed, value) in cases {
+                var listed = [Float](repeating: -1, count: count)
+                var scanned = listed
+                pair.list(query, packed, stride, dim, rows, count, &listed)
+                pair.scan(query, packed, stride, dim, count, &scanned)
+                let title = "\(name), \(String(cString: table.name)), seed \(Self.seed)"
+                #expect(scanned == (0..<count).map { sum($0, value) }, "\(title)")
+                #expect(listed == rows.map { sum(Int($0), value) }, "\(title)")
+            }
+        }
+    }
+
+    @Test func sumsOfCodesAreThoseOfALoop() {
+        let dim = 131
+        var generator = SplitMix64(seed: Self.seed)
+        let code = (0..<dim).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        let values = code.map { Float($0) - 127.5 }
+        let nibbles = code.map { Float($0 & 0xF0) + 7.5 - 127.5 }
+        for variant in Self.variants {
+            let sums = variant.pointee.sums(code, dim)
+            #expect(sums.squares == values.reduce(0) { $0 + $1 * $1 })
+            #expect(sums.magnitudes == values.reduce(0) { $0 + abs($1) })
+            let expected = zip(values, nibbles).reduce(0) { $0 + $1.0 * (2 * $1.1 - $1.0) }
+            #expect(sums.nibbles == expected)
+        }
+    }
+
+    @Test func queriesOfAnySizeHaveAnImage() {
+        let values: [Float] = [0, 1, -2, 0.5, 4, -4, 3.99, 0.01]
+        for variant in Self.variants {
+            for factor: Float in [1, 1e-20, 1e20, 1e36, 0] {
+                let query = values.map { $0 * factor }
+                var image = [Int8](repeating: 77, count: values.count)
+                var sum: Int32 = 0
+                let scale = variant.pointee.encode_query(
+                    query,
+                    1,
+                    nil,
+                    1,
+                    values.count,
+                    &image,
+                    &sum
+                )
+                #expect(scale.isFinite && scale > 0)
+                #expect(sum == image.reduce(0) { $0 + Int32($1) })
+                guard factor > 0, factor < 1e30 else { continue }
+                #expect(image == [0, 32, -64, 16, 127, -127, 127, 0])
+            }
+            var image = [Int8](repeating: 0, count: 2)
+            var sum: Int32 = 0
+            // (q * 2 - offset) * 10 - 127.5 is 0 and 63.5.
+            let scale = variant.pointee.encode_query(
+                [7.375, 10.05],
+                2,
+                [2, 1],
+                10,
+                2,
+                &image,
+                &sum
+            )
+            #expect(image == [0, 127])
+            #expect(abs(scale - 0.5) < 1e-4)
+        }
+    }
+
     @Test func encodingRoundsAndClampsAndCounts() {
         let values: [Float] = [-9, -0.2, 0.4, 0.6, 100.5, 254.9, 255.3, 900, 3]
         let offsets = [Float](repeating: 10, count: values.count)

@@ -1,3 +1,4 @@
+import Foundation
 import OmenCore
 import OmenIndex
 import Testing
@@ -15,8 +16,8 @@ struct TestData {
         case duplicates
     }
 
-    let vectors: [[Float]]
-    let queries: [[Float]]
+    var vectors: [[Float]]
+    var queries: [[Float]]
 
     init(_ shape: Shape, count: Int, queryCount: Int = 20, dim: Int, seed: UInt64) {
         var generator = SplitMix64(seed: seed)
@@ -63,9 +64,19 @@ final class Checked {
     var stored: [[Double]] = []
     var deleted: Set<UInt32> = []
 
-    init(_ schema: CollectionSchema, seed: UInt64 = 7) throws {
+    convenience init(_ schema: CollectionSchema, seed: UInt64 = 7) throws {
+        self.init(schema, index: try VectorIndex(schema: schema, seed: seed))
+    }
+
+    init(_ schema: CollectionSchema, index: VectorIndex) {
         self.schema = schema
-        index = try VectorIndex(schema: schema, seed: seed)
+        self.index = index
+    }
+
+    /// An index that was opened, to be searched only.
+    init(_ schema: CollectionSchema, index: VectorIndex) {
+        self.schema = schema
+        self.index = index
     }
 
     @discardableResult
@@ -194,5 +205,39 @@ func schemas(dim: Int, m: Int = 8, efConstruction: Int = 48) -> [CollectionSchem
                 efConstruction: efConstruction
             )
         }
+    }
+}
+
+/// The real vectors in `bench/sample`.
+enum Sample {
+    /// Rows of a `.npy` file of bytes, version 1.0, as this repository holds them.
+    static func vectors(_ name: String) throws -> [[UInt8]] {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let bytes = [UInt8](try Data(contentsOf: root.appending(path: "bench/sample/\(name).npy")))
+        let start = 10 + Int(bytes[8]) + Int(bytes[9]) << 8
+        return stride(from: start, to: bytes.count, by: 128).map { Array(bytes[$0..<$0 + 128]) }
+    }
+
+    /// Rows of the ten nearest.
+    static func search(
+        _ index: VectorIndex,
+        _ query: [UInt8],
+        ef: Int,
+        exact: Bool
+    ) throws -> [UInt32] {
+        var hits: [Neighbor] = []
+        try query.withUnsafeBytes {
+            try index.search(
+                #require($0.baseAddress),
+                element: .u8,
+                k: 10,
+                ef: ef,
+                exact: exact,
+                maxDistance: .infinity,
+                into: &hits
+            )
+        }
+        return hits.map(\.row)
     }
 }

@@ -33,14 +33,16 @@ final class EngineHarness {
     ) throws {
         let wakeups = Wakeups()
         self.wakeups = wakeups
+        var configuration = ShardEngine.Configuration(
+            directory: directory,
+            identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
+            durability: durability,
+            checksWhole: checksWhole,
+            memoryByteCountMax: memoryByteCountMax
+        )
+        configuration.rebuildRowCountMin = 400
         engine = try ShardEngine(
-            ShardEngine.Configuration(
-                directory: directory,
-                identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
-                durability: durability,
-                checksWhole: checksWhole,
-                memoryByteCountMax: memoryByteCountMax
-            ),
+            configuration,
             progress: progress,
             wake: { wakeups.signal() }
         )
@@ -97,6 +99,26 @@ final class EngineHarness {
         while !condition() {
             guard wakeups.wait() else { throw OmenError(.unavailable, "nothing came in 20 s") }
             engine.drainCompletions()
+        }
+    }
+
+    /// Ticks and works until no rebuild is due or under way and all rows are linked.
+    ///
+    /// `meanwhile` runs between two looks.
+    func settle(meanwhile: () throws -> Void = {}) throws {
+        let end = ContinuousClock.now + .seconds(60)
+        repeat {
+            guard ContinuousClock.now < end else {
+                throw OmenError(.unavailable, "not settled in 60 s")
+            }
+            engine.maintain()
+            engine.drainCompletions()
+            while engine.work(atMost: 16) {}
+            engine.turnEnded()
+            try meanwhile()
+        } while engine.store.ordered.contains { collection in
+            engine.rebuildPermille(of: collection) != nil || collection.hotRowCount > 0
+                || collection.isLinkingPaused
         }
     }
 

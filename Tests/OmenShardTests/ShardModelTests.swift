@@ -4,11 +4,11 @@ import Testing
 
 @testable import OmenShard
 
-/// A shard against a dictionary: random writes, with checkpoints running under them, reopened again
-/// and again.
+/// A shard against a dictionary: random writes, with checkpoints and rebuilds running under them,
+/// reopened again and again.
 ///
-/// Under the thread sanitizer this is the test of what the checkpoint's thread may read while the
-/// owner appends, deletes, links, searches, clears and drops.
+/// Under the thread sanitizer this is the test of what the threads of checkpoint and rebuild may
+/// read while the owner appends, deletes, links, searches, clears and drops.
 @Suite struct ShardModelTests {
     private struct Stored: Equatable {
         var vector: [UInt8]
@@ -110,7 +110,8 @@ import Testing
                     let counts = try harness.write(operation)
                     if let deleted { #expect(counts.deleted == UInt64(deleted), what) }
                     if step % 10 == 3 { harness.engine.checkpoint(ticket: 1 << 40) }
-                    _ = harness.engine.link(atMost: model.draw(0..<40))
+                    if step % 7 == 5 { harness.engine.maintain() }
+                    _ = harness.engine.work(atMost: model.draw(1..<40))
                     guard let name = model.collections.keys.sorted().first else { continue }
                     _ = try harness.exact([UInt8](repeating: 5, count: 8), k: 5, in: name)
                 }

@@ -42,6 +42,77 @@ import Testing
         for step in 1...17 { #expect(try decode(bytes, step: step) == Samples.envelopes) }
     }
 
+    @Test func takingInPlaceGivesTheSameMessagesHoweverTheyAreSplit() throws {
+        let encoder = Samples.envelopes.reduce(into: FrameEncoder()) { $0.append($1) }
+        var sealed = encoder
+        let bytes = sealed.finish() + Message.ping.framed(requestID: 77)
+        let expected = Samples.envelopes + [Envelope(requestID: 77, message: .ping)]
+        for step in [1, 7, 16, 100, 1000, bytes.count] {
+            var decoder = FrameDecoder(requiresChecksum: true)
+            var envelopes: [Envelope] = []
+            for start in stride(from: 0, to: bytes.count, by: step) {
+                try bytes[start..<min(start + step, bytes.count)].withUnsafeBytes { piece in
+                    try decoder.take(piece) { message throws(OmenError) in
+                        envelopes.append(try message.decoded())
+                    }
+                }
+            }
+            #expect(envelopes == expected)
+            #expect(decoder.bufferedByteCount == 0)
+        }
+    }
+
+    @Test func hitsInTheirFrameAreThoseThatDecodingGives() throws {
+        let replies: [(SearchReply, isPlain: Bool)] = [
+            (Samples.numberHits, true), (Samples.fullHits, false),
+            (SearchReply(element: .u8, hitCounts: [0], hits: [], coverage: Samples.whole), true),
+            (
+                SearchReply(element: .u8, hitCounts: [0], hits: [], coverage: Samples.partial),
+                false
+            ),
+        ]
+        for (reply, isPlain) in replies {
+            var decoder = FrameDecoder()
+            try Message.hits(reply).framed(requestID: 5).withUnsafeBytes { bytes in
+                try decoder.take(bytes) { message throws(OmenError) in
+                    let hits = try NumberedHits(message)
+                    #expect((hits != nil) == isPlain)
+                    guard let hits else { return }
+                    let counts = (0..<hits.queryCount).map {
+                        hits.counts.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)
+                    }
+                    let found = (0..<hits.hitCount).map { index in
+                        Hit(
+                            id: .number(
+                                hits.ids.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
+                            ),
+                            distance: hits.distances.loadUnaligned(
+                                fromByteOffset: index * 4,
+                                as: Float.self
+                            )
+                        )
+                    }
+                    #expect(counts == reply.hitCounts)
+                    #expect(found == reply.hits)
+                    #expect(hits.element == reply.element)
+                }
+            }
+        }
+    }
+
+    @Test func aSearchEncodedOnceIsWhatEncodingItForEachShardGives() throws {
+        var query = Samples.query
+        query.timeoutMilliseconds = 1234
+        let encoded = EncodedSearch(query, requestID: 6)
+        for (k, ef) in [(1, 0), (7, 300), (10_000, 10_000)] {
+            var encoder = FrameEncoder()
+            encoder.append(encoded, k: k, ef: ef)
+            query.k = k
+            query.ef = ef
+            #expect(encoder.finish() == Message.search(query).framed(requestID: 6))
+        }
+    }
+
     @Test func manyFramesInOneReadComeOneByOne() throws {
         var stream: [UInt8] = []
         for envelope in Samples.envelopes {

@@ -56,7 +56,8 @@ enum Samples {
                 linked: 2,
                 rows: 3,
                 deleted: 4,
-                fileByteCount: 5
+                fileByteCount: 5,
+                building: 421
             )
         ]
     )

@@ -33,6 +33,8 @@ final class SimulatedWorker {
     private var completedAt: UInt64 = 0
     private var turnScheduled = false
     private var stopTicket: UInt64?
+    /// A rebuild under way; its work takes no time of its own, only its turns.
+    private var rebuild: CollectionRebuild?
     private(set) var isAlive = true
     /// While stopped (SIGSTOP) what arrives waits.
     var pausedUntil: UInt64 = 0
@@ -184,7 +186,31 @@ final class SimulatedWorker {
             self.turnScheduled = false
             self.handle(.turnEnded)
             _ = self.store.link(atMost: 4)
+            self.advanceRebuild()
         }
+    }
+
+    /// Begins, goes on with or ends a rebuild: whatever the dice say, between any two operations.
+    private func advanceRebuild() {
+        do throws(OmenError) {
+            guard let rebuild else {
+                guard simulation.draw(0...7) == 0, let collection = store.ordered.first else {
+                    return
+                }
+                let rebuild = try CollectionRebuild(collection)
+                guard let output = try rebuild.work.run() else { return }
+                rebuild.take(output)
+                self.rebuild = rebuild
+                return
+            }
+            guard simulation.draw(0...3) == 0 else { return }
+            self.rebuild = nil
+            guard store.collections.values.contains(where: { $0 === rebuild.collection }) else {
+                return
+            }
+            while try !rebuild.catchUp(atMost: 3) {}
+            rebuild.finish()
+        } catch { simulation.violation("shard \(shard) cannot rebuild: \(error)") }
     }
 
     // MARK: Effects

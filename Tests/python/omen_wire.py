@@ -15,6 +15,7 @@ WRITTEN, RECORDS, COUNTED, HITS, COLLECTIONS, SHARD_STATUS, CLUSTER_STATUS, DONE
 # States of a worker.
 READY, BACKOFF, FAILED, QUARANTINED = 2, 5, 6, 7
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
+CODES = {"f32": 0, "u8": 1, "u4": 2, "u1": 3}
 BAD_REQUEST, NOT_FOUND, UNAVAILABLE, UNKNOWN_OUTCOME, RESOURCE_EXHAUSTED = 1, 2, 4, 5, 6
 UNSUPPORTED_VERSION, PROTOCOL_VIOLATION = 9, 11
 
@@ -147,12 +148,11 @@ class Client:
         return counts, total, failures
 
     @staticmethod
-    def create_operation(name, dim, metric="l2", element=0, codes=1, m=16, ef_construction=128):
-        return (
-            b"\x01"
-            + text(name)
-            + struct.pack("<IBBBBI", dim, METRICS[metric], element, codes, m, ef_construction)
-        )
+    def create_operation(
+        name, dim, metric="l2", element=0, codes="u8", m=16, ef_construction=128
+    ):
+        kinds = METRICS[metric], element, CODES[codes]
+        return b"\x01" + text(name) + struct.pack("<I4BI", dim, *kinds, m, ef_construction)
 
     @staticmethod
     def upsert_operation(name, ids, vectors, dim, element=0, metadata=None):
@@ -231,6 +231,6 @@ class Client:
                 for _ in range(reader.unpack("I")):
                     reader.counted()
                     reader.unpack("IBBBBI")
-                    reader.unpack("QQQQQ")
+                    reader.unpack("QQQQQH")
             workers.append((shard, worker, state, restarts, error))
         return pid, workers

@@ -37,6 +37,10 @@ class WithoutCluster(ClusterTestCase):
             ["create", "a", "--dim", "0"],
             ["create", "a", "--dim", "4", "--metric", "manhattan"],
             ["create", "a", "--dim", "4", "--element", "u8", "--codes", "f32"],
+            ["create", "a", "--dim", "512", "--element", "u8", "--codes", "u4"],
+            ["create", "a", "--dim", "63", "--codes", "u4"],
+            ["create", "a", "--dim", "255", "--codes", "u1"],
+            ["create", "a", "--dim", "512", "--codes", "u2"],
             ["import", "a.npy", "--ids", "b", "--id-start", "4"],
             ["start", "--shards", "0"],
             ["start", "--shards", "65"],
@@ -404,6 +408,20 @@ class Imports(ClusterTestCase):
                 self.assertEqual(done.returncode, FAILURE, done.stderr)
                 self.assertIn(expected, done.stderr)
         self.assertEqual(self.db.json("collections")["collections"], [])
+
+    def test_of_equal_ids_the_last_vector_stays(self):
+        vectors = self.random.integers(0, 1000, (9000, 4)).astype("f4")
+        ids = self.random.integers(0, 3000, 9000)
+        np.save(self.files / "again.npy", vectors)
+        np.save(self.files / "ids.npy", ids)
+        summary = self.db.json("import", self.files / "again.npy", "-c", "again",
+                               "--ids", self.files / "ids.npy")
+        last = {number: row for row, number in enumerate(ids)}
+        self.assertEqual(summary["vectors"], 9000)
+        self.assertEqual(summary["duplicates"], 9000 - len(last))
+        some = sorted(last)[:200]
+        np.testing.assert_array_equal(
+            self.stored("again", some), vectors[[last[number] for number in some]])
 
     def test_what_was_acknowledged_before_a_failure_stays(self):
         vectors = self.random.random((5000, 4))

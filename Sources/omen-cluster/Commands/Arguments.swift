@@ -15,11 +15,24 @@ enum MetricArgument: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-/// `--codes` and `--element`.
+/// `--codes`.
+enum CodesArgument: String, ExpressibleByArgument, CaseIterable {
+    case f32, u8, u4, u1
+
+    var codes: CodeKind {
+        switch self {
+        case .f32: .f32
+        case .u8: .u8
+        case .u4: .u4
+        case .u1: .u1
+        }
+    }
+}
+
+/// `--element`.
 enum NumberArgument: String, ExpressibleByArgument, CaseIterable {
     case f32, u8
 
-    var codes: CodeKind { self == .f32 ? .f32 : .u8 }
     var element: ElementType { self == .f32 ? .f32 : .u8 }
 }
 

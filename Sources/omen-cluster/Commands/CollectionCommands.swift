@@ -18,8 +18,13 @@ struct Create: ParsableCommand {
     @Option(help: "Distance.")
     var metric = MetricArgument.l2
 
-    @Option(help: "What the graph is searched on; u8 is compact and reranked.")
-    var codes = NumberArgument.u8
+    @Option(
+        help: """
+            What the graph is searched on; codes of 8, 4 or 1 bit are compact and reranked. \
+            Standard: u4 for f32 from 256 dimensions on, else u8.
+            """
+    )
+    var codes: CodesArgument?
 
     @Option(help: "What full vectors are stored as; u8 takes whole numbers 0...255 only.")
     var element = NumberArgument.f32
@@ -38,7 +43,7 @@ struct Create: ParsableCommand {
             dim: dim,
             metric: metric.metric,
             element: element.element,
-            codes: codes.codes
+            codes: codes?.codes
         )
         schema.m = m ?? schema.m
         schema.efConstruction = efConstruction ?? schema.efConstruction

@@ -5,6 +5,24 @@ internal import OmenShard
 internal import OmenStorage
 internal import OmenWire
 
+/// The ids of an import so far, to find those that come again.
+struct RepeatedIDs {
+    private var seen: Set<RecordID> = []
+    /// Vectors that a later one of the same id replaced.
+    private(set) var count: UInt64 = 0
+
+    /// Notes a batch's ids.
+    ///
+    /// - Returns: Whether one of them came in an earlier batch.
+    mutating func note(_ ids: [RecordID]) -> Bool {
+        let previous = seen.count
+        let own = Set(ids)
+        seen.formUnion(own)
+        count += UInt64(ids.count - (seen.count - previous))
+        return seen.count - previous < own.count
+    }
+}
+
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Add or replace the vectors of a file.",
@@ -12,8 +30,7 @@ struct Import: ParsableCommand {
             .npy (f64, f32, f16, u8, i8; one row per vector), .fvecs, .bvecs, or .jsonl with \
             {"id", "vector", "metadata"} per line. Ids come from --ids, else from the lines, else \
             they count from --id-start. The first import makes the collection. What was \
-            acknowledged before a failure stays. An id should not come twice in one import: either \
-            of its vectors may stay.
+            acknowledged before a failure stays. Where an id comes again, its last vector stays.
             """
     )
 
@@ -65,7 +82,8 @@ struct Import: ParsableCommand {
             )
             let client = try connect(options)
             let start = ContinuousClock.now
-            let count = try send(&vectors, client)
+            var repeats = RepeatedIDs()
+            let count = try send(&vectors, client, &repeats)
             let seconds = (ContinuousClock.now - start).seconds
             var indexedSeconds: Double?
             if waitIndexed {
@@ -77,6 +95,7 @@ struct Import: ParsableCommand {
                 Console.out(
                     .object([
                         ("vectors", .unsigned(count)),
+                        ("duplicates", .unsigned(repeats.count)),
                         ("seconds", .number(seconds)),
                         ("vectors_per_second", .number(rate)),
                         ("indexed_seconds", indexedSeconds.map { .number($0) } ?? .null),
@@ -87,12 +106,21 @@ struct Import: ParsableCommand {
                 Console.out(
                     "\(count) vectors in \(rounded(seconds)) s, \(Int(rate)) per second\(indexed)"
                 )
+                if repeats.count > 0 {
+                    Console.out(
+                        "\(repeats.count) of them were replaced by later ones of the same id"
+                    )
+                }
             }
         }
     }
 
     /// Sends everything; returns how many vectors the cluster acknowledged.
-    private func send(_ vectors: inout VectorFile, _ client: ClusterClient) throws -> UInt64 {
+    private func send(
+        _ vectors: inout VectorFile,
+        _ client: ClusterClient,
+        _ repeats: inout RepeatedIDs
+    ) throws -> UInt64 {
         let pipeline = try UpsertPipeline(path: client.path)
         var progress = Progress(total: vectors.count, unit: "vectors")
         defer { progress.clear() }
@@ -113,6 +141,8 @@ struct Import: ParsableCommand {
                     )
                     isFirst = false
                 }
+                // Batches in flight together are applied in any order, so the earlier go first.
+                if vectors.namesIDs, repeats.note(batch.ids) { try pipeline.finish() }
                 try pipeline.submit(batch)
                 progress.show(Int(clamping: pipeline.acknowledgedVectorCount))
             }
@@ -172,9 +202,13 @@ struct Import: ParsableCommand {
             }
             let rows = parts.reduce(0) { $0 + $1.rows }
             let linked = parts.reduce(0) { $0 + $1.linked }
+            // A rebuild links all its rows at once, when it is done.
+            let building = parts.reduce(0) { sum, part in
+                sum + (part.rows - min(part.linked, part.rows)) * UInt64(part.building ?? 0) / 1000
+            }
             if shards.count == status.workers.count, linked >= rows { return }
             var shown = progress ?? Progress(total: Int(clamping: rows), unit: "indexed")
-            shown.show(Int(clamping: linked))
+            shown.show(Int(clamping: linked + building))
             progress = shown
             pause(milliseconds: 10)
         }

@@ -225,13 +225,14 @@ struct SearchAnswers {
                 "\(reply.hitCounts.count) answers to \(queryCount) queries"
             )
         }
+        let all = reply.hits
         var start = 0
         for count in reply.hitCounts {
             let end = start + Int(count)
-            guard end <= reply.hits.count else {
+            guard end <= all.count else {
                 throw OmenError(.protocolViolation, "fewer hits than the reply counts")
             }
-            hits.append(Array(reply.hits[start..<end]))
+            hits.append(Array(all[start..<end]))
             start = end
         }
         self.seconds += seconds

@@ -52,6 +52,7 @@ enum StatusOutput {
             ("linked", .unsigned(collection.linked)),
             ("rows", .unsigned(collection.rows)),
             ("deleted", .unsigned(collection.deleted)),
+            ("building", collection.building.map { .number(Double($0) / 1000) } ?? .null),
             ("dim", .integer(collection.schema.dim)),
             ("file_bytes", .unsigned(collection.fileByteCount)),
             ("log_bytes", .unsigned(logByteCount)),
@@ -62,7 +63,7 @@ enum StatusOutput {
         let uptime = rounded(Double(status.uptimeMilliseconds) / 1000, digits: 1)
         var table = TextTable([
             "shard#", "pid#", "state", "restarts#", "resident#", "log#", "vectors#", "linked#",
-            "deleted#",
+            "deleted#", "building#",
         ])
         for worker in status.workers {
             let shard = worker.shardStatus
@@ -80,6 +81,7 @@ enum StatusOutput {
                 sum(\.vectors),
                 sum(\.linked),
                 sum(\.deleted),
+                collections.compactMap(\.building).first.map { "\($0 / 10) %" } ?? "-",
             ])
         }
         let reasons = status.workers.filter { !$0.lastError.isEmpty }

@@ -85,6 +85,9 @@ struct VectorFile {
         }
     }
 
+    /// Whether ids come from a file; otherwise they count on and none comes twice.
+    var namesIDs: Bool { ids != nil || lines != nil || metadata != nil }
+
     private static func source(
         _ file: MappedFile,
         _ kind: FileKind?

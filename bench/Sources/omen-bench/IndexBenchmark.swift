@@ -2,6 +2,12 @@ internal import Glibc
 internal import OmenCore
 internal import OmenIndex
 
+/// How the graph is built: all at once, or row by row.
+enum BuildKind: CaseIterable {
+    case bulk
+    case stream
+}
+
 /// One index, one thread: streaming inserts, then searches one by one.
 struct IndexBenchmark {
     let base: NumpyFile
@@ -12,6 +18,12 @@ struct IndexBenchmark {
     let efs: [Int]
     let k: Int
     let repeats: Int
+    /// Processes that search at once, in a second measurement; 1: none.
+    let processCount: Int
+    /// Whether to append everything first, and then build the graph at once.
+    let isBulk: Bool
+    /// Row of the file of each row of the index; empty when they are the same.
+    private var sourceRows: [UInt32] = []
 
     init(_ options: Options) throws {
         base = try NumpyFile(path: options.path("base"))
@@ -21,6 +33,8 @@ struct IndexBenchmark {
         neighborsPerQuery = truth.columns
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
+        processCount = try options.integer("processes", standard: 1)
+        isBulk = try options.choice("build", standard: BuildKind.stream) == .bulk
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -33,7 +47,10 @@ struct IndexBenchmark {
             dim: base.columns,
             metric: try options.choice("metric", standard: .l2),
             element: element,
-            codes: try options.choice("codes", standard: .u8),
+            codes: try options.choice(
+                "codes",
+                standard: .standard(dim: base.columns, element: element)
+            ),
             m: try options.integer("m", standard: standard.m),
             efConstruction: try options.integer(
                 "ef-construction",
@@ -42,8 +59,8 @@ struct IndexBenchmark {
         )
     }
 
-    func run() throws -> String {
-        let index = try VectorIndex(schema: schema, seed: 1)
+    mutating func run() throws -> String {
+        var index = try VectorIndex(schema: schema, seed: 1)
         let (_, bytes) = try base.vectors()
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
@@ -51,24 +68,53 @@ struct IndexBenchmark {
             guard let first = raw.baseAddress else { throw Failure("no vectors") }
             for row in 0..<base.rows {
                 _ = try index.append(first + row * schema.vectorByteCount)
-                _ = index.link(atMost: 1)
+                if !isBulk { _ = index.link(atMost: 1) }
             }
         }
+        var times: BulkTimes?
+        if isBulk { (index, times) = try buildInBulk(index) }
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
         try index.checkInvariants()
+        tell("built \(base.rows) rows in \(rounded(buildSeconds, 1)) s; searching")
         var points: [String] = []
         for ef in efs { points.append(try measure(index, ef: ef)) }
+        var together: [String] = []
+        if processCount > 1 {
+            for ef in efs {
+                let rate = try rateTogether(index, ef: ef, processCount: processCount)
+                together.append("{\"ef\": \(ef), \"qps\": \(rounded(rate, 1))}")
+            }
+        }
         return """
             {"kernels": "\(VectorIndex.kernelName)", "rows": \(base.rows), "dim": \(schema.dim), \
             "metric": "\(schema.metric)", "element": "\(schema.element)", \
             "codes": "\(schema.codes)", "m": \(schema.m), \
             "ef_construction": \(schema.efConstruction), "k": \(k), \
+            "build": "\(isBulk ? "bulk" : "stream")", \
+            "bulk_seconds": \(times.map(steps) ?? "null"), \
             "build_seconds": \(rounded(buildSeconds, 3)), \
             "build_cpu_seconds": \(rounded(buildCPU, 3)), \
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
-            "points": [\(points.joined(separator: ", "))]}
+            "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
+            "together": [\(together.joined(separator: ", "))]}
             """
+    }
+
+    private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
+        guard let rebuilt = try index.rebuildJob().run(progress: { _ in }, shouldStop: { false })
+        else { throw Failure("the build stopped") }
+        sourceRows = rebuilt.sourceRows
+        return (rebuilt.index, rebuilt.times)
+    }
+
+    private func steps(_ times: BulkTimes) -> String {
+        """
+        {"copy": \(rounded(times.copy, 3)), "partition": \(rounded(times.partition, 3)), \
+        "neighbors": \(rounded(times.neighbors, 3)), "prune": \(rounded(times.prune, 3)), \
+        "reverse": \(rounded(times.reverse, 3)), "tree": \(rounded(times.tree, 3)), \
+        "upper": \(rounded(times.upper, 3)), "calibration": \(rounded(times.calibration, 3))}
+        """
     }
 
     /// Recall, and the median over `repeats` of queries per second.
@@ -115,10 +161,12 @@ struct IndexBenchmark {
     private func count(_ hits: [Neighbor], query: Int) -> Int {
         let first = query * neighborsPerQuery
         let truth = Set(neighbors[first..<first + k])
-        return hits.count { truth.contains(Int32($0.row)) }
+        return hits.count {
+            truth.contains(Int32(sourceRows.isEmpty ? $0.row : sourceRows[Int($0.row)]))
+        }
     }
 
-    private func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
+    func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

@@ -1,4 +1,11 @@
+internal import Glibc
 internal import OmenCore
+
+/// A line for the user; standard output belongs to the JSON.
+func tell(_ text: String) {
+    var line = text + "\n"
+    _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
 
 /// Command-line options `--name value`.
 struct Options {
@@ -17,6 +24,14 @@ struct Options {
     func path(_ name: String) throws -> String {
         guard let value = values[name] else { throw Failure("--\(name) is missing") }
         return value
+    }
+
+    func text(_ name: String, standard: String) -> String { values[name] ?? standard }
+
+    func number(_ name: String, standard: Double) throws -> Double {
+        guard let value = values[name] else { return standard }
+        guard let number = Double(value) else { throw Failure("--\(name) \(value) is no number") }
+        return number
     }
 
     func integer(_ name: String, standard: Int) throws -> Int {

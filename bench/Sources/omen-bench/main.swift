@@ -2,19 +2,43 @@ internal import Glibc
 
 let usage = """
     omen-bench index --base X.npy --queries Y.npy --neighbors Z.npy
-        [--metric l2|cosine|ip] [--codes u8|f32] [--m 16] [--ef-construction N]
-        [--efs 10,16,...] [--k 10] [--repeats 5]
+        [--metric l2|cosine|ip] [--codes f32|u8|u4|u1] [--m 16] [--ef-construction N]
+        [--efs 10,16,...] [--k 10] [--repeats 5] [--build bulk|stream] [--processes 1]
 
-    Builds one index on one thread, vector by vector, then searches it; prints JSON.
+    Builds one index on one thread, vector by vector or (bulk) all at once, then searches it; prints
+    JSON. With --processes the finished index is also searched by so many processes at once.
+
+    omen-bench stream --base X.npy --queries Y.npy --neighbors Z.npy
+        [--metric l2|cosine|ip] [--codes f32|u8|u4|u1] [--m 16] [--ef-construction N]
+        [--efs 32,64,128] [--rounds 0] [--chunk 256] [--hot 4096] [--steps 64]
+
+    Appends chunks and links them in slices while more than --hot rows wait, then replaces every row
+    --rounds times; prints JSON.
+
+    omen-bench kernels [--dims 128,256,...] [--repeats N] [--variant 0]
+        [--block-bytes 24576]
+
+    Nanoseconds per distance to rows of one block; variant 0 is the fastest; prints JSON.
+
+    omen-bench cluster --socket DATA/omen.sock --queries Y.npy --neighbors Z.npy
+        [--clients 1] [--ef N] [--k 10] [--batch 1] [--seconds 2] [--collection default]
+
+    Searches a running cluster, each client one request of --batch queries at a time; prints JSON.
+    Ids must be the rows of the vectors that --neighbors names.
     """
 
 do {
-    guard CommandLine.arguments.count > 1, CommandLine.arguments[1] == "index" else {
-        throw Failure(usage)
+    let options = try Options(CommandLine.arguments.dropFirst(2))
+    switch CommandLine.arguments.dropFirst().first {
+    case "index":
+        var benchmark = try IndexBenchmark(options)
+        print(try benchmark.run())
+    case "stream": print(try StreamBenchmark(options).run())
+    case "kernels": print(try KernelBenchmark(options).run())
+    case "cluster": print(try ClusterLoad(options).run())
+    default: throw Failure(usage)
     }
-    print(try IndexBenchmark(Options(CommandLine.arguments.dropFirst(2))).run())
 } catch {
-    var text = "\(error)\n"
-    _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    tell("\(error)")
     exit(1)
 }

@@ -1,0 +1,123 @@
+internal import COmenKernels
+
+/// Best-first search of level 0 for the candidates of a row to be linked.
+///
+/// Unlike the search for an answer it keeps more rows than it expands: the rule that thins them to
+/// links wants a choice, while expanding costs most of the time.
+struct LinkSearch {
+    let links: UnsafePointer<UInt32>
+    let slots: Int
+    let deleted: UnsafePointer<UInt64>
+    let visited: UnsafeMutablePointer<UInt8>
+    let epoch: UInt8
+    let todo: UnsafeMutablePointer<UInt32>
+    let distances: UnsafeMutablePointer<Float>
+    /// Of the list, only so many of the first are expanded.
+    let expansionWidth: Int
+    /// Entries expanded together: their neighbours' cache misses overlap.
+    private static let expansionsPerHop = 2
+
+    /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in `todo`
+    /// finds; the marks of `beam` mean "expanded".
+    ///
+    /// `mixed` says whether some rows are deleted.
+    func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
+        for i in 0..<startCount { visited[Int(todo[i])] = epoch }
+        // A copy of its own stays in registers.
+        var list = beam
+        var count = startCount
+        var cursor = 0
+        while count > 0 {
+            scorer.score(todo, count, into: distances)
+            cursor =
+                mixed
+                ? admitMixed(count, &list, cursor) : admitLive(count, &list, cursor)
+            count = 0
+            var left = Self.expansionsPerHop
+            let end = min(list.count, expansionWidth)
+            while cursor < end, left > 0 || count == 0 {
+                let key = list.keys[cursor]
+                if key & 1 == 0 {
+                    left &-= 1
+                    list.keys[cursor] = key | 1
+                    count = gather(Candidates.row(key), count)
+                }
+                cursor &+= 1
+            }
+        }
+        beam = list
+    }
+
+    /// Appends the unvisited neighbours of `row` to the `already` rows in `todo` and stamps them.
+    ///
+    /// - Returns: How many rows are in `todo` now.
+    @inline(__always)
+    private func gather(_ row: UInt32, _ already: Int) -> Int {
+        let list = links + Int(row) &* slots
+        let visited = visited
+        let todo = todo
+        let epoch = epoch
+        var count = already
+        for i in 0..<slots {
+            let link = list[i]
+            if link == Link.none { break }
+            let next = link & Link.rowMask
+            todo[count] = next
+            count &+= visited[Int(next)] == epoch ? 0 : 1
+            visited[Int(next)] = epoch
+        }
+        return count
+    }
+
+    /// Inserts what is near enough.
+    ///
+    /// - Returns: The first position that may hold an unexpanded entry.
+    @inline(__always)
+    private func admitLive(_ count: Int, _ beam: inout Candidates, _ cursor: Int) -> Int {
+        let todo = todo
+        let distances = distances
+        let keys = beam.keys
+        let width = beam.width
+        var size = beam.count
+        var lowest = cursor
+        for i in 0..<count {
+            let key = Candidates.key(distances[i], todo[i])
+            var at = size
+            if size == width {
+                if key >= keys[width &- 1] { continue }
+                at &-= 1
+            } else {
+                size &+= 1
+            }
+            while at > 0, keys[at &- 1] > key {
+                keys[at] = keys[at &- 1]
+                at &-= 1
+            }
+            keys[at] = key
+            lowest = min(lowest, at)
+            prefetchLinks(todo[i])
+        }
+        beam.count = size
+        return lowest
+    }
+
+    @inline(__always)
+    private func admitMixed(_ count: Int, _ beam: inout Candidates, _ cursor: Int) -> Int {
+        var lowest = cursor
+        for i in 0..<count {
+            let key = Candidates.key(distances[i], todo[i])
+            if key >= beam.bound { continue }
+            let at = beam.insert(key, isLive: !deleted.bit(todo[i]), deleted: deleted)
+            lowest = min(lowest, at)
+            prefetchLinks(todo[i])
+        }
+        return lowest
+    }
+
+    @inline(__always)
+    private func prefetchLinks(_ row: UInt32) {
+        let list = links + Int(row) &* slots
+        omen_prefetch(list)
+        omen_prefetch(list + 16)
+    }
+}

@@ -1,0 +1,185 @@
+import OmenCore
+import OmenIndex
+import Testing
+
+@testable import OmenShard
+
+private let schema = CollectionSchema(dim: 8, element: .u8, m: 4, efConstruction: 16)
+private let create = WriteOperation.createCollection(name: "c", schema: schema)
+
+@Suite struct RebuildPolicyTests {
+    private func shape(_ rows: Int, linked: Int, deleted: Int = 0) -> RebuildPolicy.Shape {
+        RebuildPolicy.Shape(rowCount: rows, linkedCount: linked, deletedCount: deleted)
+    }
+
+    @Test func aQuarterOfHotRowsOrAFifthOfDeadOnesIsDue() {
+        let policy = RebuildPolicy()
+        #expect(!policy.isDue(shape(8191, linked: 0)))
+        #expect(policy.isDue(shape(8192, linked: 0)))
+        #expect(!policy.isDue(shape(40_000, linked: 30_000)))
+        #expect(policy.isDue(shape(40_000, linked: 29_999)))
+        #expect(!policy.isDue(shape(1000, linked: 1000, deleted: 999)))
+        #expect(!policy.isDue(shape(2000, linked: 2000, deleted: 400)))
+        #expect(policy.isDue(shape(2000, linked: 2000, deleted: 401)))
+    }
+
+    @Test func itWaitsForAPauseButNotForEver() {
+        var policy = RebuildPolicy()
+        let due = [("a", shape(10, linked: 10)), ("b", shape(9000, linked: 0))]
+        #expect(policy.next(due, appliedLSN: 1) == nil)
+        #expect(policy.isDue("b") && !policy.isDue("a"))
+        #expect(policy.next(due, appliedLSN: 1) == "b")
+        var lsn: UInt64 = 2
+        var other = RebuildPolicy()
+        while other.next(due, appliedLSN: lsn) == nil { lsn += 1 }
+        #expect(lsn == 2 + UInt64(RebuildPolicy.patienceTickCount))
+    }
+
+    @Test func whatFailedRestsBeforeItIsTriedAgain() {
+        var policy = RebuildPolicy()
+        let due = [("b", shape(9000, linked: 0))]
+        _ = policy.next(due, appliedLSN: 1)
+        #expect(policy.next(due, appliedLSN: 1) == "b")
+        policy.rebuildFailed("b")
+        var ticks = 1
+        while policy.next(due, appliedLSN: 1) == nil { ticks += 1 }
+        #expect(ticks == RebuildPolicy.retryTickCount)
+    }
+
+    @Test func onlyABuildThatHasMostOfItsWorkAheadIsOutgrown() {
+        #expect(RebuildPolicy.isOutgrown(capturedRowCount: 100, rowCount: 200, permille: 499))
+        #expect(!RebuildPolicy.isOutgrown(capturedRowCount: 100, rowCount: 200, permille: 500))
+        #expect(!RebuildPolicy.isOutgrown(capturedRowCount: 100, rowCount: 199, permille: 0))
+    }
+}
+
+@Suite struct RebuildTests {
+    private let probe: [UInt8] = [9, 80, 120, 200, 33, 64, 250, 128]
+
+    @Test func manyHotRowsAreLinkedAtOnceAndWrittenToAFile() throws {
+        try withTemporaryDirectory { directory in
+            let before: [Hit]
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(600, seed: 1)))
+                try harness.write(.upsert(batch(600, start: 500, seed: 2, texts: true)))
+                try harness.write(.delete(collection: "c", ids: (0..<100).map { .number($0) }))
+                before = try harness.exact(probe, k: 200)
+                try harness.settle()
+                let collection = try harness.engine.store.collection("c")
+                #expect(collection.rowCount == 1100, "dead rows are gone")
+                #expect(collection.linkedCount == 1100)
+                #expect(collection.deletedCount == 0)
+                try collection.index.checkInvariants()
+                #expect(try harness.exact(probe, k: 200) == before)
+                // The rebuild asked for a checkpoint; this one comes behind it.
+                try harness.checkpoint()
+                harness.engine.close()
+            }
+            let harness = try EngineHarness(directory)
+            #expect(harness.engine.replayedCount == 0)
+            #expect(try harness.engine.store.collection("c").linkedCount == 1100)
+            #expect(try harness.exact(probe, k: 200) == before)
+        }
+    }
+
+    @Test func deadRowsAreReclaimed() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            try harness.write(.upsert(batch(2000, seed: 3)))
+            harness.linkEverything()
+            try harness.checkpoint()
+            try harness.write(.upsert(batch(600, seed: 4)))
+            let before = try harness.exact(probe, k: 100)
+            try harness.settle()
+            let collection = try harness.engine.store.collection("c")
+            #expect(collection.rowCount == 2000 && collection.deletedCount == 0)
+            #expect(try harness.exact(probe, k: 100) == before)
+        }
+    }
+
+    @Test func aCollectionWhoseRowsAllDiedIsEmptied() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            try harness.write(.upsert(batch(1500, seed: 5)))
+            try harness.write(.delete(collection: "c", ids: (0..<1500).map { .number($0) }))
+            try harness.settle()
+            #expect(try harness.engine.store.collection("c").rowCount == 0)
+            #expect(try harness.exact(probe, k: 5).isEmpty)
+            #expect(try harness.write(.upsert(batch(10, seed: 6))).upserted == 10)
+        }
+    }
+
+    @Test(arguments: [UInt64(1), 2, 3, 4])
+    func whatIsWrittenDuringARebuildIsInItsOutcome(seed: UInt64) throws {
+        try withTemporaryDirectory { directory in
+            let after: [Hit]
+            do {
+                var random = SplitMix64(seed: seed)
+                let harness = try EngineHarness(directory, durability: .none)
+                try harness.write(create)
+                try harness.write(.upsert(batch(900, seed: seed)))
+                var writesLeft = 60
+                try harness.settle {
+                    guard writesLeft > 0 else { return }
+                    writesLeft -= 1
+                    let start = UInt64.random(in: 0..<950, using: &random)
+                    if random.next() % 3 == 0 {
+                        let ids = (start..<start + 40).map { RecordID.number($0) }
+                        try harness.write(.delete(collection: "c", ids: ids))
+                    } else {
+                        try harness.write(.upsert(batch(40, start: start, seed: random.next())))
+                    }
+                    if random.next() % 8 == 0 { harness.engine.checkpoint(ticket: 1 << 40) }
+                }
+                after = try harness.exact(probe, k: 10_000)
+                try harness.engine.store.collection("c").index.checkInvariants()
+                harness.engine.close()
+            }
+            // Replay never knew of the rebuild.
+            let replayed = try EngineHarness(directory, durability: .none)
+            #expect(try replayed.exact(probe, k: 10_000) == after, "seed \(seed)")
+        }
+    }
+
+    @Test func aBuildThatNeverEndedIsBegunAgain() throws {
+        try withTemporaryDirectory { directory in
+            do {
+                let harness = try EngineHarness(directory)
+                try harness.write(create)
+                try harness.write(.upsert(batch(950, seed: 8)))
+                harness.engine.maintain()
+                harness.engine.maintain()
+                let collection = try harness.engine.store.collection("c")
+                #expect(harness.engine.rebuildPermille(of: collection) != nil)
+                #expect(collection.linkedCount == 0)
+            }
+            let harness = try EngineHarness(directory)
+            #expect(harness.engine.replayedCount == 2)
+            try harness.settle()
+            #expect(try harness.engine.store.collection("c").linkedCount == 950)
+        }
+    }
+
+    @Test(arguments: [
+        WriteOperation.dropCollection(name: "c"), .clearCollection(name: "c"),
+    ])
+    func aRebuildOfACollectionThatGoesAwayIsThrownAway(operation: WriteOperation) throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory)
+            try harness.write(create)
+            try harness.write(.upsert(batch(950, seed: 9)))
+            harness.engine.maintain()
+            harness.engine.maintain()
+            try harness.write(operation)
+            try harness.write(create)
+            try harness.write(.upsert(batch(5, seed: 10)))
+            try harness.settle()
+            #expect(try harness.engine.store.collection("c").vectorCount == 5)
+            #expect(try harness.exact(probe, k: 10).count == 5)
+        }
+    }
+}
