@@ -35,6 +35,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
@@ -53,6 +54,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(16) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_MULTIPLY_ADD
@@ -67,6 +69,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP _Pragma("clang loop vectorize_width(8) interleave_count(4)")
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 #undef OMEN_FLOAT_LOOP
 #undef OMEN_TITLE
@@ -79,6 +82,7 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #define OMEN_FLOAT_LOOP
 #include "kernels_body.inc"
 #include "gram_body.inc"
+#include "beam_body.inc"
 #include "table_body.inc"
 
 size_t omen_kernels_count(void) {

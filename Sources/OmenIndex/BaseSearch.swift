@@ -8,115 +8,144 @@ struct BaseSearch {
     let links: UnsafePointer<UInt32>
     let slots: Int
     let deleted: UnsafePointer<UInt64>
-    let visited: UnsafeMutablePointer<UInt8>
-    let epoch: UInt8
-    let todo: UnsafeMutablePointer<UInt32>
+    /// Whether some rows are deleted.
+    let mixed: Bool
+    let visited: UnsafeMutablePointer<UInt64>
+    let journal: UnsafeMutablePointer<UInt32>
+    let journalCount: Int
     let distances: UnsafeMutablePointer<Float>
+    /// When to stop before every entry is expanded.
+    let stop: EarlyStop
+    /// Rows in the journal before those of this hop.
+    private(set) var journaled = 0
+    /// Whether the journal has started over.
+    private(set) var isJournalLost = false
+    /// Rows of this hop, not scored yet.
+    private var pending = 0
+    /// No entry before this position is unexpanded.
+    private var cursor = 0
+
     /// Entries expanded together: enough neighbours to keep memory busy while the next are fetched.
     static let expansionsPerHop = 4
 
-    /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in `todo`
-    /// finds.
-    ///
-    /// Marks of `beam` mean "expanded" meanwhile; all are set at the end.
-    /// `mixed` says whether some rows are deleted.
-    func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
-        for i in 0..<startCount { visited[Int(todo[i])] = epoch }
-        scorer.score(todo, startCount, into: distances)
-        if mixed {
-            admitMixed(startCount, beam: &beam, cursor: 0)
-        } else {
-            _ = admitLive(startCount, beam: &beam, cursor: 0)
-        }
-        var cursor = 0
-        while true {
-            // Several entries per hop: their neighbours' cache misses overlap.
-            var count = 0
-            var left = Self.expansionsPerHop
-            var index = cursor
-            cursor = beam.count
-            while index < beam.count {
-                let key = beam.keys[index]
-                if key & 1 == 0 {
-                    if left == 0 {
-                        cursor = index
-                        break
-                    }
-                    left &-= 1
-                    beam.keys[index] = key | 1
-                    count = gather(Candidates.row(key), count)
-                }
-                index &+= 1
-            }
-            if count == 0 {
-                if cursor == beam.count { return }
-                continue
-            }
-            scorer.score(todo, count, into: distances)
-            if mixed {
-                cursor = admitMixed(count, beam: &beam, cursor: cursor)
-            } else {
-                cursor = admitLive(count, beam: &beam, cursor: cursor)
-            }
-        }
+    init(
+        links: UnsafePointer<UInt32>,
+        slots: Int,
+        deleted: UnsafePointer<UInt64>,
+        mixed: Bool,
+        visited: VisitedSet,
+        distances: UnsafeMutablePointer<Float>,
+        stop: EarlyStop
+    ) {
+        self.links = links
+        self.slots = slots
+        self.deleted = deleted
+        self.mixed = mixed
+        self.visited = visited.words
+        journal = visited.journal
+        journalCount = visited.journalCount
+        self.distances = distances
+        self.stop = stop
     }
 
-    /// Appends the unvisited neighbours of `row` to the `already` rows in `todo` and stamps them.
+    /// Fills an empty `beam` with the nearest rows that a walk from `count` distinct rows finds.
     ///
-    /// - Returns: How many rows are in `todo` now.
+    /// Marks of `beam` mean "expanded" meanwhile; some are set at the end.
+    mutating func run(
+        _ scorer: Scorer,
+        from rows: UnsafePointer<UInt32>,
+        _ count: Int,
+        beam: inout Candidates
+    ) {
+        for i in 0..<count {
+            journal[i] = rows[i]
+            visited[Int(rows[i] >> 6)] |= 1 << UInt64(rows[i] & 63)
+        }
+        pending = count
+        while step(scorer, beam: &beam) {}
+    }
+
+    /// Scores the rows of a hop and chooses those of the next.
+    ///
+    /// - Returns: Whether there is a next hop.
     @inline(__always)
-    private func gather(_ row: UInt32, _ already: Int) -> Int {
+    private mutating func step(_ scorer: Scorer, beam: inout Candidates) -> Bool {
+        let rows = journal + journaled
+        scorer.score(rows, pending, into: distances)
+        let lowest =
+            mixed
+            ? admitMixed(rows, beam: &beam)
+            : beam.admitLive(distances, rows, pending, links: links, slots: slots)
+        cursor = min(cursor, lowest)
+        journaled &+= pending
+        if journaled >= journalCount {
+            journaled = 0
+            isJournalLost = true
+        }
+        pending = 0
+        repeat {
+            if !expand(&beam) { return false }
+        } while pending == 0
+        return true
+    }
+
+    /// Expands the nearest few unexpanded entries.
+    ///
+    /// - Returns: Whether there were any.
+    @inline(__always)
+    private mutating func expand(_ beam: inout Candidates) -> Bool {
+        if stop.isDue(beam, from: cursor) { return false }
+        // Several entries per hop: their neighbours' cache misses overlap.
+        var left = Self.expansionsPerHop
+        var index = cursor
+        while index < beam.count {
+            let key = beam.keys[index]
+            if key & 1 == 0 {
+                if left == 0 { break }
+                left &-= 1
+                beam.keys[index] = key | 1
+                gather(Candidates.row(key))
+            }
+            index &+= 1
+        }
+        cursor = index
+        return left < Self.expansionsPerHop
+    }
+
+    /// Adds the unvisited neighbours of `row` to the rows of this hop.
+    @inline(__always)
+    private mutating func gather(_ row: UInt32) {
         let list = links + Int(row) &* slots
-        var count = already
+        let rows = journal + journaled
+        var count = pending
         for i in 0..<slots {
             let link = list[i]
             if link == Link.none { break }
             let next = link & Link.rowMask
-            todo[count] = next
-            count &+= visited[Int(next)] == epoch ? 0 : 1
-            visited[Int(next)] = epoch
+            let word = visited + Int(next >> 6)
+            let old = word.pointee
+            rows[count] = next
+            count &+= Int(truncatingIfNeeded: ~(old &>> UInt64(next & 63)) & 1)
+            word.pointee = old | 1 &<< UInt64(next & 63)
         }
-        return count
+        pending = count
     }
 
-    /// Inserts what is near enough.
+    /// Inserts what is near enough where some rows are deleted.
     ///
     /// - Returns: The first position that may hold an unexpanded entry.
-    @inline(__always)
-    private func admitLive(_ count: Int, beam: inout Candidates, cursor: Int) -> Int {
-        var bound = beam.bound
-        var lowest = cursor
-        for i in 0..<count {
-            let key = Candidates.key(distances[i], todo[i])
-            if key >= bound { continue }
-            let at = beam.insertLive(key)
-            bound = beam.bound
+    private func admitMixed(_ rows: UnsafePointer<UInt32>, beam: inout Candidates) -> Int {
+        var lowest = beam.count
+        for i in 0..<pending {
+            let key = Candidates.key(distances[i], rows[i])
+            if key >= beam.bound { continue }
+            let at = beam.insert(key, isLive: !deleted.bit(rows[i]), deleted: deleted)
             lowest = min(lowest, at)
             // Most are expanded sooner or later.
-            prefetchLinks(todo[i])
+            let list = links + Int(rows[i]) &* slots
+            omen_prefetch(list)
+            omen_prefetch(list + 16)
         }
         return lowest
-    }
-
-    @discardableResult
-    @inline(__always)
-    private func admitMixed(_ count: Int, beam: inout Candidates, cursor: Int) -> Int {
-        var lowest = cursor
-        for i in 0..<count {
-            let key = Candidates.key(distances[i], todo[i])
-            if key >= beam.bound { continue }
-            let isLive = !deleted.bit(todo[i])
-            let at = beam.insert(key, isLive: isLive, deleted: deleted)
-            lowest = min(lowest, at)
-            prefetchLinks(todo[i])
-        }
-        return lowest
-    }
-
-    @inline(__always)
-    private func prefetchLinks(_ row: UInt32) {
-        let list = links + Int(row) &* slots
-        omen_prefetch(list)
-        omen_prefetch(list + 16)
     }
 }

@@ -19,6 +19,7 @@ struct Candidates {
     private(set) var capacity = 0
 
     private let rank = Kernels.best.pointee.rank
+    private let admit = Kernels.best.pointee.admit
 
     init(reserving count: Int) {
         allocated = count
@@ -32,10 +33,11 @@ struct Candidates {
     /// - Precondition: `capacity >= width > 0`.
     mutating func reset(width: Int, capacity: Int) {
         precondition(width > 0 && capacity >= width, "width \(width), capacity \(capacity)")
-        // One more than the bound: an entry is inserted before the last is dropped.
-        if capacity + 1 > allocated {
+        // Entries are inserted before the last is dropped.
+        let needed = capacity + Int(OMEN_BEAM_SLACK)
+        if needed > allocated {
             keys.deallocate()
-            allocated = capacity + 1
+            allocated = needed
             keys = .allocate(capacity: allocated)
         }
         self.width = width
@@ -96,6 +98,33 @@ struct Candidates {
         count = last &+ 1
         liveCount = count
         return at
+    }
+
+    /// Appends a live entry above all others to a list with room for it.
+    @inline(__always)
+    mutating func append(_ key: UInt64) {
+        keys[count] = key
+        count &+= 1
+        liveCount = count
+    }
+
+    /// Inserts those of `rowCount` new live rows that are near enough into a list that holds no
+    /// deleted ones, and asks for the links of these.
+    ///
+    /// - Returns: The least position that changed; `count` as it was before when none did.
+    @inline(__always)
+    mutating func admitLive(
+        _ distances: UnsafePointer<Float>,
+        _ rows: UnsafePointer<UInt32>,
+        _ rowCount: Int,
+        links: UnsafePointer<UInt32>,
+        slots: Int
+    ) -> Int {
+        var beam = omen_beam(keys: keys, count: count, width: width, lowest: count)
+        admit(&beam, distances, rows, rowCount, links, slots)
+        count = beam.count
+        liveCount = count
+        return beam.lowest
     }
 
     /// Inserts any entry below `bound`.

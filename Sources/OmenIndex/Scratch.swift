@@ -1,3 +1,5 @@
+internal import OmenCore
+
 /// Memory that searching and linking reuse, so that neither allocates.
 struct Scratch {
     /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.
@@ -9,6 +11,8 @@ struct Scratch {
     var results = Candidates(reserving: 1025)
     /// The candidates in the order of better codes than those searched on.
     var middle = Candidates(reserving: 1025)
+    /// Rows seen on level 0.
+    var visited: VisitedSet
     /// Rows (or slots) of a hop that were not visited before.
     let todo: UnsafeMutablePointer<UInt32>
     /// Rows of the slots in `todo`, on upper levels.
@@ -26,7 +30,8 @@ struct Scratch {
     /// The query in the space of the codes, padded with zeros.
     let queryImage: UnsafeMutablePointer<Int8>
 
-    init(layout: RowLayout) {
+    init(layout: RowLayout) throws(OmenError) {
+        visited = try VisitedSet(rowCountMax: layout.rowCountMax)
         let dim = max(layout.vectorDim, layout.codeStride)
         todo = .allocate(capacity: Self.scanCount)
         rows = .allocate(capacity: Self.scanCount)
@@ -42,6 +47,7 @@ struct Scratch {
         beam.deallocate()
         results.deallocate()
         middle.deallocate()
+        visited.deallocate()
         for list in [todo, rows, chosen, rechosen] { list.deallocate() }
         distances.deallocate()
         queryFloats.deallocate()

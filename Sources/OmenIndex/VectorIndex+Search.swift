@@ -61,21 +61,26 @@ extension VectorIndex {
         guard let entry else { return }
         if packedCount < linkedCount { packCodes() }
         let startCount = findStarts(prepared.traversal, from: entry)
-        searchBase(prepared.traversal, startCount: startCount, width: width)
+        let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
+        // Inner products have no ratio, deleted rows in the list are no results, and by narrow codes
+        // the order of the first is not known yet.
+        let stop: EarlyStop =
+            schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
+            ? .never : EarlyStop(wanted: results, width: width)
+        searchBase(prepared.traversal, startCount: startCount, width: width, stop: stop)
+        guard !traversesCodes else {
+            if let middle = prepared.middle { sortBeam(by: middle) }
+            return rerank(prepared.exact, wanted: wanted)
+        }
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
-        guard traversesCodes else {
-            var index = 0
-            while index < beam.count, scratch.results.count < wanted {
-                let key = beam.keys[index] & ~1
-                index += 1
-                if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
-                _ = scratch.results.insertLive(key)
-            }
-            return
+        var index = 0
+        while index < beam.count, scratch.results.count < wanted {
+            let key = beam.keys[index] & ~1
+            index += 1
+            if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
+            scratch.results.append(key)
         }
-        if let middle = prepared.middle { sortBeam(by: middle) }
-        rerank(prepared.exact, wanted: wanted)
     }
 
     /// Sorts the whole beam anew by distances of another scorer.
@@ -129,30 +134,42 @@ extension VectorIndex {
     }
 
     /// Best-first search of level 0 with the scratch beam, from the first rows in `scratch.todo`.
-    func searchBase(_ scorer: Scorer, startCount: Int, width: Int) {
+    func searchBase(
+        _ scorer: Scorer,
+        startCount: Int,
+        width: Int,
+        stop: EarlyStop = .never
+    ) {
         let mixed = deletedCount > 0
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
-        let search = BaseSearch(
+        var search = BaseSearch(
             links: UnsafePointer(links),
             slots: layout.baseSlots,
             deleted: UnsafePointer(deleted),
-            visited: visitedRegion.base.assumingMemoryBound(to: UInt8.self),
-            epoch: nextEpoch(),
-            todo: scratch.todo,
-            distances: scratch.distances
+            mixed: mixed,
+            visited: scratch.visited,
+            distances: scratch.distances,
+            stop: stop
         )
-        search.run(scorer, startCount: startCount, mixed: mixed, beam: &scratch.beam)
+        search.run(scorer, from: scratch.todo, startCount, beam: &scratch.beam)
+        scratch.visited.clear(
+            search.isJournalLost ? nil : search.journaled,
+            rowCount: linkedCount
+        )
     }
 
-    /// Scores the first candidates of the beam again, on their full vectors.
+    /// Candidates to score again for `wanted` results.
     ///
     /// Codes misplace a row by few ranks, so a quarter more than wanted, and at least 5, hold the
     /// true ones nearly always: on 20,000 text embeddings 3 more lose nothing at any width, and 16
     /// more cost a tenth of the queries per second.
+    private func rerankCount(wanted: Int) -> Int { wanted + max(5, wanted / 4) }
+
+    /// Scores the first candidates of the beam again, on their full vectors.
     private func rerank(_ scorer: Scorer, wanted: Int) {
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
-        var left = wanted + max(5, wanted / 4)
+        var left = rerankCount(wanted: wanted)
         var index = 0
         while left > 0, index < beam.count {
             var count = 0

@@ -114,7 +114,7 @@ package final class VectorIndex {
         aux = base(.aux).assumingMemoryBound(to: Float.self)
         uppers = Section.uppers.map { base($0).assumingMemoryBound(to: UInt32.self) }
         quantizer = Quantizer(layout: layout)
-        scratch = Scratch(layout: layout)
+        scratch = try Scratch(layout: layout)
     }
 
     deinit {

@@ -250,6 +250,40 @@ import Testing
         }
     }
 
+    @Test func admitKeepsTheNearestInOrder() {
+        var generator = SplitMix64(seed: Self.seed)
+        for variant in Self.variants {
+            for width in [1, 2, 7, 8, 9, 31, 64, 300] {
+                let room = width + Int(OMEN_BEAM_SLACK)
+                let keys = UnsafeMutablePointer<UInt64>.allocate(capacity: room)
+                defer { keys.deallocate() }
+                var beam = omen_beam(keys: keys, count: 0, width: width, lowest: 0)
+                var expected: [UInt64] = []
+                let links = [UInt32](repeating: 0, count: 4096 * 32)
+                var rows = Array(UInt32(0)..<2048).shuffled(using: &generator)[...]
+                for size in [1, 3, 8, 15, 16, 17, 33, 0, 130, 2, 60, 60] {
+                    let hop = Array(rows.prefix(size))
+                    rows = rows.dropFirst(size)
+                    // Few different distances, some negative: ties are ordered by row.
+                    let distances = hop.map { _ in Float(generator.next() % 40) - 10.5 }
+                    for (row, distance) in zip(hop, distances) {
+                        let bits = distance.bitPattern
+                        let ordered = distance < 0 ? ~bits : bits | 1 << 31
+                        expected.append(UInt64(ordered) << 32 | UInt64(row) << 1)
+                    }
+                    let before = Array(UnsafeBufferPointer(start: keys, count: beam.count))
+                    expected = Array(expected.sorted().prefix(width))
+                    beam.lowest = beam.count
+                    variant.pointee.admit(&beam, distances, hop, size, links, 32)
+                    let after = Array(UnsafeBufferPointer(start: keys, count: beam.count))
+                    #expect(after == expected, "width \(width), \(size) rows, seed \(Self.seed)")
+                    let changed = zip(before, after).enumerated().first { $1.0 != $1.1 }?.offset
+                    #expect(beam.lowest == changed ?? before.count)
+                }
+            }
+        }
+    }
+
     @Test func namesTheRunningVariant() {
         #expect(VectorIndex.kernelName == String(cString: omen_kernels_best().pointee.name))
     }

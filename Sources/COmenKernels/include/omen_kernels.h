@@ -36,6 +36,23 @@ struct omen_code_sums {
     float nibbles;
 };
 
+/// A sorted list of keys that nearer rows push farther ones out of.
+///
+/// A key is an order-preserving image of the distance in the upper 32 bits, the row times two, and
+/// a mark in the lowest bit, which is left out of comparisons with the bound.
+struct omen_beam {
+    /// Ascending; room for `width + OMEN_BEAM_SLACK`.
+    uint64_t *_Nonnull keys;
+    size_t count;
+    /// Most keys kept, above 0.
+    size_t width;
+    /// Lowered to the least position that was inserted at.
+    size_t lowest;
+};
+
+/// Words behind the last key of a beam that may be overwritten.
+#define OMEN_BEAM_SLACK 24
+
 /// Rows that one call of a Gram kernel compares with all columns, at most.
 #define OMEN_GRAM_ROWS 6
 /// Columns that share one vector register; packed columns are padded to whole groups of so many.
@@ -132,6 +149,11 @@ struct omen_kernels {
     /// Returns how many values were outside.
     size_t (*_Nonnull encode)(const float *_Nonnull x, float factor, const float *_Nonnull offsets,
                               float inverse_scale, size_t dim, uint8_t *_Nonnull out);
+    /// Merges `count` rows, none of them in the beam, into it, and prefetches the links of those
+    /// that enter: the first 128 bytes of `links + slots * row`.
+    void (*_Nonnull admit)(struct omen_beam *_Nonnull beam, const float *_Nonnull distances,
+                           const uint32_t *_Nonnull rows, size_t count,
+                           const uint32_t *_Nonnull links, size_t slots);
     /// All distances between rows and columns, u8.
     struct omen_gram_pair gram_u8;
     /// All distances between rows and columns, f32.

@@ -22,6 +22,10 @@ struct IndexBenchmark {
     let processCount: Int
     /// Whether to append everything first, and then build the graph at once.
     let isBulk: Bool
+    /// File of a built index to search; nil to build one.
+    let loadPath: String?
+    /// File to keep the built index in.
+    let savePath: String?
     /// Row of the file of each row of the index; empty when they are the same.
     private var sourceRows: [UInt32] = []
 
@@ -35,6 +39,11 @@ struct IndexBenchmark {
         repeats = try options.integer("repeats", standard: 5)
         processCount = try options.integer("processes", standard: 1)
         isBulk = try options.choice("build", standard: BuildKind.stream) == .bulk
+        loadPath = options.optional("load")
+        savePath = options.optional("save")
+        guard !isBulk || (loadPath ?? savePath) == nil else {
+            throw Failure("--build bulk renumbers rows, which --save does not keep")
+        }
         efs = try options.integers("efs", standard: [10, 16, 24, 32, 48, 64, 96, 128])
         guard queries.columns == base.columns, truth.rows == queries.rows, k > 0, repeats > 0,
             k <= truth.columns
@@ -60,22 +69,15 @@ struct IndexBenchmark {
     }
 
     mutating func run() throws -> String {
-        var index = try VectorIndex(schema: schema, seed: 1)
-        let (_, bytes) = try base.vectors()
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
-        try bytes.withUnsafeBytes { raw in
-            guard let first = raw.baseAddress else { throw Failure("no vectors") }
-            for row in 0..<base.rows {
-                _ = try index.append(first + row * schema.vectorByteCount)
-                if !isBulk { _ = index.link(atMost: 1) }
-            }
-        }
+        var index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
         var times: BulkTimes?
         if isBulk { (index, times) = try buildInBulk(index) }
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
-        try index.checkInvariants()
+        if loadPath == nil { try index.checkInvariants() }
+        if let savePath { try IndexFile.save(index, to: savePath) }
         tell("built \(base.rows) rows in \(rounded(buildSeconds, 1)) s; searching")
         var points: [String] = []
         for ef in efs { points.append(try measure(index, ef: ef)) }
@@ -99,6 +101,20 @@ struct IndexBenchmark {
             "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
             "together": [\(together.joined(separator: ", "))]}
             """
+    }
+
+    /// An index of all rows; not linked when that is to be done in bulk.
+    private func build() throws -> VectorIndex {
+        let index = try VectorIndex(schema: schema, seed: 1)
+        let (_, bytes) = try base.vectors()
+        try bytes.withUnsafeBytes { raw in
+            guard let first = raw.baseAddress else { throw Failure("no vectors") }
+            for row in 0..<base.rows {
+                _ = try index.append(first + row * schema.vectorByteCount)
+                if !isBulk { _ = index.link(atMost: 1) }
+            }
+        }
+        return index
     }
 
     private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {

@@ -26,6 +26,8 @@ struct Options {
         return value
     }
 
+    func optional(_ name: String) -> String? { values[name] }
+
     func text(_ name: String, standard: String) -> String { values[name] ?? standard }
 
     func number(_ name: String, standard: Double) throws -> Double {
