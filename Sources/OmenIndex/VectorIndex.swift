@@ -102,9 +102,7 @@ package final class VectorIndex {
             return region.base
         }
         self.regions = regions
-        // A byte for every value that a link can have: even a link that rotted in a file and was
-        // not checked yet makes no search write elsewhere.
-        visitedRegion = try ReservedRegion(byteCountMax: Int(Link.rowMask) + 1)
+        visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
         vectors = base(.vectors)
         codes = base(.codes)
         packed = base(.packed)

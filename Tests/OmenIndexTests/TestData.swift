@@ -68,11 +68,6 @@ final class Checked {
         self.init(schema, index: try VectorIndex(schema: schema, seed: seed))
     }
 
-    init(_ schema: CollectionSchema, index: VectorIndex) {
-        self.schema = schema
-        self.index = index
-    }
-
     /// An index that was opened, to be searched only.
     init(_ schema: CollectionSchema, index: VectorIndex) {
         self.schema = schema
