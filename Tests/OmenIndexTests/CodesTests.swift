@@ -75,18 +75,6 @@ import Testing
         }
     }
 
-    @Test func filesWithoutTermsAreStillRead() throws {
-        // What shard files of u8 collections held before distances to codes had a row's own part.
-        let data = Self.data(count: 900)
-        let schema = Self.schema(.u8)
-        let checked = try Self.filled(schema, data)
-        let before = try data.queries.map { try checked.search($0) }
-        var copies = PersistenceTests.bytes(checked.index)
-        copies[.terms] = nil
-        let again = Checked(schema, index: try PersistenceTests.reopen(schema, copies))
-        #expect(try data.queries.map { try again.search($0) } == before)
-    }
-
     @Test func packedCodesCutShortAreRefused() throws {
         let schema = Self.schema(.u4)
         let checked = try Self.filled(schema, Self.data(count: 300))
