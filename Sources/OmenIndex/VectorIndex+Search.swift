@@ -62,8 +62,8 @@ extension VectorIndex {
         if packedCount < linkedCount { packCodes() }
         let startCount = findStarts(prepared.traversal, from: entry)
         let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
-        // Inner products have no ratio, deleted rows in the list are no results, and by narrow codes
-        // the order of the first is not known yet.
+        // Inner products have no ratio, deleted rows in the list are no results, and by narrow
+        // codes the order of the first is not known yet.
         let stop: EarlyStop =
             schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
             ? .never : EarlyStop(wanted: results, width: width)
