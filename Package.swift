@@ -38,10 +38,11 @@ let package = Package(
             providers: [.apt(["libxxhash-dev"])]
         ),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        .systemLibrary(name: "CMalloc"),
         .target(name: "COmenKernels"),
         module("OmenCore", ["CXXHash", "CISAL"]),
         module("OmenIndex", ["OmenCore", "COmenKernels"]),
-        module("OmenStorage", ["OmenCore"]),
+        module("OmenStorage", ["OmenCore", "CMalloc"]),
         module("OmenShard", ["OmenCore", "OmenIndex", "OmenStorage"]),
         module("OmenWire", ["OmenCore"]),
         module("OmenLoop", ["OmenCore", "CUV"]),

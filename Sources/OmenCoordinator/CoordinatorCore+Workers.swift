@@ -129,7 +129,9 @@ extension CoordinatorCore {
             guard state == .spawning || state == .recovering else { return }
             becameReady(shard, announcement.collections)
         case .quarantined: quarantine(shard, reason: announcement.reason)
-        case .spawning, .draining, .dead, .backoff, .failed:
+        // It could not open the shard, for a reason that may go away: it is started again.
+        case .failed: giveUp(shard, reason: announcement.reason)
+        case .spawning, .draining, .dead, .backoff:
             out.append(.log("shard \(shard) announced \(announcement.state), which says nothing"))
         }
     }

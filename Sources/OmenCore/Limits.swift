@@ -84,6 +84,9 @@ package enum Limits {
     package static let hotRowCountMax = 1_000_000
     /// The same limit for longer vectors, in bytes: some 30 ms of each search.
     package static let hotByteCountMax = 256 << 20
+    /// Memory that must be left when a write is accepted, in bytes: what all shards may accept
+    /// between two looks at the system, and room for a checkpoint's buffers.
+    package static let memoryReserveByteCount = 64 << 20
     /// Request keys a shard remembers, so that a retried write applies once; oldest go first.
     package static let requestKeysRemembered = 65_536
     /// Unit of checksums over large file sections, in bytes.

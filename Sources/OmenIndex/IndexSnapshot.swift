@@ -8,6 +8,10 @@ package final class IndexSnapshot: @unchecked Sendable {
     /// Non-empty sections in the order of their numbers; valid until `thaw`, and no longer than the
     /// snapshot itself lives.
     package let sections: [(VectorIndex.Section, UnsafeRawBufferPointer)]
+    /// Full vectors that only reranking reads: what need not be in memory.
+    ///
+    /// Nil when the graph is traversed on them.
+    package let rerankVectors: UnsafeMutableRawPointer?
     private let regions: [VectorIndex.Section: ReservedRegion]
     private let copies: [UnsafeMutableRawBufferPointer]
 
@@ -17,6 +21,8 @@ package final class IndexSnapshot: @unchecked Sendable {
         state: [UInt8]
     ) {
         self.regions = regions
+        let hasCodes = (lengths[.codes] ?? 0) > 0
+        rerankVectors = hasCodes ? regions[.vectors]?.base : nil
         var sections: [(VectorIndex.Section, UnsafeRawBufferPointer)] = []
         var copies: [UnsafeMutableRawBufferPointer] = []
         func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {

@@ -113,10 +113,34 @@ extension VectorIndex {
         case upper7 = 22
         case upper8 = 23
 
+        /// Whether there is an entry of many bytes for each row: too much to look at when opening.
+        package var isPerRow: Bool {
+            switch self {
+            case .vectors, .codes, .links, .aux, .packed, .terms: true
+            case .state, .flags, .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7,
+                .upper8:
+                false
+            }
+        }
+
         /// The sections of the upper levels, lowest first.
         static let uppers: [Section] = [
             .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7, .upper8,
         ]
+    }
+
+    /// Bytes of memory for each row that searching needs: code, links, its share of the upper
+    /// levels, flag, stamp and norm.
+    ///
+    /// Full vectors beside codes are not counted: they are read from the file.
+    package static func residentByteCountPerRow(_ schema: CollectionSchema) -> Int {
+        let layout = RowLayout(schema)
+        let upper = layout.nodeWords * 4 / (schema.m - 1) + 1
+        let norm = schema.metric == .l2 ? 0 : 4
+        let code =
+            layout.termCount > 0
+            ? layout.codeStride + layout.packedStride + layout.termCount * 4 : layout.vectorStride
+        return code + layout.baseSlots * 4 + upper + norm + 2
     }
 
     /// Bytes of address space to reserve for a section.

@@ -31,7 +31,7 @@ struct Scratch {
     let queryImage: UnsafeMutablePointer<Int8>
 
     init(layout: RowLayout) throws(OmenError) {
-        visited = try VisitedSet(rowCountMax: layout.rowCountMax)
+        visited = try VisitedSet()
         let dim = max(layout.vectorDim, layout.codeStride)
         todo = .allocate(capacity: Self.scanCount)
         rows = .allocate(capacity: Self.scanCount)

@@ -138,7 +138,7 @@ extension VectorIndex {
             scorer,
             level: level,
             from: start,
-            width: max(schema.m, schema.efConstruction / 4)
+            width: max(schema.m, schema.efConstruction / 2)
         )
         let keys = scratch.beam.keys
         for i in 0..<scratch.beam.count { keys[i] &= ~1 }

@@ -8,12 +8,16 @@ extension VectorIndex {
     ///   - schema: As the index was created with.
     ///   - sections: Regions of at least `regionByteCountMax`, with the bytes in use; empty
     ///     sections may be missing. Bytes after those in use must read as zero.
+    ///   - checksLinks: Whether to look at every link now. Otherwise nothing may be linked until
+    ///     `checkLinks(_:at:linkedCount:)` has seen the bytes of the section, and a search that
+    ///     meets a bad link may end the process.
     /// - Throws: `.corrupt` naming section and offset when anything contradicts anything,
     ///   `.unsupportedVersion` for another format.
-    /// - Complexity: O(links); looks at every link, at no vector and no code.
+    /// - Complexity: O(links), or O(upper nodes); looks at no vector and no code.
     package convenience init(
         schema: CollectionSchema,
-        sections: [Section: (region: ReservedRegion, byteCount: Int)]
+        sections: [Section: (region: ReservedRegion, byteCount: Int)],
+        checksLinks: Bool = true
     ) throws(OmenError) {
         guard let (region, byteCount) = sections[.state], byteCount <= region.byteCountMax else {
             throw OmenError(.corrupt, "section state is missing")
@@ -40,7 +44,7 @@ extension VectorIndex {
             }
         }
         try checkFlags()
-        try checkLinks()
+        if checksLinks { try checkLinks() }
         for level in 1...Section.uppers.count { try checkNodes(level: level) }
         try checkEntry()
         advisePages(from: 0, to: rowCount)
@@ -108,6 +112,30 @@ extension VectorIndex {
                             + "\(target) of \(limit)"
                     )
                 }
+            }
+        }
+    }
+
+    /// Checks that part of a file's links section names linked rows only.
+    ///
+    /// - Parameters:
+    ///   - bytes: Whole words of the section; need not be aligned.
+    ///   - offset: Where in the section they lie.
+    ///   - linkedCount: Linked rows when the file was opened.
+    /// - Throws: `.corrupt` naming the offset.
+    package static func checkLinks(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int,
+        linkedCount: Int
+    ) throws(OmenError) {
+        let limit = UInt32(clamping: linkedCount)
+        for place in stride(from: 0, to: bytes.count & ~3, by: 4) {
+            let link = bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
+            guard link == Link.none || link & Link.rowMask < limit else {
+                throw OmenError(
+                    .corrupt,
+                    "section links, offset \(offset + place): link to \(link & Link.rowMask) of \(limit)"
+                )
             }
         }
     }

@@ -14,9 +14,11 @@ struct VisitedSet {
     /// Rows the journal holds before it starts over; one more hop fits behind them.
     let journalCount: Int
 
-    init(rowCountMax: Int, journalCount: Int = 1 << 15) throws(OmenError) {
+    init(journalCount: Int = 1 << 15) throws(OmenError) {
         self.journalCount = journalCount
-        region = try ReservedRegion(byteCountMax: (rowCountMax + 63) / 64 * 8)
+        // A bit for every value that a link can have: even a link that rotted in a file and was not
+        // checked yet makes no search write elsewhere.
+        region = try ReservedRegion(byteCountMax: (Int(Link.rowMask) + 1) / 8)
         words = region.base.assumingMemoryBound(to: UInt64.self)
         journal = .allocate(capacity: journalCount + Scratch.scanCount)
     }

@@ -32,6 +32,8 @@ struct CheckpointJob: Sendable {
     var throughLSN: UInt64
     var parts: [Part]
     var requests: [RememberedRequest]
+    /// What must hold before anything is written: the frozen rows come out of those files.
+    var check: DeferredCheck?
 
     /// Freezes `store` as it is, with everything up to `throughLSN` applied.
     init(
@@ -39,9 +41,11 @@ struct CheckpointJob: Sendable {
         throughLSN: UInt64,
         requests: [RememberedRequest],
         directory: Directory,
-        identity: ShardIdentity
+        identity: ShardIdentity,
+        check: DeferredCheck?
     ) {
         self.directory = directory
+        self.check = check
         self.identity = identity
         self.throughLSN = throughLSN
         self.requests = requests
@@ -68,6 +72,8 @@ struct CheckpointJob: Sendable {
     /// Runs on its own thread, while no rotation of the log is under way.
     /// - Returns: The files now in force, one per collection in the order of `parts`.
     func run() throws(OmenError) -> [CheckpointFile] {
+        // New checksums over damaged rows would hide the damage.
+        try check?.finish()
         guard let old = try ShardManifest.load(directory, identity: identity) else {
             throw OmenError(.corrupt, "\(directory.path): the manifest has disappeared")
         }
@@ -87,7 +93,20 @@ struct CheckpointJob: Sendable {
             try directory.remove(name)
         }
         try directory.sync()
+        try releaseMemory(files)
         return files
+    }
+
+    /// Leaves full vectors to the files that now hold them, and what writing took to the system.
+    private func releaseMemory(_ files: [CheckpointFile]) throws(OmenError) {
+        for (part, file) in zip(parts, files) {
+            guard let frozen = part.frozen, let vectors = frozen.index.rerankVectors else {
+                continue
+            }
+            let opened = try ShardFile(path: directory.path(of: file.name), identity: identity)
+            try opened.replaceMemory(at: vectors, with: VectorIndex.Section.vectors.rawValue)
+        }
+        ProcessMemory.returnFreed()
     }
 
     /// Writes every part that changed, or none: a disk that is full gets its space back.
@@ -129,7 +148,12 @@ struct CheckpointJob: Sendable {
             for (section, bytes) in frozen.index.sections {
                 guard let base = bytes.baseAddress else { continue }
                 sections.append(
-                    FileSection(kind: section.rawValue, base: base, byteCount: bytes.count)
+                    FileSection(
+                        kind: section.rawValue,
+                        base: base,
+                        byteCount: bytes.count,
+                        isLazy: section.isPerRow
+                    )
                 )
             }
             return try ShardFileWriter.write(

@@ -102,10 +102,17 @@ extension RecordTable {
         )
     }
 
-    /// Maps the record sections of `file` and checks that following them stays inside them.
+    /// Maps the record sections of `file`.
     ///
-    /// - Complexity: O(rows) reads of eight bytes.
-    convenience init(file: ShardFile) throws(OmenError) {
+    /// - Parameters:
+    ///   - file: Open, its `state` checked.
+    ///   - isWhole: Whether to check now that following words and slots stays inside the sections.
+    ///     Otherwise `SlotCheck` is for that, and a word that leads out of its heap ends the
+    ///     process when it is followed.
+    /// - Throws: `.corrupt` when a section does not agree with `state`; `.resourceExhausted`
+    ///   without address space.
+    /// - Complexity: O(rows) reads of eight bytes, or O(1).
+    convenience init(file: ShardFile, isWhole: Bool) throws(OmenError) {
         let stateByteCount = file.byteCount(of: RecordSection.state.rawValue) ?? 0
         let stateRegion = try file.region(
             of: RecordSection.state.rawValue,
@@ -159,7 +166,7 @@ extension RecordTable {
             ),
             state: state
         )
-        try validate()
+        if isWhole { try validate() }
     }
 
     private func validate() throws(OmenError) {
@@ -179,21 +186,51 @@ extension RecordTable {
                 }
             }
         }
-        var live = 0
-        var used = 0
-        for index in 0..<slotCapacity where slots[index] != 0 {
-            used += 1
-            guard slots[index] != Self.removedSlot else { continue }
-            live += 1
-            guard Int(slots[index]) <= rowCount else {
-                throw OmenError(.corrupt, "id slot \(index) names row \(slots[index] - 1)")
+        var check = SlotCheck(self)
+        try check.add(UnsafeRawBufferPointer(start: slots, count: slotCapacity * 4))
+        try check.finish()
+    }
+}
+
+extension RecordTable {
+    /// Checks the slots of a file part by part: all of them name rows, and there are as many as the
+    /// state says.
+    struct SlotCheck {
+        private let rowCount: Int
+        private let liveCount: Int
+        private let slotsUsed: Int
+        private var removed = 0
+        private var used = 0
+
+        /// For the slots as `table` has them now.
+        init(_ table: RecordTable) {
+            rowCount = table.rowCount
+            liveCount = table.liveCount
+            slotsUsed = table.slotsUsed
+        }
+
+        /// Takes the next bytes of the section, whole slots.
+        mutating func add(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
+            for place in stride(from: 0, to: bytes.count & ~3, by: 4) {
+                let slot = bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
+                guard slot != 0 else { continue }
+                used += 1
+                if slot == RecordTable.removedSlot {
+                    removed += 1
+                } else if Int(slot) > rowCount {
+                    throw OmenError(.corrupt, "an id slot names row \(slot - 1) of \(rowCount)")
+                }
             }
         }
-        guard live == liveCount, used == slotsUsed else {
-            throw OmenError(
-                .corrupt,
-                "\(live) live and \(used) used id slots, expected \(liveCount), \(slotsUsed)"
-            )
+
+        /// Ends the check when all bytes were added.
+        func finish() throws(OmenError) {
+            guard used - removed == liveCount, used == slotsUsed else {
+                throw OmenError(
+                    .corrupt,
+                    "\(used - removed) live and \(used) used id slots, expected \(liveCount), \(slotsUsed)"
+                )
+            }
         }
     }
 }
@@ -207,7 +244,12 @@ extension RecordTable.Frozen {
         func add(_ section: RecordSection, _ base: UnsafeRawPointer, _ byteCount: Int) {
             guard byteCount > 0 else { return }
             sections.append(
-                FileSection(kind: section.rawValue, base: base, byteCount: byteCount)
+                FileSection(
+                    kind: section.rawValue,
+                    base: base,
+                    byteCount: byteCount,
+                    isLazy: section != .state
+                )
             )
         }
         let rows = state.rowCount

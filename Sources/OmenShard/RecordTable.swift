@@ -50,7 +50,7 @@ final class RecordTable {
         idSlots = try ReservedRegion(byteCountMax: capacity * 4)
     }
 
-    /// Takes over regions whose first bytes came from a file; `validate()` must follow.
+    /// Takes over regions whose first bytes came from a file.
     init(regions: RecordRegions, state: RecordState) {
         idWords = regions.idWords
         idKinds = regions.idKinds
@@ -105,6 +105,10 @@ extension RecordTable {
         let word = metadata[checked(row)]
         guard word != 0 else { return nil }
         let (offset, count) = Self.unpackMetadata(word)
+        precondition(
+            offset + count <= metadataHeapByteCount,
+            "metadata of row \(row) ends outside its heap"
+        )
         return Array(UnsafeRawBufferPointer(start: metadataHeap.base + offset, count: count))
     }
 
@@ -115,6 +119,8 @@ extension RecordTable {
 
     private func text(at index: Int) -> UnsafeRawBufferPointer {
         let (offset, count) = Self.unpackText(words[index])
+        // Words of a file are followed before the whole file was read.
+        precondition(offset + count <= idHeapByteCount, "id of row \(index) ends outside the heap")
         return UnsafeRawBufferPointer(start: idHeap.base + offset, count: count)
     }
 
@@ -141,6 +147,7 @@ extension RecordTable {
     }
 
     private func holds(row: Int, isText: Bool, bytes: UnsafeRawBufferPointer) -> Bool {
+        precondition(row < rowCount, "an id slot names row \(row) of \(rowCount)")
         guard (kinds[row] != 0) == isText else { return false }
         guard isText else { return words[row] == bytes.loadUnaligned(as: UInt64.self).littleEndian }
         let own = text(at: row)

@@ -85,6 +85,7 @@ extension ShardCore {
         case .upsert(let batch):
             try checkLoad(batch.collection)
             let checked = try batch.validated(against: try schema(of: batch.collection))
+            try checkMemory(checked)
             return .upsert(checked.keepingLastOfEqualIDs())
         case .delete(let collection, let ids):
             _ = try schema(of: collection)
@@ -117,6 +118,21 @@ extension ShardCore {
                 "collection \(collection) has no room for more on this shard"
             )
         }
+    }
+
+    /// Refuses inserts that memory has no room for: a worker that the system kills for its memory
+    /// would replay them and be killed again.
+    private func checkMemory(_ batch: UpsertBatch) throws(OmenError) {
+        let rowByteCount = schemas[batch.collection]?.residentByteCountPerRow ?? 0
+        // The full vectors are in memory until the next checkpoint.
+        let vectors = batch.ids.count * (rowByteCount + batch.dim * batch.element.byteCount)
+        let metadata = batch.metadata.reduce(0) { $0 + $1.count }
+        let needed = vectors + metadata + Limits.memoryReserveByteCount
+        guard needed > load.availableByteCount else { return }
+        throw OmenError(
+            .resourceExhausted,
+            "\(batch.ids.count) vectors need \(needed) bytes of memory, \(Limits.memoryReserveByteCount) of them in reserve; \(load.availableByteCount) are available"
+        )
     }
 
     static func change(_ schemas: inout [String: CollectionSchema], by operation: WriteOperation) {

@@ -14,13 +14,26 @@ package final class ShardEngine {
         package var directory: String
         package var identity: ShardIdentity
         package var durability: Durability
+        /// Check every byte before anything is served, as after an end that damage may have caused;
+        /// otherwise the large sections of shard files are checked soon after.
+        package var checksWhole: Bool
+        /// Memory that the shard files may need; one that needs more is not opened.
+        package var memoryByteCountMax: Int
         /// Hot rows of a collection from which on it may be built anew.
         package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
 
-        package init(directory: String, identity: ShardIdentity, durability: Durability) {
+        package init(
+            directory: String,
+            identity: ShardIdentity,
+            durability: Durability,
+            checksWhole: Bool = false,
+            memoryByteCountMax: Int = .max
+        ) {
             self.directory = directory
             self.identity = identity
             self.durability = durability
+            self.checksWhole = checksWhole
+            self.memoryByteCountMax = memoryByteCountMax
         }
 
         /// The shard's number in its cluster.
@@ -53,6 +66,11 @@ package final class ShardEngine {
     /// A frozen checkpoint that waits for the log to be rotated.
     private var checkpointJob: CheckpointJob?
     private var checkpointThread: BackgroundThread?
+    /// Memory left as of the last `syncDue`.
+    private var availableByteCount = Int.max
+    /// What is not checked yet, and who does it.
+    private var check: DeferredCheck?
+    private var checkThread: BackgroundThread?
     private let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of its parts.
     private var frozen: [ShardCollection] = []
@@ -79,6 +97,8 @@ package final class ShardEngine {
             directory,
             identity: configuration.identity,
             nonce: random.next(),
+            isWhole: configuration.checksWhole,
+            memoryByteCountMax: configuration.memoryByteCountMax,
             progress: progress
         )
         store = recovered.store
@@ -102,6 +122,7 @@ package final class ShardEngine {
         ) { completion in
             completions.push(.log(completion))
         }
+        if let check = recovered.check { try startCheck(check) }
     }
 
     /// Bytes of the log segment that is being written.
@@ -131,12 +152,26 @@ package final class ShardEngine {
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
     package func turnEnded() {
-        handle(.load(store.load))
+        var load = store.load
+        load.availableByteCount = availableByteCount
+        handle(.load(load))
         handle(.turnEnded)
     }
 
     /// Call it every interval of `Durability.interval`, or some ten times a second.
-    package func syncDue() { handle(.syncDue) }
+    package func syncDue() {
+        noteAvailableMemory()
+        handle(.syncDue)
+    }
+
+    private func noteAvailableMemory() {
+        do throws(OmenError) {
+            availableByteCount = try SystemMemory.availableByteCount()
+        } catch {
+            // Opening asked the same and got an answer; without one nothing can be refused.
+            availableByteCount = .max
+        }
+    }
 
     /// Writes a checkpoint; the outcome comes under `ticket`.
     package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
@@ -194,6 +229,7 @@ package final class ShardEngine {
             case .log(let completion): handle(completion)
             case .checkpoint(let throughLSN, let result):
                 finishCheckpoint(throughLSN: throughLSN, result)
+            case .checked(let failure): finishCheck(failure)
             case .rebuild(let result): rebuilder.complete(result, in: store)
             }
         }
@@ -208,6 +244,9 @@ package final class ShardEngine {
     /// - Returns: The failure of the last sync: then acknowledged writes may not be durable.
     @discardableResult
     package func close() -> OmenError? {
+        check?.stop()
+        checkThread?.join()
+        checkThread = nil
         rebuilder.close()
         checkpointThread?.join()
         checkpointThread = nil
@@ -278,6 +317,35 @@ extension ShardEngine {
     }
 }
 
+// MARK: - Checking what opening left
+
+extension ShardEngine {
+    /// Leaves the processors to searches; not 19, lest a busy machine never ends it.
+    private static let checkNiceness: Int32 = 10
+
+    private func startCheck(_ check: DeferredCheck) throws(OmenError) {
+        self.check = check
+        store.isLinkingHeld = true
+        let completions = completions
+        checkThread = try BackgroundThread(niceness: Self.checkNiceness) {
+            do throws(OmenError) {
+                if try check.run() { completions.push(.checked(nil)) }
+            } catch { completions.push(.checked(error)) }
+        }
+    }
+
+    private func finishCheck(_ failure: OmenError?) {
+        checkThread?.join()
+        checkThread = nil
+        if let failure {
+            handle(.logFailed(failure))
+            return
+        }
+        check = nil
+        store.isLinkingHeld = false
+    }
+}
+
 // MARK: - Checkpoints
 
 extension ShardEngine {
@@ -287,7 +355,8 @@ extension ShardEngine {
             throughLSN: throughLSN,
             requests: core.rememberedRequests,
             directory: directory,
-            identity: configuration.identity
+            identity: configuration.identity,
+            check: check
         )
         frozen = store.ordered
     }
@@ -336,6 +405,8 @@ private final class CompletionQueue: Sendable {
     enum Completion: Sendable {
         case log(LogCompletion)
         case checkpoint(throughLSN: UInt64, Result<[CheckpointFile], OmenError>)
+        /// The check of what opening left has ended, with what it found.
+        case checked(OmenError?)
         case rebuild(Rebuilder.Completion)
     }
 

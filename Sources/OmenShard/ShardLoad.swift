@@ -8,8 +8,16 @@ package struct ShardLoad: Equatable, Sendable {
     package var hotByteCount: Int
     /// Collections that must not grow, though what is accepted already still fits.
     package var fullCollections: [String]
+    /// Bytes of memory that the system has left.
+    package var availableByteCount: Int
 
-    package init(hotRowCount: Int = 0, hotByteCount: Int = 0, fullCollections: [String] = []) {
+    package init(
+        hotRowCount: Int = 0,
+        hotByteCount: Int = 0,
+        fullCollections: [String] = [],
+        availableByteCount: Int = .max
+    ) {
+        self.availableByteCount = availableByteCount
         self.hotRowCount = hotRowCount
         self.hotByteCount = hotByteCount
         self.fullCollections = fullCollections

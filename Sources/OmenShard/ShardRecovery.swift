@@ -12,6 +12,8 @@ struct RecoveredShard {
     var replayedCount: Int
     /// Their bytes.
     var logByteCount: Int
+    /// What was not checked yet; nil when everything was.
+    var check: DeferredCheck?
 }
 
 /// Opening a shard: map the files of the newest checkpoint, replay the log behind it into the hot
@@ -25,15 +27,20 @@ enum ShardRecovery {
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be.
     ///   - nonce: A fresh random number, for the log.
+    ///   - isWhole: Check everything before anything is served, instead of leaving the large
+    ///     sections of shard files to `RecoveredShard.check`.
+    ///   - memoryByteCountMax: More than this the shard files must not need.
     ///   - progress: Called with the records replayed so far, after each record and each checked
     ///     block of a file: whoever watches takes silence for a hang.
     /// - Returns: The shard's data, and where its log goes on.
     /// - Throws: `.corrupt` when acknowledged data is damaged or missing; the shard must then not
-    ///   be served.
+    ///   be served. `.resourceExhausted` when the files need more memory than they may have.
     static func open(
         _ directory: Directory,
         identity: ShardIdentity,
         nonce: UInt64,
+        isWhole: Bool,
+        memoryByteCountMax: Int,
         progress: (_ replayed: UInt64) -> Void
     ) throws(OmenError) -> (RecoveredShard, LogContinuation) {
         _ = try directory.removeTemporaryFiles()
@@ -42,22 +49,15 @@ enum ShardRecovery {
         let store = ShardStore()
         var keys = RequestKeyTable()
         for request in checkpoint.requests { keys.finish(request.key, request.counts) }
-        for entry in checkpoint.collections {
-            let file = try ShardFile(
-                path: directory.path(of: entry.file),
-                identity: identity,
-                progress: { progress(0) }
-            )
-            let collection = try openCollection(entry, file)
-            // A later write would take itself for saved in this file.
-            guard collection.changedLSN <= checkpoint.appliedLSN else {
-                throw OmenError(
-                    .corrupt,
-                    "\(entry.file) is from LSN \(collection.changedLSN), its checkpoint from \(checkpoint.appliedLSN)"
-                )
-            }
-            store.insert(collection)
-        }
+        let check = try openCollections(
+            of: checkpoint,
+            directory,
+            identity: identity,
+            isWhole: isWhole,
+            memoryByteCountMax: memoryByteCountMax,
+            progress: { progress(0) },
+            into: store
+        )
         var replayed: UInt64 = 0
         var logByteCount = 0
         let log = try LogRecovery.open(
@@ -80,14 +80,59 @@ enum ShardRecovery {
             appliedLSN: log.lastLSN,
             checkpointLSN: checkpoint.appliedLSN,
             replayedCount: log.recordCount,
-            logByteCount: logByteCount
+            logByteCount: logByteCount,
+            check: check
         )
         return (recovered, log.continuation)
     }
 
+    /// Opens the files of a checkpoint.
+    ///
+    /// - Returns: What is left to check.
+    private static func openCollections(
+        of checkpoint: ShardCheckpoint,
+        _ directory: Directory,
+        identity: ShardIdentity,
+        isWhole: Bool,
+        memoryByteCountMax: Int,
+        progress: () -> Void,
+        into store: ShardStore
+    ) throws(OmenError) -> DeferredCheck? {
+        var unchecked: [DeferredCheck.Part] = []
+        var neededByteCount = 0
+        for entry in checkpoint.collections {
+            let file = try ShardFile(
+                path: directory.path(of: entry.file),
+                identity: identity,
+                isWhole: isWhole,
+                progress: progress
+            )
+            neededByteCount += file.residentByteCount
+            try SystemMemory.require(
+                neededByteCount,
+                available: memoryByteCountMax,
+                for: "the shard, up to collection \(entry.name),"
+            )
+            let collection = try openCollection(entry, file, isWhole: isWhole)
+            // A later write would take itself for saved in this file.
+            guard collection.changedLSN <= checkpoint.appliedLSN else {
+                throw OmenError(
+                    .corrupt,
+                    "\(entry.file) is from LSN \(collection.changedLSN), its checkpoint from \(checkpoint.appliedLSN)"
+                )
+            }
+            if !isWhole, let check = file.check() {
+                unchecked.append(DeferredCheck.Part(check, of: file, collection))
+            }
+            store.insert(collection)
+        }
+        return unchecked.isEmpty ? nil : DeferredCheck(unchecked)
+    }
+
     private static func openCollection(
         _ entry: ShardCheckpoint.Collection,
-        _ file: ShardFile
+        _ file: ShardFile,
+        isWhole: Bool
     ) throws(OmenError) -> ShardCollection {
         guard file.collection == entry.name, file.schema == entry.schema else {
             throw OmenError(
@@ -104,11 +149,18 @@ enum ShardRecovery {
             )
             sections[section] = (region, byteCount)
         }
+        // Files of earlier versions have no lazy sections: they are checked whole, links and all.
+        let checksLinks = isWhole || !file.isLazy(VectorIndex.Section.links.rawValue)
+        let checksRecords = isWhole || !file.isLazy(RecordSection.idSlots.rawValue)
         return try ShardCollection(
             name: entry.name,
             schema: entry.schema,
-            index: try VectorIndex(schema: entry.schema, sections: sections),
-            records: try RecordTable(file: file),
+            index: try VectorIndex(
+                schema: entry.schema,
+                sections: sections,
+                checksLinks: checksLinks
+            ),
+            records: try RecordTable(file: file, isWhole: checksRecords),
             file: CheckpointFile(
                 name: entry.file,
                 lsn: file.lsn,

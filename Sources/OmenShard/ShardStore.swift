@@ -8,6 +8,8 @@ package final class ShardStore {
     /// Names in the order of creation; linking takes turns in this order.
     private var names: [String] = []
     private var nextToLink = 0
+    /// Set while files are not checked yet: linking follows links and writes where they lead.
+    var isLinkingHeld = false
 
     package init() {}
 
@@ -17,7 +19,9 @@ package final class ShardStore {
     package var schemas: [String: CollectionSchema] { collections.mapValues(\.schema) }
 
     /// Whether `link` would do something: rows wait and no checkpoint holds their graph still.
-    package var hasRowsToLink: Bool { collections.values.contains(where: \.canLink) }
+    package var hasRowsToLink: Bool {
+        !isLinkingHeld && collections.values.contains(where: \.canLink)
+    }
 
     func insert(_ collection: ShardCollection) {
         collections[collection.name] = collection
@@ -102,6 +106,7 @@ package final class ShardStore {
     ///
     /// - Returns: Steps taken; 0 when nothing is left to do.
     package func link(atMost count: Int) -> Int {
+        guard !isLinkingHeld else { return 0 }
         for _ in names.indices {
             nextToLink = (nextToLink + 1) % names.count
             if let linked = collections[names[nextToLink]]?.link(atMost: count), linked > 0 {

@@ -1,3 +1,4 @@
+internal import CMalloc
 internal import Glibc
 package import OmenCore
 
@@ -20,4 +21,7 @@ package enum ProcessMemory {
         }
         return pages * Int(getpagesize())
     }
+
+    /// Gives memory that was freed back to the system, which the allocator keeps otherwise.
+    package static func returnFreed() { malloc_trim(0) }
 }

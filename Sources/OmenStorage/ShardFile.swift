@@ -3,9 +3,10 @@ package import OmenCore
 
 /// An open shard file: checked, mapped read-only, never changed.
 ///
-/// Opening checks the header, the section table and every section that is not lazy. Rot that comes
-/// after the check, when the kernel drops a page and reads it again, is only found by `verify`. A
-/// disk that fails under the mapping kills the process with SIGBUS. Single-threaded.
+/// Opening checks the header, the section table and every section that is not lazy; `check` is for
+/// the rest. Rot that comes after the check, when the kernel drops a page and reads it again, is
+/// only found by `verify`. A disk that fails under the mapping kills the process with SIGBUS.
+/// Single-threaded.
 package final class ShardFile {
     package let path: String
     private let file: File
@@ -28,12 +29,14 @@ package final class ShardFile {
     /// - Parameters:
     ///   - path: The file.
     ///   - identity: The shard it must belong to.
+    ///   - isWhole: Check lazy sections now, too.
     ///   - progress: Called after each block that was checked; large files take many seconds.
     /// - Throws: `.corrupt` when the file is missing, damaged or belongs to another shard;
     ///   `.unsupportedVersion`; `.ioFailure`. All name the file.
     package init(
         path: String,
         identity: ShardIdentity,
+        isWhole: Bool = false,
         progress: () -> Void = {}
     ) throws(OmenError) {
         self.path = path
@@ -55,7 +58,7 @@ package final class ShardFile {
         }
         verified = [UInt64](repeating: 0, count: (header.blockCount + 63) / 64)
         try verifyTable()
-        for section in header.sections where !section.isLazy {
+        for section in header.sections where isWhole || !section.isLazy {
             try verifyWhole(section, progress: progress)
         }
     }
@@ -106,6 +109,37 @@ package final class ShardFile {
         return region
     }
 
+    /// Puts pages of the file in the place of memory that holds the same bytes.
+    ///
+    /// What was memory of the process becomes a clean copy of the file, which the system takes back
+    /// when it needs room and reads again when it is touched. Goes in steps, so that page faults of
+    /// other threads wait for a millisecond at most; they may read meanwhile, but not write.
+    /// - Parameters:
+    ///   - base: Page-aligned start of a region that holds at least the section's bytes; its last
+    ///     page, if it is not full, stays as it is.
+    ///   - kind: The section.
+    /// - Throws: `.ioFailure` or `.resourceExhausted`; the memory holds the same bytes then, too.
+    package func replaceMemory(
+        at base: UnsafeMutableRawPointer,
+        with kind: UInt32
+    ) throws(OmenError) {
+        guard let section = section(kind) else { return }
+        let pageCount = section.byteCount / ShardFileHeader.pageByteCount
+        let step = 4 << 20
+        for start in stride(from: 0, to: pageCount * ShardFileHeader.pageByteCount, by: step) {
+            let count = min(step, pageCount * ShardFileHeader.pageByteCount - start)
+            let address = mmap(
+                base + start,
+                count,
+                PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                file.descriptor,
+                off_t(section.offset + start)
+            )
+            guard address == base + start else { throw systemError("mmap", path, errno) }
+        }
+    }
+
     private func section(_ kind: UInt32) -> ShardFileHeader.Section? {
         header.sections.first { $0.kind == kind }
     }
@@ -122,6 +156,13 @@ extension ShardFile {
     package func verify() throws(OmenError) {
         try verifyTable()
         for section in header.sections { try verifyWhole(section) }
+    }
+
+    /// A check of all lazy sections, for any thread; nil when there are none.
+    package func check() -> ShardFileCheck? {
+        guard header.sections.contains(where: \.isLazy) else { return nil }
+        let checksums = (0..<header.blockCount).map(checksum)
+        return ShardFileCheck(file, header, checksums: checksums)
     }
 
     /// Checks the blocks that hold `range` of a section, each at most once per open file.
@@ -162,19 +203,22 @@ extension ShardFile {
         let start = block * Limits.checksumBlockByteCount
         let count = min(Limits.checksumBlockByteCount, section.paddedByteCount - start)
         let index = section.firstBlock + block
-        let place = header.tableOffset + index * 4
-        let expected = UInt32(
-            littleEndian: map.bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
-        )
         let offset = section.offset + start
-        guard crc32c(bytes(at: offset, count: count), seed: header.seed(of: section)) == expected
-        else {
+        let found = crc32c(bytes(at: offset, count: count), seed: header.seed(of: section))
+        guard found == checksum(ofBlock: index) else {
             throw OmenError(
                 .corrupt,
                 "\(path) offset \(offset): a block of section \(section.kind) fails its checksum"
             )
         }
         verified[index >> 6] |= 1 << UInt64(index & 63)
+    }
+
+    private func checksum(ofBlock index: Int) -> UInt32 {
+        let place = header.tableOffset + index * 4
+        return UInt32(
+            littleEndian: map.bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
+        )
     }
 
     private func verifyTable() throws(OmenError) {

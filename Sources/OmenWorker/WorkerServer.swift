@@ -79,6 +79,7 @@ package final class WorkerServer {
         } catch {
             LogLine.write(who, "cannot open: \(error)")
             guard error.code == .corrupt || error.code == .unsupportedVersion else {
+                announcer.send(.failed, reason: error.message)
                 return .unavailable
             }
             announcer.send(.quarantined, reason: error.message)
@@ -177,20 +178,25 @@ package final class WorkerServer {
 
     private func announceReady() {
         let shard = configuration.shard.shard
+        announce(.ready)
+        LogLine.write(
+            "shard \(shard)",
+            "ready: kernels \(ShardEngine.kernelVariant), LSN \(engine.core.appliedLSN), replayed \(engine.replayedCount) records"
+        )
+    }
+
+    private func announce(_ state: WorkerState, reason: String = "") {
         send(
             0,
             .announcement(
                 WorkerAnnouncement(
-                    shard: shard,
+                    shard: configuration.shard.shard,
                     incarnation: configuration.incarnation,
-                    state: .ready,
-                    collections: collectionInfos
+                    state: state,
+                    collections: collectionInfos,
+                    reason: reason
                 )
             )
-        )
-        LogLine.write(
-            "shard \(shard)",
-            "ready: kernels \(ShardEngine.kernelVariant), LSN \(engine.core.appliedLSN), replayed \(engine.replayedCount) records"
         )
     }
 
@@ -216,7 +222,7 @@ extension WorkerServer {
 
     private func leave(_ how: Exit) {
         // Whoever asks a failed worker to stop, or leaves it, does not make that a clean end.
-        if exit != .failed { exit = how }
+        if exit != .failed, exit != .quarantined { exit = how }
         loop.stop()
     }
 
@@ -260,10 +266,13 @@ extension WorkerServer {
         case .checkpointed(let ticket, let error): finishCheckpoint(ticket, error)
         case .failed(let error):
             LogLine.write("shard \(configuration.shard.shard)", "stops: \(error)")
+            // Damage is not undone by starting again.
+            let isDamaged = error.code == .corrupt
+            if isDamaged { announce(.quarantined, reason: error.message) }
             // What was refused must still reach the coordinator.
             if !encoder.isEmpty { connection.write(encoder.finish()) }
             connection.close()
-            leave(.failed)
+            leave(isDamaged ? .quarantined : .failed)
         }
     }
 

@@ -26,10 +26,7 @@ import Testing
         let (checked, data) = try Self.mixed(LifecycleTests.schema)
         let expected = try data.queries.map { try checked.search($0) }
         checked.index.scratch.visited.deallocate()
-        checked.index.scratch.visited = try VisitedSet(
-            rowCountMax: checked.index.rowCountMax,
-            journalCount: 20
-        )
+        checked.index.scratch.visited = try VisitedSet(journalCount: 20)
         for _ in 0..<2 {
             #expect(try data.queries.map { try checked.search($0) } == expected)
         }
@@ -38,7 +35,7 @@ import Testing
     @Test(arguments: [nil, 3, 5000])
     func clearingLeavesNoBit(count: Int?) throws {
         let rowCount = 5000
-        let visited = try VisitedSet(rowCountMax: rowCount)
+        let visited = try VisitedSet()
         defer { visited.deallocate() }
         let rows: [UInt32] = count == 5000 ? Array(0..<5000) : [0, 63, 4999]
         for (i, row) in rows.enumerated() {

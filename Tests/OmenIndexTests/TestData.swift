@@ -68,6 +68,7 @@ final class Checked {
         self.init(schema, index: try VectorIndex(schema: schema, seed: seed))
     }
 
+    /// An index that was built or opened elsewhere.
     init(_ schema: CollectionSchema, index: VectorIndex) {
         self.schema = schema
         self.index = index

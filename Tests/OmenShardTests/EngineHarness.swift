@@ -27,6 +27,8 @@ final class EngineHarness {
         _ directory: String,
         shard: UInt32 = 0,
         durability: Durability = .always,
+        checksWhole: Bool = false,
+        memoryByteCountMax: Int = .max,
         progress: (UInt64) -> Void = { _ in }
     ) throws {
         let wakeups = Wakeups()
@@ -34,7 +36,9 @@ final class EngineHarness {
         var configuration = ShardEngine.Configuration(
             directory: directory,
             identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
-            durability: durability
+            durability: durability,
+            checksWhole: checksWhole,
+            memoryByteCountMax: memoryByteCountMax
         )
         configuration.rebuildRowCountMin = 400
         engine = try ShardEngine(
@@ -84,6 +88,20 @@ final class EngineHarness {
         _ = try wait(for: ticket)
     }
 
+    /// Links all rows, as soon as that is allowed.
+    func linkEverything() {
+        do { try wait { !self.engine.store.isLinkingHeld } } catch { Issue.record(error) }
+        while engine.link(atMost: 64) > 0 {}
+    }
+
+    /// Lets the other threads' results in until `condition` holds.
+    func wait(until condition: () -> Bool) throws {
+        while !condition() {
+            guard wakeups.wait() else { throw OmenError(.unavailable, "nothing came in 20 s") }
+            engine.drainCompletions()
+        }
+    }
+
     /// Ticks and works until no rebuild is due or under way and all rows are linked.
     ///
     /// `meanwhile` runs between two looks.
@@ -103,8 +121,6 @@ final class EngineHarness {
                 || collection.isLinkingPaused
         }
     }
-
-    func linkEverything() { while engine.link(atMost: 64) > 0 {} }
 
     /// Exact ids and distances of the `k` nearest.
     func exact(_ vector: [UInt8], k: Int, in collection: String = "c") throws -> [Hit] {

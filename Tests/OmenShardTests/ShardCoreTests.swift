@@ -196,6 +196,7 @@ extension [ShardCore.Effect] {
             ShardLoad(hotRowCount: Limits.hotRowCountMax),
             ShardLoad(hotRowCount: 9, hotByteCount: Limits.hotByteCountMax),
             ShardLoad(fullCollections: ["default"]),
+            ShardLoad(availableByteCount: Limits.memoryReserveByteCount),
         ]
         for load in loads {
             _ = core.run(.load(load))

@@ -325,10 +325,12 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 try harness.write(.upsert(batch(20, seed: 17)))
                 harness.engine.close()
             }
-            var calls: [UInt64] = []
-            _ = try EngineHarness(directory, progress: { calls.append($0) })
-            #expect(calls.filter { $0 == 0 }.count >= 5, "one for each section at least")
-            #expect(Array(calls.suffix(2)) == [1, 2])
+            for (checksWhole, least) in [(true, 5), (false, 3)] {
+                var calls: [UInt64] = []
+                _ = try EngineHarness(directory, checksWhole: checksWhole) { calls.append($0) }
+                #expect(calls.filter { $0 == 0 }.count >= least, "one for each section at least")
+                #expect(Array(calls.suffix(2)) == [1, 2])
+            }
         }
     }
 

@@ -106,6 +106,63 @@ import Testing
         try Self.open(scratch).verify()
     }
 
+    /// Runs a file's check to its end; returns the bytes it saw by section.
+    private static func check(_ file: ShardFile) throws -> [UInt32: [UInt8]] {
+        let check = try #require(file.check())
+        var seen: [UInt32: [UInt8]] = [:]
+        while true {
+            let isNext = try check.next { kind, offset, bytes throws(OmenError) in
+                precondition(offset == seen[kind]?.count ?? 0, "offset \(offset)")
+                seen[kind, default: []] += Array(bytes)
+            }
+            guard isNext else { return seen }
+        }
+    }
+
+    @Test func aCheckSeesEveryByteOfTheLazySections() throws {
+        let scratch = try Scratch()
+        let block = Limits.checksumBlockByteCount
+        let sections: [(kind: UInt32, bytes: [UInt8], isLazy: Bool)] = [
+            (3, Self.content(2 * block + 5000, seed: 1), true), (1, [1, 2, 3], false),
+            (4, [], true), (2, Self.content(block, seed: 2), true), (5, [7], true),
+        ]
+        try Self.write(sections, in: scratch)
+        let seen = try Self.check(try Self.open(scratch))
+        #expect(seen == [3: sections[0].bytes, 2: sections[3].bytes, 5: [7]])
+        try Self.write([(1, [1], false)], in: scratch)
+        #expect(try Self.open(scratch).check() == nil)
+    }
+
+    @Test func aCheckFindsFlippedAndMissingBytes() throws {
+        let scratch = try Scratch()
+        try Self.write([(1, [1], false), (2, Self.content(4000, seed: 2), true)], in: scratch)
+        let opened = try Self.open(scratch)
+        let whole = try scratch.bytes(of: Self.name)
+        let file = try File(scratch.directory.path(of: Self.name), .readWrite)
+        for place in stride(from: 8192, to: 12288, by: 37) {
+            try writeAll([whole[place] ^ (1 << (place % 8))], to: file, at: place)
+            let error = #expect(throws: OmenError.self) { _ = try Self.check(opened) }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains("\(Self.name) offset 8192") == true)
+            #expect(throws: OmenError.self) {
+                _ = try ShardFile(
+                    path: scratch.directory.path(of: Self.name),
+                    identity: testIdentity,
+                    isWhole: true
+                )
+            }
+            try writeAll([whole[place]], to: file, at: place)
+        }
+        _ = try Self.check(opened)
+        let check = try #require(opened.check())
+        try file.truncate(byteCount: 9000)
+        let error = #expect(throws: OmenError.self) {
+            _ = try check.next { _, _, _ throws(OmenError) in }
+        }
+        #expect(error?.code == .corrupt)
+        #expect(error?.message.contains("ends at offset 9000") == true)
+    }
+
     @Test func everyCutAndEveryExtensionIsFound() throws {
         let scratch = try Scratch()
         try Self.write([(1, Self.content(5000, seed: 1), false)], in: scratch)

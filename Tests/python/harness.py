@@ -46,8 +46,9 @@ class Cluster:
     def __init__(self, folder: Path):
         self.data = folder
 
-    def call(self, command, *arguments, timeout=120) -> subprocess.CompletedProcess:
-        return call(command, *arguments, "--data", self.data, timeout=timeout)
+    def call(self, command, *arguments, timeout=120, environment=None):
+        return call(command, *arguments, "--data", self.data, timeout=timeout,
+                    environment=environment)
 
     def run(self, command, *arguments, expect=OK, timeout=120) -> str:
         """Stdout of a command that must end with `expect`."""

@@ -69,6 +69,32 @@ class Damage(ClusterTestCase):
         flip(cluster.data / "shards/001/MANIFEST", 40)
         self.expect_quarantine(cluster, "MANIFEST")
 
+    def test_a_flipped_byte_among_the_rows_is_found_soon_after_opening(self):
+        cluster = self.filled()
+        file = self.newest(cluster, "ckpt-*.omd")
+        flip(file, file.stat().st_size // 2)
+        self.assertIn(file.name, cluster.json("verify", expect=FAILURE)["problems"][0]["file"])
+        # Opening does not read all rows; whoever does so a moment later finds it.
+        cluster.call("start")
+        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED, seconds=10)
+        shard = cluster.shard(1)
+        self.assertIn(file.name, shard["last_error"])
+        self.assertEqual(shard["restarts"], 0)
+        self.assertEqual(cluster.json(*QUERIES, expect=PARTIAL)["missing_shards"], [1])
+        cluster.call("stop")
+        # What was not checked was not written, either.
+        self.assertIn(file.name, cluster.json("verify", expect=FAILURE)["problems"][0]["file"])
+
+    def test_a_worker_that_follows_a_dead_one_checks_everything_first(self):
+        cluster = self.filled()
+        cluster.start()
+        file = self.newest(cluster, "ckpt-*.omd")
+        time.sleep(0.5)
+        flip(file, file.stat().st_size // 2)
+        cluster.kill_shard(1)
+        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED, seconds=10)
+        self.assertIn(file.name, cluster.shard(1)["last_error"])
+
     def test_a_missing_shard_file(self):
         cluster = self.filled()
         file = self.newest(cluster, "ckpt-*.omd")
@@ -158,6 +184,47 @@ class Processes(ClusterTestCase):
         kill(cluster.members()[1][0][1])
         cluster.wait_until(lambda workers: workers[0][2] == BACKOFF, seconds=1)
         self.assertGreater(cluster.wait_ready(), 1.0)
+
+
+class FullMemory(ClusterTestCase):
+    def limit(self, byte_count):
+        return {"OMENDB_MEMORY_LIMIT": str(byte_count)}
+
+    def test_an_import_that_does_not_fit_is_refused_before_anything_is_sent(self):
+        cluster = self.start()
+        arguments = ["import", SAMPLE / "sift10k_base.npy"]
+        done = cluster.call(*arguments, environment=self.limit(1 << 20))
+        self.assertEqual(done.returncode, PARTIAL, done.stderr)
+        self.assertRegex(done.stderr, r"needs \d+ bytes of memory, 0 are available")
+        self.assertEqual(cluster.json("collections")["collections"], [])
+        cluster.run(*arguments)
+
+    def test_a_shard_that_does_not_fit_is_not_opened_and_says_why(self):
+        cluster = self.start()
+        cluster.run("import", SAMPLE / "sift10k_query.npy", "--wait-indexed")
+        cluster.run("stop")
+        done = cluster.call("start", "--json", environment=self.limit(1 << 20))
+        self.assertEqual(done.returncode, PARTIAL, done.stderr)
+        cluster.wait_until(lambda workers: all("bytes of memory" in w[4] for w in workers))
+        cluster.kill_all()
+        cluster.start()
+        self.assertEqual(cluster.json("count")["count"], 200)
+
+    def test_writes_are_refused_while_memory_lacks(self):
+        cluster = self.cluster()
+        done = cluster.call("start", environment=self.limit(48 << 20))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        client = cluster.connect()
+        client.write(Client.create_operation("c", DIM, element=1))
+        # Workers look at memory ten times a second.
+        time.sleep(0.5)
+        with self.assertRaises(OmenError) as refusal:
+            client.write(Client.upsert_operation("c", [1], vector(1, 1), DIM, element=1))
+        self.assertEqual(refusal.exception.code, RESOURCE_EXHAUSTED)
+        self.assertRegex(refusal.exception.message,
+                         r"need \d+ bytes of memory, 67108864 of them in reserve")
+        self.assertEqual(client.count("c")[0], 0)
+        client.close()
 
 
 class FullDisk(ClusterTestCase):

@@ -1,6 +1,8 @@
 internal import ArgumentParser
 internal import OmenClient
 internal import OmenCore
+internal import OmenShard
+internal import OmenStorage
 internal import OmenWire
 
 /// The ids of an import so far, to find those that come again.
@@ -130,6 +132,7 @@ struct Import: ParsableCommand {
                 countMax: Self.batchCountMax
             ) {
                 if isFirst {
+                    try checkMemory(batch, count: vectors.count)
                     try client.ensureCollection(
                         collection.name,
                         dim: batch.dim,
@@ -148,6 +151,23 @@ struct Import: ParsableCommand {
             throw failure(error, pipeline, total: vectors.count)
         }
         return pipeline.acknowledgedVectorCount
+    }
+
+    /// Refuses what would not fit into memory before anything of it is sent.
+    private func checkMemory(_ batch: UpsertBatch, count: Int) throws(OmenError) {
+        let schema = CollectionSchema(
+            dim: batch.dim,
+            metric: metric?.metric ?? .l2,
+            element: batch.element
+        )
+        let (needed, overflow) = count.multipliedReportingOverflow(
+            by: schema.residentByteCountPerRow
+        )
+        try SystemMemory.require(
+            overflow ? .max : needed,
+            available: try SystemMemory.availableByteCount(),
+            for: "\(file): \(count) vectors of \(batch.dim) dimensions: the collection"
+        )
     }
 
     /// Says what stays of an import that failed.

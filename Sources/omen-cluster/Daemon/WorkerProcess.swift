@@ -21,6 +21,15 @@ struct Worker: ParsableCommand {
     /// Where the coordinator leaves the worker's end of their socket.
     private static let descriptor: Int32 = 3
 
+    /// What this shard may need of the memory that is available.
+    ///
+    /// At a start all shards ask at the same time, and hashing makes them alike; later the others
+    /// have taken theirs.
+    private func memoryByteCountMax(_ shardCount: Int) throws(OmenError) -> Int {
+        let available = try SystemMemory.availableByteCount()
+        return incarnation > 1 ? available : available / shardCount
+    }
+
     func run() throws {
         let configuration: WorkerServer.Configuration
         do {
@@ -38,7 +47,10 @@ struct Worker: ParsableCommand {
                     durability: try durabilityNamed(
                         durability.rawValue,
                         intervalMilliseconds: durabilityInterval
-                    )
+                    ),
+                    // Whatever ended the worker before this one may have been damage.
+                    checksWhole: incarnation > 1,
+                    memoryByteCountMax: try memoryByteCountMax(manifest.shardCount)
                 ),
                 incarnation: incarnation,
                 descriptor: Self.descriptor

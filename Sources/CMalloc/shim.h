@@ -1,0 +1,2 @@
+// The Glibc module leaves this header out.
+#include <malloc.h>

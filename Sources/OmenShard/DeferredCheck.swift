@@ -1,0 +1,122 @@
+internal import Glibc
+internal import OmenCore
+internal import OmenIndex
+internal import OmenStorage
+internal import Synchronization
+
+/// The sections that opening a shard did not check, checked soon after and before anything that
+/// comes out of them is written to a file.
+///
+/// Rows, links and ids are most of a shard file; reading them all would make opening as slow as the
+/// file is large. Whoever calls `step` does the next block: a thread with pauses in the background,
+/// and a checkpoint, which cannot wait for that thread. Safe on any thread.
+final class DeferredCheck: Sendable {
+    /// One file, and what else must hold in it.
+    struct Part {
+        var check: ShardFileCheck
+        /// Rows that links may name.
+        var linkedCount: Int
+        /// Nil when the slots were checked.
+        var slots: RecordTable.SlotCheck?
+
+        /// For a file and the collection that was just opened from it.
+        init(_ check: ShardFileCheck, of file: ShardFile, _ collection: ShardCollection) {
+            self.check = check
+            linkedCount = collection.linkedCount
+            let isLazy = file.isLazy(RecordSection.idSlots.rawValue)
+            slots = isLazy ? RecordTable.SlotCheck(collection.records) : nil
+        }
+    }
+
+    private struct State: ~Copyable {
+        /// The file at the end is being checked.
+        var parts: [Part]
+        var failure: OmenError?
+    }
+
+    private let state: Mutex<State>
+    private let shouldStop = Atomic<Bool>(false)
+
+    /// Longest time that one block delays whoever needs the processor: some 30 us of checksum.
+    private static let pauseMicroseconds: UInt32 = 500
+    /// Blocks between two pauses: about 1 GB/s, from files in the page cache.
+    private static let blocksPerPause = 4
+    /// The first searches come before the first block.
+    private static let delayMicroseconds: UInt32 = 100_000
+
+    init(_ parts: [Part]) {
+        state = Mutex(State(parts: parts, failure: nil))
+    }
+
+    /// Checks the next block.
+    ///
+    /// - Returns: Whether there may be more.
+    /// - Throws: `.corrupt` naming the file, the first time and ever after.
+    func step() throws(OmenError) -> Bool {
+        // `withLock` does not carry typed throws, so the outcome travels as a value.
+        let outcome: Result<Bool, OmenError> = state.withLock { state in
+            if let failure = state.failure { return .failure(failure) }
+            guard !state.parts.isEmpty else { return .success(false) }
+            do throws(OmenError) {
+                let last = state.parts.count - 1
+                if try !state.parts[last].next() { state.parts.removeLast() }
+                return .success(true)
+            } catch {
+                state.failure = error
+                return .failure(error)
+            }
+        }
+        return try outcome.get()
+    }
+
+    /// Checks all that is left.
+    func finish() throws(OmenError) { while try step() {} }
+
+    /// Makes `run` return soon.
+    func stop() { shouldStop.store(true, ordering: .relaxed) }
+
+    /// Checks everything in slices, leaving the processor to others between them.
+    ///
+    /// - Returns: Whether it came to the end; false when it was stopped.
+    func run() throws(OmenError) -> Bool {
+        var microseconds = Self.delayMicroseconds
+        var blocks = 0
+        while true {
+            if microseconds > 0 {
+                let slice = min(microseconds, 10_000)
+                usleep(slice)
+                microseconds -= slice
+            }
+            if shouldStop.load(ordering: .relaxed) { return false }
+            guard microseconds == 0 else { continue }
+            guard try step() else { return true }
+            blocks += 1
+            if blocks % Self.blocksPerPause == 0 { microseconds = Self.pauseMicroseconds }
+        }
+    }
+}
+
+extension DeferredCheck.Part {
+    /// - Returns: Whether there was another block.
+    fileprivate mutating func next() throws(OmenError) -> Bool {
+        let path = check.path
+        let linkedCount = linkedCount
+        var slots = slots
+        defer { self.slots = slots }
+        do throws(OmenError) {
+            let isNext = try check.next { kind, offset, bytes throws(OmenError) in
+                switch kind {
+                case VectorIndex.Section.links.rawValue:
+                    try VectorIndex.checkLinks(bytes, at: offset, linkedCount: linkedCount)
+                case RecordSection.idSlots.rawValue: try slots?.add(bytes)
+                default: break
+                }
+            }
+            if !isNext { try slots?.finish() }
+            return isNext
+        } catch {
+            guard !error.message.contains(path) else { throw error }
+            throw OmenError(error.code, "\(path): \(error.message)")
+        }
+    }
+}
