@@ -46,7 +46,7 @@ import Testing
             try checked.index.checkInvariants()
             // Short of the width at which scanning would be cheaper.
             let recall = try checked.recall(data.queries, ef: 48)
-            #expect(recall >= floor, "recall \(recall), \(codes), \(metric), seed \(Self.seed)")
+            #expect(recall >= floor, "\(codes), \(metric), seed \(Self.seed)")
         }
     }
 
