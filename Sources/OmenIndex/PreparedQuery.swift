@@ -67,8 +67,9 @@ extension VectorIndex {
 
     /// Scorers of codes for the query in `scratch.queryFloats`, which has an i8 image for them.
     ///
-    /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>; under ip <q, y> alone ranks, and the query needs no centring. An image has a scale of
-    /// its own, so a query far outside of the codes' range is none worse than another.
+    /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>; under ip
+    /// <q, y> alone ranks, and the query needs no centring. An image has a scale of its own, so a
+    /// query far outside of the codes' range is none worse than another.
     private func codeScorers(_ exact: Scorer, factor: Float) -> PreparedQuery {
         let kernels = Kernels.best.pointee
         let isInner = schema.metric == .ip
