@@ -48,7 +48,7 @@ package struct SearchCalibration: Equatable, Sendable {
     /// The j-th nearest of all lies behind Binomial(j - 1, 1 / shardCount) nearer ones on its own
     /// shard, and the nearer a row is, the narrower a search finds it.
     /// - Parameters:
-    ///   - recall: Above 0 and below 1.
+    ///   - wanted: The recall of all of them, above 0 and below 1.
     ///   - k: Hits wanted of all shards together, above 0.
     ///   - shardCount: Above 0.
     /// - Returns: A width between those tried, or nil: `k` or `recall` is beyond the table.
