@@ -25,8 +25,8 @@ extension VectorIndex {
     ///        152    4 largest squared norm, `Float`; only under ip, else 0
     ///        156  ... the quantizer's offsets, `Float[dim]`; only when the kind is affine
     ///        ...    4 widths of the calibration; 0 when there is none
-    ///        ...   44 each, ascending: the width, `UInt32`, and its recalls of the first one to ten
-    ///                 rows, `Float[10]`
+    ///        ...   44 each, ascending: the width, `UInt32`, and its recalls of the first one to
+    ///                 ten rows, `Float[10]`
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
         static let version: UInt32 = 1
