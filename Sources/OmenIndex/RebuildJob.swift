@@ -7,9 +7,9 @@ package struct RebuiltIndex: @unchecked Sendable {
     package let index: VectorIndex
     /// The old row of each new one.
     package let sourceRows: [UInt32]
-    /// Nil for fewer than `SearchCalibration.rowCountMin` rows.
-    package let calibration: SearchCalibration?
     package let times: BulkTimes
+    /// Nil for fewer than `SearchCalibration.rowCountMin` rows.
+    package var calibration: SearchCalibration? { index.calibration }
 }
 
 /// Builds a new index from rows of another, on any thread, once.
@@ -108,9 +108,8 @@ package final class RebuildJob: @unchecked Sendable {
         var times = build.clock.times
         times.copy = clock.times.copy
         var rest = BulkClock()
-        var calibration: SearchCalibration?
         if heldOutCount > 0 {
-            calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
+            index.calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
             while index.link(atMost: 64) > 0 { try pulse.check() }
         }
         rest.lap(\.calibration)
@@ -122,7 +121,6 @@ package final class RebuildJob: @unchecked Sendable {
         return RebuiltIndex(
             index: index,
             sourceRows: rows,
-            calibration: calibration,
             times: times
         )
     }

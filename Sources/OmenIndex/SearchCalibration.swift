@@ -38,6 +38,60 @@ package struct SearchCalibration: Equatable, Sendable {
 
     /// Recall@10 at each width.
     package var recallsAt10: [Float] { efs.indices.map { recall(at: $0, k: Self.rankCount) } }
+
+    /// Part of what may be missed that is kept as a reserve: the table is measured on a sample.
+    private static let reserve = 0.1
+
+    /// The least width at which so many shards like this one, which divide a collection evenly,
+    /// together find the wanted share of the nearest `k`.
+    ///
+    /// The j-th nearest of all lies behind Binomial(j - 1, 1 / shardCount) nearer ones on its own
+    /// shard, and the nearer a row is, the narrower a search finds it.
+    /// - Parameters:
+    ///   - recall: Above 0 and below 1.
+    ///   - k: Hits wanted of all shards together, above 0.
+    ///   - shardCount: Above 0.
+    /// - Returns: A width between those tried, or nil: `k` or `recall` is beyond the table.
+    /// - Complexity: O(widths * k).
+    package func ef(recall wanted: Double, k: Int, shardCount: Int) -> Int? {
+        precondition(k > 0 && shardCount > 0, "k \(k), \(shardCount) shards")
+        guard k <= Self.rankCount else { return nil }
+        let weights = Self.rankWeights(k: k, shardCount: shardCount)
+        let needed = 1 - (1 - wanted) * (1 - Self.reserve)
+        var below: (ef: Int, recall: Double)?
+        for e in efs.indices {
+            let reached = weights.indices.reduce(0.0) { $0 + weights[$1] * found(at: e, rank: $1) }
+            guard reached < needed else {
+                guard let below else { return efs[e] }
+                let part = (needed - below.recall) / (reached - below.recall)
+                return below.ef + Int((Double(efs[e] - below.ef) * part).rounded(.up))
+            }
+            below = (efs[e], reached)
+        }
+        return nil
+    }
+
+    /// Share of the queries whose nearest row but `rank` was found.
+    private func found(at e: Int, rank: Int) -> Double {
+        let upTo = Double(recall(at: e, k: rank + 1)) * Double(rank + 1)
+        return rank == 0 ? upTo : upTo - Double(recall(at: e, k: rank)) * Double(rank)
+    }
+
+    /// How the nearest `k` of all shards are distributed over ranks on their own shards.
+    private static func rankWeights(k: Int, shardCount: Int) -> [Double] {
+        let p = 1 / Double(shardCount)
+        var weights = [Double](repeating: 0, count: k)
+        // Binomial(j, p), from j = 0 on: each further row is on this shard or on another.
+        var chances = [1.0] + [Double](repeating: 0, count: k)
+        for j in 0..<k {
+            for rank in 0...j { weights[rank] += chances[rank] / Double(k) }
+            for rank in stride(from: j + 1, through: 1, by: -1) {
+                chances[rank] = chances[rank] * (1 - p) + chances[rank - 1] * p
+            }
+            chances[0] *= 1 - p
+        }
+        return weights
+    }
 }
 
 extension VectorIndex {
