@@ -45,14 +45,6 @@ struct Scorer {
     /// part of a distance, under `.coded`; its sum, scaled, under `.bits`.
     var lift: Float = 0
 
-    /// Whether a constant is left out of all distances.
-    var onlyRanks: Bool {
-        switch mode {
-        case .plain, .negated, .cosine, .lifted: false
-        case .coded, .bits: true
-        }
-    }
-
     /// Distances of `count` listed rows.
     @inline(__always)
     func score(
