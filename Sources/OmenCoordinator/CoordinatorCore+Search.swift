@@ -10,6 +10,9 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         try checkRunning()
         try query.validate()
+        guard query.shardCount == 0 else {
+            throw OmenError(.badRequest, "the number of shards is the coordinator's to tell")
+        }
         guard query.count * query.k <= Limits.searchHitCountMax else {
             throw OmenError(
                 .badRequest,
@@ -30,7 +33,7 @@ extension CoordinatorCore {
         )
         shardQuery.k = plan.k
         shardQuery.ef = plan.ef
-        shardQuery.recall = 0
+        if query.recall > 0 { shardQuery.shardCount = UInt32(workers.count) }
         let shape = SearchShape(
             k: query.k,
             queryCount: query.count,

@@ -14,8 +14,13 @@ package struct SearchQuery: Equatable, Sendable {
     package var ef: Int = 0
     /// Wanted recall, below 1; 0 means not given.
     ///
-    /// `ef` and `recall` exclude each other.
+    /// `ef` and `recall` exclude each other, but from a coordinator; see `shardCount`.
     package var recall: Float = 0
+    /// From a coordinator to a shard: among how many shards the collection is divided evenly.
+    ///
+    /// `recall` is then what all of them together shall reach, and `ef` the width for a shard that
+    /// does not know better. 0 from everybody else.
+    package var shardCount: UInt32 = 0
     /// Compare with every row instead of using the graph.
     package var exact = false
     /// Hits farther than this are left out; infinity keeps all.
@@ -59,7 +64,7 @@ package struct SearchQuery: Equatable, Sendable {
         guard recall == 0 || (recall > 0 && recall < 1) else {
             throw OmenError(.badRequest, "recall is \(recall), expected above 0 and below 1")
         }
-        guard ef == 0 || recall == 0 else {
+        guard ef == 0 || recall == 0 || shardCount > 0 else {
             throw OmenError(.badRequest, "ef and recall are both given, expected one of them")
         }
         guard !maxDistance.isNaN else {

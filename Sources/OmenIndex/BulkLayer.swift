@@ -3,8 +3,6 @@ internal import OmenCore
 /// Builds the links of one level over a set of rows.
 ///
 /// Links name members by their position in `rows`; pinned links are marked as on level 0.
-/// Scratch memory per member: 4 bytes for each of `candidateCountMax` candidates, and about 20
-/// bytes for each group it joins, for order, offsets and the tree; 320 with the standard plan.
 final class BulkLayer {
     let source: BulkSource
     let rows: UnsafePointer<UInt32>
@@ -17,6 +15,8 @@ final class BulkLayer {
     let seed: UInt64
     let pulse: BulkPulse
 
+    private let rowMemory: BulkMemory<UInt32>
+    private let neighbors: BulkNeighbors
     private let distances: UnsafeMutablePointer<Float>
     private let scored: UnsafeMutablePointer<UInt32>
     private let kept: UnsafeMutablePointer<UInt32>
@@ -26,24 +26,39 @@ final class BulkLayer {
 
     init(
         _ source: BulkSource,
-        rows: UnsafePointer<UInt32>,
-        count: Int,
+        rows: BulkMemory<UInt32>,
         lists: UnsafeMutablePointer<UInt32>,
         listStride: Int,
         slots: Int,
         plan: BulkPlan,
         seed: UInt64,
         pulse: BulkPulse
-    ) {
+    ) throws(BulkEnd) {
         self.source = source
-        self.rows = rows
-        self.count = count
+        rowMemory = rows
+        self.rows = UnsafePointer(rows.base)
+        count = rows.count
         self.lists = lists
         self.listStride = listStride
         self.slots = slots
         self.plan = plan
         self.seed = seed
         self.pulse = pulse
+        neighbors = try BulkNeighbors(
+            source,
+            rows: self.rows,
+            count: count,
+            lists: BulkLists(
+                lists,
+                stride: listStride,
+                slots: slots,
+                capacity: plan.candidateCountMax,
+                count: count
+            ),
+            plan: plan,
+            seed: seed,
+            pulse: pulse
+        )
         distances = .allocate(capacity: Self.scratchCount)
         scored = .allocate(capacity: Self.scratchCount)
         kept = .allocate(capacity: Self.scratchCount)
@@ -59,38 +74,23 @@ final class BulkLayer {
         keys.deallocate()
     }
 
+    /// The first division of the members; nil when there are few.
+    func partition() throws(BulkEnd) -> BulkPartition? { try neighbors.partition() }
+
     /// Fills all lists: near rows in different directions, links back, and a spanning tree.
     ///
-    /// Before anything but the first partition refers to members by number, `renumber` may put them
-    /// in another order, and then says so: member i is then the one that was `order[i]`.
-    func run(
-        clock: inout BulkClock,
-        renumber: (_ order: [UInt32]) -> Bool
-    ) throws(BulkEnd) {
-        for member in 0..<count { list(member).update(repeating: Link.none, count: slots) }
-        guard count > 1 else { return }
-        let neighbors = try BulkNeighbors(
-            source,
-            rows: rows,
-            count: count,
-            plan: plan,
-            seed: seed,
-            pulse: pulse
-        )
-        var partition: BulkPartition?
-        if count > plan.leafCountMax {
-            let found = try neighbors.partition()
-            let order = found.order()
-            partition = renumber(order) ? found.permuted(order) : found
-        }
-        clock.lap(\.partition)
+    /// - Parameters:
+    ///   - partition: What `partition` returned, if it was called.
+    ///   - clock: Receives the times of the steps.
+    /// - Throws: `.stopped`, or `.failed` without memory.
+    func link(_ partition: BulkPartition?, clock: inout BulkClock) throws(BulkEnd) {
         try neighbors.run(partition)
         clock.lap(\.neighbors)
-        try choose(neighbors)
+        try choose()
         clock.lap(\.prune)
-        try linkBack(neighbors)
+        try linkBack()
         clock.lap(\.reverse)
-        var tree = try BulkTree(self)
+        let tree = try BulkTree(self)
         try tree.span()
         clock.lap(\.tree)
     }
@@ -98,52 +98,40 @@ final class BulkLayer {
     @inline(__always)
     func list(_ member: Int) -> UnsafeMutablePointer<UInt32> { lists + member &* listStride }
 
-    /// Links in use of a list.
-    @inline(__always)
-    func linkCount(_ list: UnsafePointer<UInt32>) -> Int {
-        var count = 0
-        while count < slots, list[count] != Link.none { count &+= 1 }
-        return count
-    }
-
     private func occlusion() -> Occlusion {
         Occlusion(
             scorer: source.scorer,
-            alpha: VectorIndex.Build.alpha,
+            alpha: BulkPlan.alpha,
             distances: distances
         )
     }
 
     /// Links each member to its nearest candidates in different directions.
-    private func choose(_ neighbors: BulkNeighbors) throws(BulkEnd) {
+    ///
+    /// Leaves the number of links in `neighbors.counts`.
+    private func choose() throws(BulkEnd) {
         var occlusion = occlusion()
-        for index in 0..<count {
-            if index & 1023 == 0 { try pulse.advance(1024) }
-            let member = Int(neighbors.order[index])
-            let found = neighbors.candidates(of: member)
-            guard let base = found.baseAddress else { continue }
-            thin(
-                member,
-                UnsafePointer(base),
-                found.count,
-                limit: slots,
-                into: list(member),
-                &occlusion
-            )
+        let counts = neighbors.counts.base
+        for member in 0..<count {
+            if member & 1023 == 0 { try pulse.advance(1024) }
+            let found = Int(counts[member])
+            neighbors.lists.copy(member, count: found, to: merged)
+            let chosen = thin(member, merged, found, limit: slots, &occlusion)
+            counts[member] = UInt8(truncatingIfNeeded: chosen)
         }
     }
 
-    /// Writes the members of `targets` that no nearer one hides to `list`, nearest first.
+    /// Links a member to those of `targets` that no nearer one hides, nearest first.
+    ///
+    /// - Returns: How many those are.
     @inline(__always)
     private func thin(
         _ member: Int,
         _ targets: UnsafePointer<UInt32>,
-        _ targetCount: Int,
+        _ total: Int,
         limit: Int,
-        into list: UnsafeMutablePointer<UInt32>,
         _ occlusion: inout Occlusion
-    ) {
-        let total = min(targetCount, Self.scratchCount)
+    ) -> Int {
         let rows = rows
         for i in 0..<total { scored[i] = rows[Int(targets[i])] }
         occlusion.scorer.aim(at: rows[member])
@@ -152,68 +140,105 @@ final class BulkLayer {
         for i in 0..<total {
             _ = keys.insertLive(Candidates.key(distances[i], targets[i]))
         }
-        // Of equal keys, which are one candidate from several groups, one stays.
         let sorted = keys.keys
-        var distinct = 0
-        for i in 0..<keys.count where i == 0 || sorted[i] != sorted[distinct &- 1] {
-            sorted[distinct] = sorted[i]
-            distinct &+= 1
-        }
         let keptCount = occlusion.choose(
             sorted,
-            count: distinct,
+            count: total,
             limit: limit,
             rowOf: { rows[Int($0)] },
             kept: kept,
             keptKeys: sorted
         )
+        let list = list(member)
         for i in 0..<slots { list[i] = i < keptCount ? Candidates.row(sorted[i]) : Link.none }
+        return keptCount
     }
 
-    /// Adds to each list the members that link to it; an overflowing one is thinned.
-    private func linkBack(_ neighbors: BulkNeighbors) throws(BulkEnd) {
-        // Every link came from a candidate, so all of them fit where the candidates were.
-        let sources = neighbors.candidates
-        let memory = try BulkMemory<Int>(count: count + 1)
-        let ends = memory.base
+    /// Adds to each list the members that link to it; what finds no room waits, and then the whole
+    /// list is thinned.
+    private func linkBack() throws(BulkEnd) {
+        let chosen = neighbors.counts.base
+        let waiting = try BulkWaiting(count: count, entryCountMax: count * slots)
         for member in 0..<count {
+            if member & 1023 == 0 { try pulse.advance(512) }
             let list = list(member)
-            for i in 0..<linkCount(list) { ends[Int(list[i])] += 1 }
-        }
-        var sum = 0
-        for member in 0...count {
-            sum += ends[member]
-            ends[member] = sum
-        }
-        for member in stride(from: count - 1, through: 0, by: -1) {
-            let list = list(member)
-            for i in 0..<linkCount(list) {
-                let target = Int(list[i])
-                ends[target] -= 1
-                sources[ends[target]] = UInt32(truncatingIfNeeded: member)
+            for i in 0..<Int(chosen[member]) {
+                addBack(member, to: Int(list[i]), chosenCount: chosen, waiting)
             }
         }
         var occlusion = occlusion()
         let room = Self.scratchCount - slots
-        for index in 0..<count {
-            if index & 1023 == 0 { try pulse.advance(1024) }
-            let member = Int(neighbors.order[index])
+        for member in 0..<count {
+            if member & 1023 == 0 { try pulse.advance(512) }
+            guard waiting.hasAny(member) else { continue }
             let list = list(member)
-            let own = linkCount(list)
-            var total = own
-            for i in 0..<own { merged[i] = list[i] }
-            for i in ends[member]..<ends[member + 1] where total < room {
-                let from = sources[i]
-                if !(0..<own).contains(where: { merged[$0] == from }) {
-                    merged[total] = from
-                    total &+= 1
-                }
-            }
-            guard total > slots else {
-                for i in own..<total { list[i] = merged[i] }
-                continue
-            }
-            thin(member, merged, total, limit: slots * 7 / 8, into: list, &occlusion)
+            for i in 0..<slots { merged[i] = list[i] }
+            let total = slots + waiting.copy(member, into: merged + slots, atMost: room)
+            _ = thin(member, merged, total, limit: slots, &occlusion)
         }
+    }
+
+    @inline(__always)
+    private func addBack(
+        _ member: Int,
+        to target: Int,
+        chosenCount: UnsafePointer<UInt8>,
+        _ waiting: BulkWaiting
+    ) {
+        let list = list(target)
+        let own = Int(chosenCount[target])
+        let link = UInt32(truncatingIfNeeded: member)
+        var same: UInt32 = 0
+        for i in 0..<own { same |= list[i] == link ? 1 : 0 }
+        if same != 0 { return }
+        var end = own
+        while end < slots, list[end] != Link.none { end &+= 1 }
+        if end < slots {
+            list[end] = link
+        } else {
+            waiting.add(link, to: target)
+        }
+    }
+}
+
+/// Links back that found no room, as chains in one array.
+final class BulkWaiting {
+    /// 1 + the last entry of each member; 0 for none.
+    private let heads: BulkMemory<UInt32>
+    /// The link in the lower half, 1 + the entry before it in the upper.
+    private let entries: BulkMemory<UInt64>
+    private var entryCount = 0
+
+    /// Only pages of entries that are used take memory.
+    init(count: Int, entryCountMax: Int) throws(BulkEnd) {
+        heads = try BulkMemory(count: count)
+        entries = try BulkMemory(count: min(entryCountMax, Int(UInt32.max) - 1))
+    }
+
+    @inline(__always)
+    func hasAny(_ member: Int) -> Bool { heads.base[member] != 0 }
+
+    /// Adds a link; lost beyond four billion, where lists are long enough without it.
+    @inline(__always)
+    func add(_ link: UInt32, to member: Int) {
+        guard entryCount < entries.count else { return }
+        entries.base[entryCount] = UInt64(heads.base[member]) << 32 | UInt64(link)
+        entryCount &+= 1
+        heads.base[member] = UInt32(truncatingIfNeeded: entryCount)
+    }
+
+    /// Copies the links waiting for a member, the last first.
+    ///
+    /// - Returns: How many were copied.
+    func copy(_ member: Int, into links: UnsafeMutablePointer<UInt32>, atMost room: Int) -> Int {
+        var next = heads.base[member]
+        var count = 0
+        while next != 0, count < room {
+            let entry = entries.base[Int(next) - 1]
+            links[count] = UInt32(truncatingIfNeeded: entry)
+            count += 1
+            next = UInt32(truncatingIfNeeded: entry >> 32)
+        }
+        return count
     }
 }

@@ -16,6 +16,7 @@ struct BulkPartition {
         var sizes = [Int](repeating: 0, count: leaderCount)
         for leader in chosen { sizes[Int(leader)] += 1 }
         var groups: [[UInt32]] = []
+        groups.reserveCapacity(leaderCount)
         for size in sizes {
             var group: [UInt32] = []
             group.reserveCapacity(size)
@@ -27,19 +28,26 @@ struct BulkPartition {
         return groups
     }
 
-    /// Members so that those with the same nearest leader follow each other.
+    /// Members so that those with the same nearest leader follow each other, and among them those
+    /// with the same second one.
     func order() -> [UInt32] {
-        let count = chosen.count / fanOut
-        var ends = [Int](repeating: 0, count: leaderCount + 1)
-        for i in 0..<count { ends[Int(chosen[i * fanOut]) + 1] += 1 }
-        for leader in 0..<leaderCount { ends[leader + 1] += ends[leader] }
-        var order = [UInt32](repeating: 0, count: count)
-        for i in 0..<count {
-            let leader = Int(chosen[i * fanOut])
-            order[ends[leader]] = UInt32(truncatingIfNeeded: i)
-            ends[leader] += 1
-        }
+        var order = (0..<chosen.count / fanOut).map { UInt32(truncatingIfNeeded: $0) }
+        // Stable sorts, the less important key first.
+        for rank in [min(1, fanOut - 1), 0] { order = sorted(order, byLeader: rank) }
         return order
+    }
+
+    private func sorted(_ members: [UInt32], byLeader rank: Int) -> [UInt32] {
+        var next = [Int](repeating: 0, count: leaderCount + 1)
+        for member in members { next[Int(chosen[Int(member) * fanOut + rank]) + 1] += 1 }
+        for leader in 0..<leaderCount { next[leader + 1] += next[leader] }
+        var sorted = [UInt32](repeating: 0, count: members.count)
+        for member in members {
+            let leader = Int(chosen[Int(member) * fanOut + rank])
+            sorted[next[leader]] = member
+            next[leader] += 1
+        }
+        return sorted
     }
 
     /// The same for members in another order: member i was `order[i]`.

@@ -1,15 +1,15 @@
 /// Tells how far a bulk build is, and asks whether to go on.
 final class BulkPulse {
-    private let progress: (Double) -> Void
+    private let progress: (Int) -> Void
     private let shouldStop: () -> Bool
     private let total: Double
     private var done = 0.0
 
     /// - Parameters:
     ///   - total: Units of work of the whole build, roughly.
-    ///   - progress: Called with the share done.
-    ///   - shouldStop: Whether to end the build.
-    init(total: Double, progress: @escaping (Double) -> Void, shouldStop: @escaping () -> Bool) {
+    ///   - progress: Receives thousandths done.
+    ///   - shouldStop: Asked at every `advance` and `check`.
+    init(total: Double, progress: @escaping (Int) -> Void, shouldStop: @escaping () -> Bool) {
         self.total = max(1, total)
         self.progress = progress
         self.shouldStop = shouldStop
@@ -17,7 +17,7 @@ final class BulkPulse {
 
     /// Notes that `units` of work come next, and reports those before.
     func advance(_ units: Int) throws(BulkEnd) {
-        progress(min(1, done / total))
+        progress(Int(min(1, done / total) * 1000))
         done += Double(units)
         try check()
     }

@@ -37,9 +37,10 @@ enum BulkEnd: Error {
     case failed(OmenError)
 }
 
-/// Memory of a bulk build, zeroed; its pages appear when touched.
-struct BulkMemory<Value: BitwiseCopyable> {
+/// Memory of a bulk build, zeroed; its pages appear when touched, and go with the last reference.
+final class BulkMemory<Value: BitwiseCopyable> {
     let base: UnsafeMutablePointer<Value>
+    let count: Int
     private let region: ReservedRegion
 
     init(count: Int) throws(BulkEnd) {
@@ -52,5 +53,21 @@ struct BulkMemory<Value: BitwiseCopyable> {
         // Advice only: without large pages everything still works.
         if byteCount >= 1 << 20 { _ = madvise(region.base, byteCount, MADV_HUGEPAGE) }
         base = region.base.assumingMemoryBound(to: Value.self)
+        self.count = count
+    }
+
+    @inline(__always)
+    subscript(index: Int) -> Value {
+        get { base[index] }
+        set { base[index] = newValue }
+    }
+}
+
+extension BulkMemory<UInt32> {
+    /// The numbers of `count` things, in order.
+    static func numbers(_ count: Int) throws(BulkEnd) -> BulkMemory<UInt32> {
+        let memory = try BulkMemory<UInt32>(count: count)
+        for i in 0..<count { memory[i] = UInt32(truncatingIfNeeded: i) }
+        return memory
     }
 }

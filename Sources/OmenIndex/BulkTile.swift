@@ -44,7 +44,9 @@ final class BulkTile {
     }
 
     /// Makes `count` rows the columns.
-    func setColumns(_ rows: UnsafePointer<UInt32>, count: Int) {
+    ///
+    /// As queries under ip they get no extra dimension: distances then rank by inner product.
+    func setColumns(_ rows: UnsafePointer<UInt32>, count: Int, areQueries: Bool = false) {
         precondition(count <= stride, "\(count) columns of \(stride)")
         let scorer = source.scorer
         columnCount = count
@@ -58,7 +60,8 @@ final class BulkTile {
             packed,
             terms
         )
-        for i in 0..<count { factors[i] = source.factor(rows[i]) }
+        let hasFactors = !(areQueries && scorer.mode == .lifted)
+        for i in 0..<count { factors[i] = hasFactors ? source.factor(rows[i]) : 0 }
     }
 
     /// Leaves the distances of `count` rows, at most `rowCountMax`, in `distances`.

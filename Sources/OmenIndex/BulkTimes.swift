@@ -1,8 +1,8 @@
-internal import OmenCore
+internal import Glibc
 
-/// Where the time of a bulk build went, in seconds.
+/// Where the time of a bulk build went, in seconds of its thread's processor time.
 package struct BulkTimes: Sendable {
-    /// Copying the rows, and their codes.
+    /// Copying the rows, training the quantizer, writing codes.
     package var copy = 0.0
     /// Dividing the rows into groups, and renumbering them.
     package var partition = 0.0
@@ -20,15 +20,21 @@ package struct BulkTimes: Sendable {
     package var calibration = 0.0
 }
 
-/// Measures the steps of a build.
+/// Measures the steps of a build, all on one thread.
 struct BulkClock {
     var times = BulkTimes()
-    private var last = ContinuousClock.now
+    private var last = Self.now
 
     /// Adds the time since the last call to a step.
     mutating func lap(_ step: WritableKeyPath<BulkTimes, Double>) {
-        let now = ContinuousClock.now
-        times[keyPath: step] += (now - last) / .seconds(1)
+        let now = Self.now
+        times[keyPath: step] += now - last
         last = now
+    }
+
+    private static var now: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 }

@@ -1,8 +1,8 @@
 internal import OmenCore
 
-/// Joins all members of a layer by a tree of pinned links, with new links where the graph falls
+/// Joins all members of a layer by a tree of pinned links, adding links where the graph falls
 /// apart.
-struct BulkTree {
+final class BulkTree {
     private let layer: BulkLayer
     private let parents: BulkMemory<UInt32>
     private let pinnedCounts: BulkMemory<UInt8>
@@ -25,7 +25,7 @@ struct BulkTree {
     ///
     /// - Complexity: nearly O(count * slots), and O(log count) searches for neighbours of what the
     ///   links leave apart.
-    mutating func span() throws(BulkEnd) {
+    func span() throws(BulkEnd) {
         for rank in 0..<layer.slots where componentCount > 1 {
             try layer.pulse.check()
             for member in 0..<layer.count {
@@ -51,7 +51,7 @@ struct BulkTree {
     }
 
     /// Pins a link both ways if it joins two components and both ends may have one more.
-    private mutating func join(_ a: Int, _ b: Int) {
+    private func join(_ a: Int, _ b: Int) {
         let rootA = root(a)
         let rootB = root(b)
         guard rootA != rootB, pinnedCounts.base[a] < pinnedCountMax,
@@ -81,36 +81,50 @@ struct BulkTree {
     }
 
     /// Takes one member of each component, and joins those that are near each other.
-    private mutating func joinNearComponents(round: UInt64) throws(BulkEnd) {
+    private func joinNearComponents(round: UInt64) throws(BulkEnd) {
         try layer.pulse.check()
         let members = representatives(round: round)
-        let rows = members.map { layer.rows[Int($0)] }
+        let rows = try BulkMemory<UInt32>(count: members.count)
+        for (i, member) in members.enumerated() { rows[i] = layer.rows[Int(member)] }
+        var plan = layer.plan
+        plan.fanOut = min(2, plan.fanOut)
+        // Into memory of its own: nothing but candidates.
+        let lists = try BulkMemory<UInt32>(count: members.count * plan.candidateCountMax)
+        let neighbors = try BulkNeighbors(
+            layer.source,
+            rows: UnsafePointer(rows.base),
+            count: members.count,
+            lists: BulkLists(
+                lists.base,
+                stride: plan.candidateCountMax,
+                slots: plan.candidateCountMax,
+                capacity: plan.candidateCountMax,
+                count: members.count
+            ),
+            plan: plan,
+            seed: layer.seed &+ round &+ 1,
+            pulse: layer.pulse
+        )
+        try neighbors.run(nil)
         let before = componentCount
-        try rows.withUnsafeBufferPointer { rows throws(BulkEnd) in
-            guard let base = rows.baseAddress else { return }
-            var plan = layer.plan
-            plan.fanOut = 2
-            let neighbors = try BulkNeighbors(
-                layer.source,
-                rows: base,
-                count: rows.count,
-                plan: plan,
-                seed: layer.seed &+ round &+ 1,
-                pulse: layer.pulse
-            )
-            try neighbors.run()
-            // The nearest of each first, so that many components meet before a member is full.
-            for rank in 0..<plan.candidateCountMax where componentCount > 1 {
-                for index in 0..<rows.count where rank < neighbors.candidates(of: index).count {
-                    let other = neighbors.candidates(of: index)[rank]
-                    join(Int(members[index]), Int(members[Int(other)]))
-                }
+        // The nearest of each first, so that many components meet before a member is full.
+        for rank in 0..<plan.candidateCountMax where componentCount > 1 {
+            for index in 0..<members.count where rank < Int(neighbors.counts[index]) {
+                let other = Int(neighbors.lists.place(rank, of: index).pointee)
+                join(Int(members[index]), Int(members[other]))
             }
+        }
+        withExtendedLifetime((rows, lists)) {}
+        // Where distances overflow nothing is near; then any order will do.
+        if componentCount == before {
+            for index in 1..<members.count { join(Int(members[index - 1]), Int(members[index])) }
         }
         precondition(componentCount < before, "\(before) components do not come together")
     }
 
     /// A member of each component that may have another pinned link, drawn by hash.
+    ///
+    /// There always is one: the leaves of a tree have one pinned link, and room for another.
     private func representatives(round: UInt64) -> [UInt32] {
         let none = UInt32.max
         var best = [UInt32](repeating: none, count: layer.count)

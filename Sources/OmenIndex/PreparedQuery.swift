@@ -67,24 +67,24 @@ extension VectorIndex {
 
     /// Scorers of codes for the query in `scratch.queryFloats`, which has an i8 image for them.
     ///
-    /// With the image q and the centred code y, |q - y|^2 is |y|^2 - 2 <q, y> and a constant of the
-    /// query; under ip <q, y> alone ranks, and the query needs no centring. An image has a scale of
-    /// its own, so a query far outside of the codes' range is none worse than another.
+    /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>; under ip
+    /// <q, y> alone ranks, and the query needs no centring. An image has a scale of its own, so a
+    /// query far outside of the codes' range is none worse than another.
     private func codeScorers(_ exact: Scorer, factor: Float) -> PreparedQuery {
         let kernels = Kernels.best.pointee
         let isInner = schema.metric == .ip
-        var sum: Int32 = 0
-        let imageScale = kernels.encode_query(
+        let image = kernels.encode_query(
             scratch.queryFloats,
             factor,
             isInner ? nil : UnsafePointer(quantizer.offsets),
             1 / quantizer.scale,
             schema.dim,
-            scratch.queryImage,
-            &sum
+            scratch.queryImage
         )
+        let sum = Float(image.sum)
+        let squares = Float(image.squares) * image.scale * image.scale
         // Of <q, y> in the distance.
-        let weight = imageScale * (isInner ? -1 : -2)
+        let weight = image.scale * (isInner ? -1 : -2)
         func scorer(_ kernel: omen_kernel_pair, packed isPacked: Bool) -> Scorer {
             let mode: Scorer.Mode =
                 schema.codes == .u1 && isPacked
@@ -97,7 +97,9 @@ extension VectorIndex {
                 dim: layout.codeStride,
                 mode: mode,
                 aux: UnsafePointer(terms),
-                scale: weight
+                scale: weight,
+                // Codes have their middle at 127.5, and what stands for nibbles at 120.
+                lift: squares - (isPacked ? 120 : 127.5) * sum * weight
             )
         }
         // |y|^2 is the second of a row's numbers under u4, and the first under u8 and u1.
@@ -113,7 +115,7 @@ extension VectorIndex {
         case .u1:
             // A set bit stands for +1 and a clear one for -1: 2 * number - sum.
             var bits = scorer(kernels.dot_i8_u1, packed: true)
-            bits.lift = -Float(sum) * weight
+            bits.lift = -sum * weight
             bits.scale = 2 * weight
             return PreparedQuery(exact: exact, traversal: bits, middle: middle)
         }

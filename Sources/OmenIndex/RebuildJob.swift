@@ -1,62 +1,78 @@
-internal import Glibc
 package import OmenCore
 
 /// An index made anew from the live rows of another, all of them linked.
+///
+/// Belongs to nobody yet: whoever receives it becomes its one owner.
 package struct RebuiltIndex: @unchecked Sendable {
     package let index: VectorIndex
     /// The old row of each new one.
     package let sourceRows: [UInt32]
-    /// Nil for a small index.
-    package let calibration: SearchCalibration?
     package let times: BulkTimes
+    /// Nil for fewer than `SearchCalibration.rowCountMin` rows.
+    package var calibration: SearchCalibration? { index.calibration }
 }
 
-/// Builds a new index from rows of another that stand still, on any thread, once.
+/// Builds a new index from rows of another, on any thread, once.
 ///
-/// Holds the memory the rows lie in; the other index goes on appending, deleting, linking and
-/// searching meanwhile.
+/// Reads only vectors and norms that were there at the beginning, which stand still, and holds the
+/// memory they lie in itself; the other index goes on appending, deleting, linking and searching.
+/// `@unchecked`: what is changed, only `run` touches, and that only once.
 package final class RebuildJob: @unchecked Sendable {
-    private let schema: CollectionSchema
-    private let seed: UInt64
-    /// Rows that were alive; the held-out ones are last.
+    /// Rows that were alive, the held-out ones last.
     private var rows: [UInt32]
     private let heldOutCount: Int
-    private let region: ReservedRegion
-    private let stride: Int
+    private let vectors: ReservedRegion
+    private let aux: ReservedRegion
+    private let schema: CollectionSchema
+    private let seed: UInt64
+    private var hasRun = false
 
-    fileprivate init(
-        schema: CollectionSchema,
-        seed: UInt64,
-        rows: [UInt32],
-        region: ReservedRegion,
-        stride: Int
-    ) {
-        self.schema = schema
-        self.seed = seed
-        self.region = region
-        self.stride = stride
-        // Under ip rows are no sample of the queries: their nearest is not what is searched for.
-        let isCalibrated = rows.count >= VectorIndex.calibratedRowCountMin && schema.metric != .ip
-        heldOutCount = isCalibrated ? VectorIndex.heldOutCountMax : 0
+    fileprivate init(rows: [UInt32], of old: VectorIndex) {
+        guard let vectors = old.regions[.vectors], let aux = old.regions[.aux] else {
+            preconditionFailure("an index without memory")
+        }
+        self.vectors = vectors
+        self.aux = aux
+        schema = old.schema
+        seed = old.seed
         self.rows = rows
+        heldOutCount =
+            rows.count >= SearchCalibration.rowCountMin ? SearchCalibration.queryCount : 0
         // Evenly spread, each changed for one at the end.
         for i in 0..<heldOutCount {
             self.rows.swapAt(i * (rows.count / heldOutCount), rows.count - 1 - i)
         }
     }
 
+    /// Bytes of memory that `run` needs for a while besides the new index, roughly.
+    ///
+    /// Most is what each row takes: 88 bytes for groups and order, later for links that wait for
+    /// room; and candidates that do not fit into its list, which takes an `m` below 16.
+    package var scratchByteCount: Int {
+        let layout = RowLayout(schema)
+        let candidates = BulkPlan(slots: layout.baseSlots, count: rows.count).candidateCountMax
+        let perRow = 88 + 4 * max(0, candidates - layout.baseSlots)
+        // One packed group, a tile of distances, and pages that are not filled.
+        let fixed = BulkPlan.leafCountMax * max(layout.vectorStride, layout.codeStride) + 4 << 20
+        return rows.count * perRow + fixed
+    }
+
     /// Builds it.
     ///
-    /// Takes about 330 bytes of scratch memory per row besides the new index.
+    /// Rows are numbered so that near ones lie near each other.
     /// - Parameters:
     ///   - progress: Called with thousandths done, now and then; roughly even.
     ///   - shouldStop: Asked every few hundred rows.
-    /// - Returns: Nil when stopped. Rows are numbered so that near ones lie near each other.
+    /// - Returns: Nil when stopped.
     /// - Throws: `.resourceExhausted` without address space.
+    /// - Precondition: Was not called before.
+    /// - Complexity: O(rows * log(rows) * dim).
     package func run(
         progress: @escaping (_ permille: Int) -> Void,
         shouldStop: @escaping () -> Bool
     ) throws(OmenError) -> RebuiltIndex? {
+        precondition(!hasRun, "a rebuild job runs once")
+        hasRun = true
         do {
             return try build(progress, shouldStop)
         } catch {
@@ -71,51 +87,42 @@ package final class RebuildJob: @unchecked Sendable {
         _ progress: @escaping (Int) -> Void,
         _ shouldStop: @escaping () -> Bool
     ) throws(BulkEnd) -> RebuiltIndex {
+        let index: VectorIndex
+        do throws(OmenError) {
+            index = try VectorIndex(schema: schema, seed: seed)
+        } catch {
+            throw .failed(error)
+        }
         let bulkCount = rows.count - heldOutCount
         let pulse = BulkPulse(
-            total: BulkBuild.unitCount(of: bulkCount),
-            progress: { progress(Int($0 * 1000)) },
+            total: BulkBuild.unitCount(of: bulkCount, slots: index.layout.baseSlots),
+            progress: progress,
             shouldStop: shouldStop
         )
+        try pulse.check()
         var clock = BulkClock()
-        let index = try copy(pulse)
-        index.encodeAll()
+        try index.fill(rows, vectors: vectors.base, aux: aux.base, pulse)
         clock.lap(\.copy)
         var build = BulkBuild(index, count: bulkCount, pulse: pulse)
         try build.run(sourceRows: &rows)
-        var times = build.times
+        var times = build.clock.times
         times.copy = clock.times.copy
         var rest = BulkClock()
-        var calibration: SearchCalibration?
         if heldOutCount > 0 {
-            calibration = index.calibrate()
-            while index.link(atMost: 16) > 0 { try pulse.check() }
+            index.calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
+            while index.link(atMost: 64) > 0 { try pulse.check() }
         }
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
         // Here, not in the first search of it.
         index.packCodes()
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
+        progress(1000)
         return RebuiltIndex(
             index: index,
             sourceRows: rows,
-            calibration: calibration,
             times: times
         )
-    }
-
-    private func copy(_ pulse: BulkPulse) throws(BulkEnd) -> VectorIndex {
-        let index: VectorIndex
-        do throws(OmenError) {
-            index = try VectorIndex(schema: schema, seed: seed)
-        } catch { throw .failed(error) }
-        for (i, row) in rows.enumerated() {
-            if i & 4095 == 0 { try pulse.check() }
-            do throws(OmenError) {
-                _ = try index.append(region.base + Int(row) * stride)
-            } catch { throw .failed(error) }
-        }
-        return index
     }
 }
 
@@ -126,24 +133,41 @@ extension VectorIndex {
     package func rebuildJob() -> RebuildJob {
         var rows: [UInt32] = []
         rows.reserveCapacity(liveCount)
-        for row in 0..<rowCount where !UnsafePointer(deleted).bit(UInt32(truncatingIfNeeded: row)) {
-            rows.append(UInt32(truncatingIfNeeded: row))
+        for row in 0..<rowCount {
+            let row = UInt32(truncatingIfNeeded: row)
+            if !UnsafePointer(deleted).bit(row) { rows.append(row) }
         }
-        guard let region = regions[.vectors] else { preconditionFailure("no vectors") }
-        return RebuildJob(
-            schema: schema,
-            seed: seed,
-            rows: rows,
-            region: region,
-            stride: layout.vectorStride
-        )
+        return RebuildJob(rows: rows, of: self)
     }
 
-    /// Trains the quantizer on all rows and encodes those that will be linked at once.
-    fileprivate func encodeAll() {
-        guard rowCount > 0 else { return }
+    /// Copies rows of an index with the same schema into this one, which is empty, with codes from
+    /// a quantizer trained on all of them.
+    fileprivate func fill(
+        _ rows: [UInt32],
+        vectors oldVectors: UnsafeRawPointer,
+        aux oldAux: UnsafeRawPointer,
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) {
+        guard !rows.isEmpty else { return }
+        advisePages(from: 0, to: rows.count)
+        let norms = oldAux.assumingMemoryBound(to: Float.self)
+        for (i, row) in rows.enumerated() {
+            if i & 1023 == 0 { try pulse.check() }
+            let row = Int(row)
+            (vectors + i * layout.vectorStride).copyMemory(
+                from: oldVectors + row * layout.vectorStride,
+                byteCount: layout.vectorStride
+            )
+            guard schema.metric != .l2 else { continue }
+            aux[i] = norms[row]
+            if schema.metric == .ip { squaredNormMax = max(squaredNormMax, norms[row]) }
+        }
+        rowCount = rows.count
         prepareCodes()
         guard traversesCodes else { return }
-        for row in 0..<rowCount { encode(row) }
+        for i in 0..<rowCount {
+            if i & 1023 == 0 { try pulse.check() }
+            encode(i)
+        }
     }
 }

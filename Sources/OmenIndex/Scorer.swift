@@ -18,13 +18,14 @@ struct Scorer {
         /// The distance is number * scale + (lift(aux[row]) - lift of the query)^2, where the
         /// number is a squared distance, aux a squared norm, and lift(n) = sqrt(limit - n).
         case lifted
-        /// A query against codes: the distance is aux[termCount * row] + number * scale.
+        /// A query against codes: the distance is aux[termCount * row] + number * scale + lift.
         ///
-        /// A constant of the query is left out, so it only ranks, and may be negative.
+        /// Rounding may make the least of them negative.
         case coded(termCount: Int)
         /// A query against 1-bit codes: the distance is a + b * (number * scale + lift).
         ///
-        /// a and b are the row's two numbers in aux; also without a constant.
+        /// a and b are the row's two numbers in aux. Without a constant of the query, so it only
+        /// ranks, and may be negative.
         case bits
     }
 
@@ -40,8 +41,17 @@ struct Scorer {
     var scale: Float = 1
     /// Largest squared norm, under `.lifted`.
     var limit: Float = 0
-    /// Extra dimension of the query, under `.lifted`; its sum, scaled, under `.bits`.
+    /// Extra dimension of the query, under `.lifted`; the query's own
+    /// part of a distance, under `.coded`; its sum, scaled, under `.bits`.
     var lift: Float = 0
+
+    /// Whether a constant is left out of all distances.
+    var onlyRanks: Bool {
+        switch mode {
+        case .plain, .negated, .cosine, .lifted: false
+        case .coded, .bits: true
+        }
+    }
 
     /// Distances of `count` listed rows.
     @inline(__always)
@@ -59,7 +69,7 @@ struct Scorer {
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[Int(rows[i])] * scale) }
         case .lifted: for i in 0..<count { out[i] = lifted(out[i], Int(rows[i])) }
         case .coded(let terms):
-            for i in 0..<count { out[i] = aux[Int(rows[i]) &* terms] + out[i] * scale }
+            for i in 0..<count { out[i] = aux[Int(rows[i]) &* terms] + lift + out[i] * scale }
         case .bits: for i in 0..<count { out[i] = bits(out[i], Int(rows[i])) }
         }
     }
@@ -75,7 +85,7 @@ struct Scorer {
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[first + i] * scale) }
         case .lifted: for i in 0..<count { out[i] = lifted(out[i], first + i) }
         case .coded(let terms):
-            for i in 0..<count { out[i] = aux[(first &+ i) &* terms] + out[i] * scale }
+            for i in 0..<count { out[i] = aux[(first &+ i) &* terms] + lift + out[i] * scale }
         case .bits: for i in 0..<count { out[i] = bits(out[i], first &+ i) }
         }
     }

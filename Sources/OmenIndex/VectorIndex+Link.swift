@@ -102,7 +102,7 @@ extension VectorIndex {
     /// Adds unlinked nodes for `row` on the levels `1...level`.
     ///
     /// - Returns: The highest of them.
-    private func addNodes(_ row: UInt32, level: Int) -> Entry {
+    func addNodes(_ row: UInt32, level: Int) -> Entry {
         var below = row
         for current in 0..<level {
             let slot = upperCounts[current]

@@ -75,6 +75,7 @@ extension VectorIndex {
         }
         upperCounts = state.upperCounts
         squaredNormMax = state.squaredNormMax
+        calibration = state.calibration
         quantizer.kind = state.quantizerKind
         quantizer.blursNibbles = state.blursNibbles
         quantizer.scale = state.scale

@@ -62,10 +62,11 @@ extension VectorIndex {
         if packedCount < linkedCount { packCodes() }
         let startCount = findStarts(prepared.traversal, from: entry)
         let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
-        // Inner products have no ratio, deleted rows in the list are no results, and by narrow
-        // codes the order of the first is not known yet.
+        // Inner products and distances that only rank have no ratio, deleted rows in the list are
+        // no results, and by narrow codes the order of the first is not known yet.
+        let hasRatio = schema.metric != .ip && !prepared.traversal.onlyRanks
         let stop: EarlyStop =
-            schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
+            !hasRatio || deletedCount > 0 || prepared.middle != nil
             ? .never : EarlyStop(wanted: results, width: width)
         searchBase(prepared.traversal, startCount: startCount, width: width, stop: stop)
         guard !traversesCodes else {

@@ -24,6 +24,9 @@ extension VectorIndex {
     ///        144    8 elements clamped since
     ///        152    4 largest squared norm, `Float`; only under ip, else 0
     ///        156  ... the quantizer's offsets, `Float[dim]`; only when the kind is affine
+    ///        ...    4 widths of the calibration; 0 when there is none
+    ///        ...  ... for each, ascending: the width, `UInt32`, and its recalls of the first one to
+    ///                 ten rows, `Float[10]`
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
         static let version: UInt32 = 1
@@ -56,6 +59,7 @@ extension VectorIndex {
         if quantizer.kind == .affine {
             for d in 0..<schema.dim { writer.write(quantizer.offsets[d]) }
         }
+        SearchCalibration.encode(calibration, into: &writer)
         return writer.bytes
     }
 }
@@ -76,6 +80,7 @@ struct IndexState {
     var clampedCount: Int
     var squaredNormMax: Float
     var offsets: [Float]
+    var calibration: SearchCalibration?
 
     init(_ bytes: UnsafeRawBufferPointer, schema: CollectionSchema) throws(OmenError) {
         do {
@@ -147,6 +152,7 @@ struct IndexState {
         else {
             throw OmenError(.corrupt, "section state, offset 124: quantizer or norm is not finite")
         }
+        calibration = try SearchCalibration.decode(from: &reader)
         try reader.expectEnd()
     }
 

@@ -50,6 +50,8 @@ package final class VectorIndex {
     /// Hot rows being prepared for the graph; nil between batches.
     var batch: LinkBatch?
     var quantizer: Quantizer
+    /// How well it finds near rows; measured when it was built at once, nil when it never was.
+    package internal(set) var calibration: SearchCalibration?
     var scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
     private var epoch: UInt8 = 0

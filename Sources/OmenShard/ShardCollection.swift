@@ -142,6 +142,20 @@ extension ShardCollection {
 // MARK: - Reading
 
 extension ShardCollection {
+    /// The query with the width that its recall takes here, as measured on rows of this shard.
+    func planned(_ query: SearchQuery) -> SearchQuery {
+        guard query.recall > 0, query.shardCount > 0, let calibration = index.calibration,
+            let ef = calibration.ef(
+                recall: Double(query.recall),
+                k: query.k,
+                shardCount: Int(query.shardCount)
+            )
+        else { return query }
+        var query = query
+        query.ef = max(ef, query.k)
+        return query
+    }
+
     /// Keeps the nearest rows to one query of a validated request, ascending by distance, then
     /// row, until the next call.
     func findNeighbors(of position: Int, in query: SearchQuery) throws(OmenError) {

@@ -20,7 +20,7 @@ package struct ShardSearch {
     private var byteCount = 0
 
     init(_ query: SearchQuery, in collection: ShardCollection) {
-        self.query = query
+        self.query = collection.planned(query)
         self.collection = collection
         hasColumns = !query.withMetadata && !query.withVector
         counts.reserveCapacity(query.count)

@@ -43,12 +43,14 @@ extension SearchQuery {
         static let allowPartial: UInt8 = 8
         /// A timeout follows the other numbers.
         static let timeout: UInt8 = 16
-        static let all: UInt8 = 31
+        /// The number of shards follows the timeout.
+        static let shardCount: UInt8 = 32
+        static let all: UInt8 = 63
     }
 
     var bodyByteCount: Int {
         4 + collection.utf8.count + 1 + 1 + 6 * 4 + (timeoutMilliseconds > 0 ? 4 : 0)
-            + vectors.count
+            + (shardCount > 0 ? 4 : 0) + vectors.count
     }
 
     /// Where `k` stands in the body, and `ef` behind it.
@@ -62,6 +64,7 @@ extension SearchQuery {
             (exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
                 | (withVector ? Flag.withVector : 0) | (allowPartial ? Flag.allowPartial : 0)
                 | (timeoutMilliseconds > 0 ? Flag.timeout : 0)
+                | (shardCount > 0 ? Flag.shardCount : 0)
         )
         writer.write(UInt32(clamping: dim))
         writer.write(UInt32(clamping: count))
@@ -70,6 +73,7 @@ extension SearchQuery {
         writer.write(recall)
         writer.write(maxDistance)
         if timeoutMilliseconds > 0 { writer.write(timeoutMilliseconds) }
+        if shardCount > 0 { writer.write(shardCount) }
         writer.write(raw: vectors)
     }
 
@@ -87,6 +91,13 @@ extension SearchQuery {
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
         let timeout = flags & Flag.timeout != 0 ? try reader.read(UInt32.self) : 0
+        let shardCount = flags & Flag.shardCount != 0 ? try reader.read(UInt32.self) : 0
+        guard shardCount <= Limits.shardCountMax else {
+            throw OmenError(
+                .badRequest,
+                "\(shardCount) shards, expected at most \(Limits.shardCountMax)"
+            )
+        }
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
         }
@@ -106,6 +117,7 @@ extension SearchQuery {
         self.recall = recall
         self.maxDistance = maxDistance
         timeoutMilliseconds = timeout
+        self.shardCount = shardCount
         exact = flags & Flag.exact != 0
         withMetadata = flags & Flag.withMetadata != 0
         withVector = flags & Flag.withVector != 0

@@ -193,38 +193,22 @@ import Testing
     @Test func queriesOfAnySizeHaveAnImage() {
         let values: [Float] = [0, 1, -2, 0.5, 4, -4, 3.99, 0.01]
         for variant in Self.variants {
+            let encode = variant.pointee.encode_query
             for factor: Float in [1, 1e-20, 1e20, 1e36, 0] {
                 let query = values.map { $0 * factor }
                 var image = [Int8](repeating: 77, count: values.count)
-                var sum: Int32 = 0
-                let scale = variant.pointee.encode_query(
-                    query,
-                    1,
-                    nil,
-                    1,
-                    values.count,
-                    &image,
-                    &sum
-                )
-                #expect(scale.isFinite && scale > 0)
-                #expect(sum == image.reduce(0) { $0 + Int32($1) })
+                let found = encode(query, 1, nil, 1, values.count, &image)
+                #expect(found.scale.isFinite && found.scale > 0)
+                #expect(found.sum == image.reduce(0) { $0 + Int32($1) })
+                #expect(found.squares == image.reduce(0) { $0 + Int32($1) * Int32($1) })
                 guard factor > 0, factor < 1e30 else { continue }
                 #expect(image == [0, 32, -64, 16, 127, -127, 127, 0])
             }
-            var image = [Int8](repeating: 0, count: 2)
-            var sum: Int32 = 0
             // (q * 2 - offset) * 10 - 127.5 is 0 and 63.5.
-            let scale = variant.pointee.encode_query(
-                [7.375, 10.05],
-                2,
-                [2, 1],
-                10,
-                2,
-                &image,
-                &sum
-            )
+            var image = [Int8](repeating: 0, count: 2)
+            let found = encode([7.375, 10.05], 2, [2, 1], 10, 2, &image)
             #expect(image == [0, 127])
-            #expect(abs(scale - 0.5) < 1e-4)
+            #expect(abs(found.scale - 0.5) < 1e-4)
         }
     }
 

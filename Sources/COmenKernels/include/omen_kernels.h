@@ -26,6 +26,14 @@ struct omen_kernel_pair {
     omen_scan_kernel _Nonnull scan;
 };
 
+/// What the i8 image of a query is measured in, and sums over it.
+struct omen_query_image {
+    float scale;
+    int32_t sum;
+    /// Sum of the squares.
+    int32_t squares;
+};
+
 /// What a coded row adds to its distances, with y = code - 127.5, its place around the middle.
 struct omen_code_sums {
     /// Sum of y * y.
@@ -136,14 +144,15 @@ struct omen_kernels {
     void (*_Nonnull pack_u1)(const uint8_t *_Nonnull code, size_t dim, uint8_t *_Nonnull out);
     /// Sums over `code[0..<dim]`; see `omen_code_sums`.
     struct omen_code_sums (*_Nonnull sums)(const uint8_t *_Nonnull code, size_t dim);
-    /// Writes an i8 image of a query and returns its scale: element i stands for out[i] * scale.
+    /// Writes an i8 image of a query: element i stands for out[i] * scale.
     ///
     /// The element is (query[i] * factor - offsets[i]) * inverse_scale - 127.5, the query where
     /// codes live, around their middle; without offsets it is the query itself. The scale is such
-    /// that the largest becomes 127. `sum` receives the sum of `out`.
-    float (*_Nonnull encode_query)(const float *_Nonnull query, float factor,
-                                   const float *_Nullable offsets, float inverse_scale, size_t dim,
-                                   int8_t *_Nonnull out, int32_t *_Nonnull sum);
+    /// that the largest becomes 127.
+    struct omen_query_image (*_Nonnull encode_query)(const float *_Nonnull query, float factor,
+                                                     const float *_Nullable offsets,
+                                                     float inverse_scale, size_t dim,
+                                                     int8_t *_Nonnull out);
     /// Writes round((x * factor - offset) * inverse_scale), clamped to 0...255, for each dimension.
     ///
     /// Returns how many values were outside.
