@@ -37,6 +37,18 @@ package final class ReservedRegion: @unchecked Sendable {
 
     deinit { munmap(base, byteCountMax) }
 
+    /// Gives back what the last large page holds behind the first `byteCount` bytes.
+    ///
+    /// - Precondition: Nothing was written there: it reads as zeros afterwards.
+    package func returnTail(behind byteCount: Int) {
+        let start = Self.roundedToPages(byteCount)
+        let mask: UInt = (2 << 20) - 1
+        let end = (UInt(bitPattern: base) + UInt(start) + mask) & ~mask
+        let count = min(byteCountMax, Int(end - UInt(bitPattern: base))) - start
+        // Advice only: what stays is a page or two of zeros.
+        if count > 0 { _ = madvise(base + start, count, MADV_DONTNEED) }
+    }
+
     /// `byteCount` rounded up to whole 4 KiB pages.
     package static func roundedToPages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
 }

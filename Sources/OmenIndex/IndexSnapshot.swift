@@ -69,7 +69,16 @@ extension VectorIndex {
     }
 
     /// Lets linking go on; the snapshot must not be read any more.
-    package func thaw() { isFrozen = false }
+    package func thaw() {
+        // Otherwise a batch that is being linked may have written behind the counts.
+        guard isFrozen else { return }
+        // Large pages hold up to 2 MiB behind the last row of each array.
+        for (section, byteCount) in sectionByteCounts()
+        where section.isPerRow && byteCount >= Self.largePageThreshold {
+            regions[section]?.returnTail(behind: byteCount)
+        }
+        isFrozen = false
+    }
 
     /// Bytes in use of every section but the state.
     func sectionByteCounts() -> [Section: Int] {

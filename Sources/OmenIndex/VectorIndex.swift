@@ -203,12 +203,15 @@ package final class VectorIndex {
         return epoch
     }
 
+    /// Bytes of an array from which on it asks for large pages.
+    static let largePageThreshold = 1 << 20
+
     /// Asks for 2 MiB pages when an array outgrows small ones between two row counts.
     ///
     /// Random access to rows misses the TLB at nearly every step with 4 KiB pages. Small indexes
     /// keep small pages, so that many collections cost little.
     func advisePages(from oldCount: Int, to newCount: Int) {
-        let threshold = 1 << 20
+        let threshold = Self.largePageThreshold
         func advise(_ section: Section, _ stride: Int) {
             guard oldCount * stride < threshold, newCount * stride >= threshold,
                 let region = regions[section]

@@ -97,14 +97,18 @@ struct CheckpointJob: Sendable {
         return files
     }
 
-    /// Leaves full vectors to the files that now hold them, and what writing took to the system.
+    /// Leaves what searches seldom read to the files that now hold it, and what writing took to the
+    /// system.
     private func releaseMemory(_ files: [CheckpointFile]) throws(OmenError) {
         for (part, file) in zip(parts, files) {
-            guard let frozen = part.frozen, let vectors = frozen.index.rerankVectors else {
-                continue
-            }
+            guard let frozen = part.frozen else { continue }
             let opened = try ShardFile(path: directory.path(of: file.name), identity: identity)
-            try opened.replaceMemory(at: vectors, with: VectorIndex.Section.vectors.rawValue)
+            if let vectors = frozen.index.rerankVectors {
+                try opened.replaceMemory(at: vectors, with: VectorIndex.Section.vectors.rawValue)
+            }
+            for (section, region) in frozen.records.immutableRegions {
+                try opened.replaceMemory(at: region.base, with: section.rawValue)
+            }
         }
         ProcessMemory.returnFreed()
     }

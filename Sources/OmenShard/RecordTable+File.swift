@@ -236,6 +236,14 @@ extension RecordTable {
 }
 
 extension RecordTable.Frozen {
+    /// What never changes below the frozen counts.
+    var immutableRegions: [(RecordSection, ReservedRegion)] {
+        [
+            (.idWords, table.idWords), (.idKinds, table.idKinds), (.idHeap, table.idHeap),
+            (.metadataWords, table.metadataWords), (.metadataHeap, table.metadataHeap),
+        ]
+    }
+
     /// The sections to write; valid inside `body`.
     func withSections<Result>(
         _ body: (_ sections: [FileSection]) throws(OmenError) -> Result

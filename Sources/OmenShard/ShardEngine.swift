@@ -136,6 +136,12 @@ package final class ShardEngine {
         try ProcessMemory.residentByteCount()
     }
 
+    /// Makes this process keep little memory that it does not use; call it first of all.
+    package static func keepLittleMemory() { ProcessMemory.keepLittle() }
+
+    /// Gives memory that was freed back to the system.
+    package static func returnFreedMemory() { ProcessMemory.returnFreed() }
+
     private enum Submission {
         case batch(lastLSN: UInt64)
         case mark

@@ -10,6 +10,7 @@ extension WorkerServer {
 
     func handle(_ envelope: Envelope) {
         let id = envelope.requestID
+        if case .ping = envelope.message {} else { quietTickCount = 0 }
         switch envelope.message {
         case .write(let request): engine.write(request, ticket: id)
         case .search(let query):

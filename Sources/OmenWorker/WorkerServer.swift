@@ -45,6 +45,8 @@ package final class WorkerServer {
     static let lockPatience: UInt64 = 5_000_000_000
     /// Steps of linking, or rows caught up, between two looks at the clock.
     static let workStep = 8
+    /// Ticks of maintenance without requests after which freed memory is given back: a second.
+    static let restTickCount = 20
     /// Marks of what is durable are written this long after the last sync, at most.
     static let markInterval = Duration.milliseconds(100)
 
@@ -58,6 +60,8 @@ package final class WorkerServer {
     var searches = SearchQueue()
     /// Keeps the loop from sleeping while searches wait for their next slice.
     private var wakefulness: IdleWork?
+    /// Ticks of maintenance since the last request that may have left memory behind.
+    var quietTickCount = 0
     /// The request that asked to stop; its checkpoint carries the same ticket.
     var stopRequest: UInt64?
     private var exit: Exit?
@@ -66,6 +70,7 @@ package final class WorkerServer {
     package static func runProcess(_ configuration: Configuration) -> Exit {
         // A worker must not outlive its coordinator; EOF on the socket covers the rest.
         EventLoop.endWithParent()
+        ShardEngine.keepLittleMemory()
         return run(configuration)
     }
 
@@ -163,7 +168,10 @@ package final class WorkerServer {
         let maintenance = loop.timer(
             after: RebuildPolicy.interval,
             repeating: RebuildPolicy.interval
-        ) { [unowned self] in self.engine.maintain() }
+        ) { [unowned self] in
+            self.engine.maintain()
+            self.restTick()
+        }
         connection.startReading()
         announceReady()
         loop.run()
@@ -233,6 +241,12 @@ extension WorkerServer {
         if !encoder.isEmpty { connection.write(encoder.finish()) }
         if engine.hasWork { working?.start() }
         if !searches.isEmpty { wakefulness?.start() }
+    }
+
+    /// Gives memory back once requests have paused: they would only ask for it again.
+    private func restTick() {
+        quietTickCount += 1
+        if quietTickCount == Self.restTickCount { ShardEngine.returnFreedMemory() }
     }
 
     private func searchSlice() {

@@ -27,6 +27,42 @@ import Testing
         }
     }
 
+    /// Rows that come after the large pages were cut off find room behind the others.
+    @Test func rowsGoOnBehindACheckpointOfLargePages() throws {
+        try withTemporaryDirectory { directory in
+            let seed: UInt64 = 78
+            var random = SplitMix64(seed: seed)
+            let harness = try EngineHarness(directory)
+            let schema = CollectionSchema(dim: 128, metric: .l2, element: .u8)
+            try harness.write(.createCollection(name: "c", schema: schema))
+            var stored: [[UInt8]] = []
+            for count in [9001, 700, 8000] {
+                let rows = (0..<count).map { _ in
+                    (0..<128).map { _ in UInt8.random(in: 0...255, using: &random) }
+                }
+                let ids = rows.indices.map { RecordID.text("id-\(stored.count + $0)") }
+                stored += rows
+                try harness.write(
+                    .upsert(
+                        UpsertBatch(
+                            collection: "c",
+                            element: .u8,
+                            dim: 128,
+                            ids: ids,
+                            vectors: Array(rows.joined())
+                        )
+                    )
+                )
+                try harness.checkpoint()
+                let collection = try harness.engine.store.collection("c")
+                for (row, vector) in stored.enumerated() {
+                    let record = collection.record(.text("id-\(row)"), withVector: true)
+                    #expect(record?.vector == vector, "row \(row), seed \(seed)")
+                }
+            }
+        }
+    }
+
     /// Full vectors leave memory for the file; what reads them sees no difference.
     @Test func vectorsReadTheSameAfterTheirMemoryBecameTheFile() throws {
         try withTemporaryDirectory { directory in
