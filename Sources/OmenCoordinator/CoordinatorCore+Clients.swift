@@ -102,6 +102,7 @@ extension CoordinatorCore {
             }
         } else {
             try checkCapacity(for: request.byteCount)
+            try checkShare(of: request.client)
         }
         guard let index = pending.insert(request, deadline: deadline) else {
             throw OmenError(.resourceExhausted, "\(pending.count) requests are in flight")
@@ -110,6 +111,16 @@ extension CoordinatorCore {
         requestBytesInFlight += request.byteCount
         if let client = request.client { clients[client]?.requestsInFlight += 1 }
         return index
+    }
+
+    private func checkShare(of client: UInt64?) throws(OmenError) {
+        guard let client, let inFlight = clients[client]?.requestsInFlight,
+            inFlight >= Limits.clientRequestsInFlightMax
+        else { return }
+        throw OmenError(
+            .resourceExhausted,
+            "the client has \(inFlight) requests in flight, retry later"
+        )
     }
 
     func checkCapacity(for byteCount: Int) throws(OmenError) {

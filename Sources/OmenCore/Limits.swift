@@ -44,6 +44,8 @@ package enum Limits {
     package static let connectionCountMax = 1024
     /// Most requests the coordinator keeps in flight; more are refused, not queued.
     package static let requestsInFlightMax = 4096
+    /// Most of them that are one client's, so that one alone never fills a worker.
+    package static let clientRequestsInFlightMax = 512
     /// Most bytes queued towards one peer before reading from it stops.
     package static let peerQueueByteCountMax = 8 << 20
     /// Most requests in flight towards one worker.

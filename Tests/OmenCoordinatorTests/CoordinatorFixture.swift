@@ -124,6 +124,15 @@ struct Fixture {
         }
     }
 
+    /// A connected client for one of many requests: each has as many as a client may.
+    mutating func client(of index: Int) -> UInt64 {
+        let client = UInt64(1 + index / Limits.clientRequestsInFlightMax)
+        if client > 1, index % Limits.clientRequestsInFlightMax == 0 {
+            step(.clientConnected(client: client))
+        }
+        return client
+    }
+
     mutating func ask(_ message: Message, id: UInt64 = 1, client: UInt64 = 1) {
         step(.clientMessage(client: client, Envelope(requestID: id, message: message)))
     }

@@ -115,7 +115,7 @@ import Testing
                 ids: [.number(ids[index % 64])],
                 withVector: false
             )
-            fixture.ask(.get(get), id: UInt64(index))
+            fixture.ask(.get(get), id: UInt64(index), client: fixture.client(of: index))
             try #require(fixture.replies.isEmpty)
         }
         fixture.ask(.count(collection: "c"), id: 9999)
@@ -130,12 +130,24 @@ import Testing
         #expect(fixture.core.pendingByteCount == 0)
     }
 
+    @Test func oneClientMayNotFillAWorkerAlone() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        for index in 0..<Limits.clientRequestsInFlightMax {
+            fixture.ask(.count(collection: "c"), id: UInt64(index))
+            try #require(fixture.replies.isEmpty)
+        }
+        fixture.ask(.count(collection: "c"), id: 5000)
+        #expect(fixture.error?.code == .resourceExhausted)
+        fixture.ask(.count(collection: "c"), id: 5001, client: fixture.client(of: 512))
+        #expect(fixture.replies.isEmpty && fixture.sent.count == 1)
+    }
+
     @Test func aFullWorkerIsMissingFromReadsAndRefusesWritesWhole() throws {
         var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
         let id = RecordID.number(numbers(on: 0, shards: 2)[0])
         for index in 0..<Limits.workerRequestsInFlightMax {
             let get = GetRequest(collection: "c", ids: [id], withVector: false)
-            fixture.ask(.get(get), id: UInt64(index))
+            fixture.ask(.get(get), id: UInt64(index), client: fixture.client(of: index))
             try #require(fixture.replies.isEmpty)
         }
         fixture.write(.upsert(batch("c", Array(1...10))), id: 5000)
@@ -150,7 +162,11 @@ import Testing
     @Test func aTimedOutRequestStillFillsItsWorkerUntilItDies() throws {
         var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
         for index in 0..<Limits.workerRequestsInFlightMax {
-            fixture.ask(.count(collection: "c"), id: UInt64(index))
+            fixture.ask(
+                .count(collection: "c"),
+                id: UInt64(index),
+                client: fixture.client(of: index)
+            )
         }
         fixture.tick(after: 2 * second)
         #expect(fixture.core.pendingCount == 0)

@@ -66,6 +66,15 @@ class Client:
             struct.pack("<I", len(ids)), records.tobytes(),
             numpy.ascontiguousarray(vectors).tobytes(), b"\0",
         ])
+        self._write(operation)
+
+    def delete(self, ids) -> None:
+        """Returns when all are durably gone."""
+        records = numpy.zeros(len(ids), ID)
+        records["number"] = ids
+        self._write(b"\5" + COLLECTION + struct.pack("<I", len(ids)) + records.tobytes())
+
+    def _write(self, operation: bytes) -> None:
         self.sequence += 1
         pause = 0.01
         while True:

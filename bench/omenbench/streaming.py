@@ -3,8 +3,9 @@
 1. `insert`: writers alone; until all is acknowledged, and until all is in the graph.
 2. `mixed`: the same into an empty cluster while one client searches; recall is measured again and
    again against the vectors acknowledged so far.
-3. `latency`: one client on the full cluster: idle, during a checkpoint, while everything is imported
-   anew, which makes every shard build its graph again.
+3. `latency`: one client on the full cluster: idle, during a checkpoint, while every shard builds its
+   graph anew because a quarter of the vectors was deleted, and while everything is imported once
+   more: then searches also compare with all that is not linked yet.
 4. `rounds`: every id is upserted anew, round after round; recall after each, once all is linked.
 """
 
@@ -30,6 +31,8 @@ K_MIXED = 20
 # Most rows, as a multiple of those acknowledged before, that may be there when an answer is judged.
 NEWER_MAX = 1.3
 PIECE_SECONDS = 0.5
+# Ids in one delete, the most a request may have.
+DELETE_COUNT = 10_000
 
 
 def add_arguments(parser) -> None:
@@ -144,20 +147,29 @@ class Searcher:
 
 
 def latency(cluster, dataset, options) -> dict:
-    """One client at the default width: idle, beside a checkpoint, beside building every graph."""
+    """One client at the default width: idle, beside a checkpoint, a build, an import."""
     cluster.wait_linked()
     idle = load.search(cluster, dataset, 1, 0, options.seconds)
     beside_checkpoint = beside(cluster, dataset, options, lambda client: client.checkpoint())
     importing = [str(cluster.binary), "import", str(dataset.files["base"]), "--wait-indexed",
                  "--data", str(cluster.folder), "--json"]
 
-    def build(_client) -> None:
+    def build(client) -> None:
+        first = dataset.count - dataset.count // 4
+        for start in range(first, dataset.count, DELETE_COUNT):
+            client.delete(range(start, min(start + DELETE_COUNT, dataset.count)))
+        # A build is over when no shard has dead rows.
+        while cluster.counts()["deleted"] > 0:
+            time.sleep(0.05)
+
+    def load_anew(_client) -> None:
         done = subprocess.run(importing, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"{' '.join(importing)}: exit {done.returncode}: {done.stderr.strip()}")
 
     return {"idle": idle, "checkpoint": beside_checkpoint,
-            "build": beside(cluster, dataset, options, build)}
+            "build": beside(cluster, dataset, options, build),
+            "import": beside(cluster, dataset, options, load_anew)}
 
 
 def beside(cluster, dataset, options, work) -> dict:
@@ -187,7 +199,6 @@ def beside(cluster, dataset, options, work) -> dict:
         # The worst second, not an average that hides it.
         "p50_ms": max(reading["p50_ms"] for reading in readings),
         "p99_ms": max(reading["p99_ms"] for reading in readings),
-        "recall": min(reading["recall"] for reading in readings),
         "pieces": len(readings),
     }
 
