@@ -10,12 +10,35 @@ package final class BackgroundThread: @unchecked Sendable {
     private var handle = pthread_t()
     private var joined = false
 
+    /// How much of a busy processor it gets (sched(7)).
+    package enum Priority: Sendable {
+        case normal
+        /// About a tenth of what others get.
+        case low
+        /// What is left over; gives way within microseconds, and may wait for ever.
+        case idle
+
+        /// Linux keeps it for each thread; where that fails everything still works.
+        fileprivate func apply() {
+            switch self {
+            case .normal: return
+            case .low: _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+            case .idle:
+                var parameters = sched_param()
+                _ = sched_setscheduler(0, Self.schedulerOfIdle, &parameters)
+            }
+        }
+
+        /// SCHED_IDLE, which the C library's headers show only on request.
+        private static let schedulerOfIdle: Int32 = 5
+    }
+
     private final class Body {
-        let niceness: Int32
+        let priority: Priority
         let run: @Sendable () -> Void
 
-        init(niceness: Int32, _ run: @escaping @Sendable () -> Void) {
-            self.niceness = niceness
+        init(_ priority: Priority, _ run: @escaping @Sendable () -> Void) {
+            self.priority = priority
             self.run = run
         }
     }
@@ -23,14 +46,14 @@ package final class BackgroundThread: @unchecked Sendable {
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - niceness: 0...19 (nice(2)); a higher one leaves the processors to others.
+    ///   - priority: Against everything else that wants to run.
     ///   - run: What it does.
     /// - Throws: `.resourceExhausted` when the system refuses another thread.
     package init(
-        niceness: Int32 = 0,
+        _ priority: Priority = .normal,
         _ run: @escaping @Sendable () -> Void
     ) throws(OmenError) {
-        let body = Unmanaged.passRetained(Body(niceness: niceness, run))
+        let body = Unmanaged.passRetained(Body(priority, run))
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -42,11 +65,7 @@ package final class BackgroundThread: @unchecked Sendable {
             { argument in
                 guard let argument else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                // Linux keeps this for each thread; without it everything still works.
-                if body.niceness != 0 {
-                    let which = __priority_which_t(PRIO_PROCESS.rawValue)
-                    _ = setpriority(which, 0, body.niceness)
-                }
+                body.priority.apply()
                 body.run()
                 return nil
             },
@@ -56,6 +75,19 @@ package final class BackgroundThread: @unchecked Sendable {
             body.release()
             throw OmenError(.resourceExhausted, "cannot start a thread: errno \(code)")
         }
+    }
+
+    /// Processor time it has had, in seconds; nil when it has ended.
+    ///
+    /// - Precondition: `join` was not called.
+    package var processorSeconds: Double? {
+        precondition(!joined, "looked at after joining")
+        var clock = clockid_t()
+        var time = timespec()
+        guard pthread_getcpuclockid(handle, &clock) == 0, clock_gettime(clock, &time) == 0 else {
+            return nil
+        }
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
     /// Waits until the closure has returned; call it once.

@@ -8,13 +8,22 @@ final class Rebuilder {
 
     /// Rows appended since the beginning that one row of linking stands for when catching up.
     private static let rowsPerStep = 64
-    /// Leaves the processors to searches; not 19, lest a busy machine never ends a build.
-    private static let niceness: Int32 = 10
+    /// Ticks after which a build has to have had some processor time: ten seconds, and one.
+    ///
+    /// A build takes what searches leave over, which keeps their latency. Where they leave nothing
+    /// it begins again with a share of its own: rows that are not linked would slow them for ever.
+    private static let starvedTickCount = 200
+    private static let starvedSeconds = 1.0
 
     private let completed: @Sendable (Completion) -> Void
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
     private var thread: BackgroundThread?
+    /// Ticks since the thread was started, and with which priority.
+    private var tickCount = 0
+    private var priority = BackgroundThread.Priority.idle
+    /// The collection whose build got too little time.
+    private var starved: String?
 
     init(_ policy: RebuildPolicy, completed: @escaping @Sendable (Completion) -> Void) {
         self.policy = policy
@@ -39,7 +48,9 @@ final class Rebuilder {
             appliedLSN: appliedLSN
         )
         if let rebuild {
-            if !rebuild.isWanted(by: store) { rebuild.work.stop() }
+            tickCount += 1
+            if isStarved { starved = rebuild.collection.name }
+            if !rebuild.isWanted(by: store) || isStarved { rebuild.work.stop() }
         } else if let next, let collection = store.collections[next] {
             begin(collection)
         }
@@ -49,12 +60,24 @@ final class Rebuilder {
         }
     }
 
+    private var isStarved: Bool {
+        guard priority == .idle, tickCount == Self.starvedTickCount,
+            let seconds = thread?.processorSeconds
+        else {
+            return false
+        }
+        return seconds < Self.starvedSeconds
+    }
+
     private func begin(_ collection: ShardCollection) {
         do throws(OmenError) {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
             let completed = completed
-            thread = try BackgroundThread(niceness: Self.niceness) {
+            priority = collection.name == starved ? .low : .idle
+            starved = nil
+            tickCount = 0
+            thread = try BackgroundThread(priority) {
                 do throws(OmenError) {
                     completed(.success(try work.run()))
                 } catch { completed(.failure(error)) }

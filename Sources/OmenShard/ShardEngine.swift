@@ -326,14 +326,11 @@ extension ShardEngine {
 // MARK: - Checking what opening left
 
 extension ShardEngine {
-    /// Leaves the processors to searches; not 19, lest a busy machine never ends it.
-    private static let checkNiceness: Int32 = 10
-
     private func startCheck(_ check: DeferredCheck) throws(OmenError) {
         self.check = check
         store.isLinkingHeld = true
         let completions = completions
-        checkThread = try BackgroundThread(niceness: Self.checkNiceness) {
+        checkThread = try BackgroundThread(.low) {
             do throws(OmenError) {
                 if try check.run() { completions.push(.checked(nil)) }
             } catch { completions.push(.checked(error)) }
