@@ -150,11 +150,12 @@ import Testing
             fixture.ask(.get(get), id: UInt64(index), client: fixture.client(of: index))
             try #require(fixture.replies.isEmpty)
         }
-        fixture.write(.upsert(batch("c", Array(1...10))), id: 5000)
+        let other = fixture.client(of: Limits.workerRequestsInFlightMax)
+        fixture.write(.upsert(batch("c", Array(1...10))), id: 5000, client: other)
         #expect(fixture.error?.code == .resourceExhausted)
         #expect(fixture.sent.isEmpty)
-        fixture.ask(.search(query("c", k: 1)), id: 5001)
-        #expect(fixture.sent.map(\.shard) == [1])
+        fixture.ask(.search(query("c", k: 1)), id: 5001, client: other)
+        try #require(fixture.sent.map(\.shard) == [1])
         fixture.worker(1, fixture.sent[0].id, hits([[(1, 1)]]))
         #expect(fixture.searchReply?.coverage.failures.first?.error.code == .resourceExhausted)
     }
