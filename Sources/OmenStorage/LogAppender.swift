@@ -22,7 +22,7 @@ final class LogAppender {
     private var syncedLSN: UInt64
     /// Whether something was written since the last sync.
     private var isDirty = false
-    /// The durable LSN that the last frame tells.
+    /// The durable LSN that the segment's last frame tells; 0 when it has none.
     private var markedLSN: UInt64
     /// Set while batches are refused because an earlier one was.
     private var refusal: OmenError?
@@ -61,7 +61,8 @@ final class LogAppender {
         let before = encoder
         let bytes = encoder.encode(batch)
         do {
-            try reserve(bytes.count + LogFrame.byteCount)
+            let isMark = batch.records.isEmpty
+            try reserve(bytes.count + LogFrame.byteCount, inSteps: !isMark)
             try writeAll(bytes, to: device, at: offset)
         } catch  where error.code == .resourceExhausted {
             encoder = before
@@ -96,7 +97,7 @@ final class LogAppender {
         let name = LogSegment.name(firstLSN: firstLSN)
         do {
             // Once the successor is there, the footer must not fail for want of space.
-            try reserve(LogFrame.byteCount)
+            try reserve(LogFrame.byteCount, inSteps: true)
             try makeSuccessor(name, nonce: nonce, firstLSN: firstLSN)
         } catch  where error.code == .resourceExhausted {
             guard let failed = rollBack() else { return .refused(firstLSN: firstLSN, error) }
@@ -118,19 +119,27 @@ final class LogAppender {
         segmentFirstLSN = firstLSN
         offset = LogSegmentHeader.byteCount
         allocatedByteCount = 0
-        markedLSN = syncedLSN
-        return .rotated(firstLSN: firstLSN)
+        markedLSN = 0
+        return mark() ?? .rotated(firstLSN: firstLSN)
     }
 
-    /// Syncs and writes a last mark, so that the next start need not rewrite the tail.
+    /// Syncs and leaves a mark last, so that the next start need not rewrite the tail.
     ///
     /// - Returns: A failure, if there is one now.
     func finish() -> LogCompletion? {
         if failure != nil { return nil }
         if let failed = makeDurable() { return failed }
+        return mark()
+    }
+
+    /// Writes that everything is durable, unless the last frame says so already.
+    ///
+    /// In a new segment it says that the footer before it is durable: without it the next start
+    /// writes the sealed segment anew. Unsynced, because a mark only saves work.
+    /// - Returns: A failure, if there is one now.
+    private func mark() -> LogCompletion? {
         guard markedLSN < syncedLSN else { return nil }
         let mark = LogBatch(firstLSN: encoder.nextLSN, durableLSN: syncedLSN, records: [])
-        // Unsynced: the mark only saves work, and without it the tail is rewritten.
         let completion = append(mark, sync: false)
         if case .failed = completion { return completion }
         return nil
@@ -165,11 +174,11 @@ final class LogAppender {
         return nil
     }
 
-    /// Reserves space behind `offset`, a whole step where the disk has it.
-    private func reserve(_ byteCount: Int) throws(OmenError) {
+    /// Reserves space behind `offset`, `inSteps` a whole step where the disk has it.
+    private func reserve(_ byteCount: Int, inSteps: Bool) throws(OmenError) {
         let needed = offset + byteCount
         guard needed > allocatedByteCount else { return }
-        let step = Self.allocationStep
+        let step = inSteps ? Self.allocationStep : 1
         let rounded = (needed + step - 1) / step * step
         do {
             try device.allocate(byteCount: rounded)

@@ -143,7 +143,8 @@ package enum LogRecovery {
         var offset = last.dataEndOffset
         let device = try storage.open(LogSegment.name(firstLSN: last.header.firstLSN))
         try device.truncate(byteCount: offset)
-        if !last.batchOffsets.isEmpty {
+        // The first segment has nothing before it to call durable.
+        if last.nextLSN > 1 {
             let bytes = encoder.encode(mark(last.nextLSN))
             try writeAll(bytes, to: device, at: offset)
             offset += bytes.count

@@ -153,6 +153,36 @@ import Testing
         }
     }
 
+    @Test func aSealedSegmentIsWrittenAnewOnlyWhereItsFooterMayBeLost() throws {
+        let disk = MemoryDisk()
+        var history = LogHistory()
+        let appender = try history.recover(disk, nonce: 1)
+        #expect(appender.append(batch(1, 3), sync: true) == .written(lastLSN: 3, synced: true))
+        #expect(appender.rotate(nonce: 2) == .rotated(firstLSN: 4))
+        let sealed = "log-0000000000000001.wal"
+        let last = "log-0000000000000004.wal"
+        // The mark behind the header says that the footer was synced, the start keeps it, and
+        // without it, as a crash before the mark leaves it, the start after the next has it again.
+        for isMarked in [true, true, false, true] {
+            if !isMarked {
+                let header = LogSegmentHeader.byteCount
+                try disk.open(last).truncate(byteCount: header)
+            }
+            let before = disk.history.count
+            let log = try LogRecovery.open(
+                disk,
+                identity: testIdentity,
+                from: 4,
+                mustExist: true,
+                nonce: 3,
+                visit: { _, _ in }
+            )
+            #expect(log.wasRewritten == !isMarked)
+            let writes = disk.history[before...].filter { $0.contains(sealed) }
+            #expect(writes.isEmpty == isMarked)
+        }
+    }
+
     @Test func aMissingLogIsDamageWhereAManifestSaysThereWasOne() throws {
         let error = #expect(throws: OmenError.self) {
             try LogRecovery.open(
