@@ -61,7 +61,7 @@ struct BulkBuild {
         if let found = partition {
             let order = found.order()
             sourceRows.permute(order)
-            index.permute(order)
+            try index.permute(order, pulse)
             partition = found.permuted(order)
         }
         clock.lap(\.partition)
@@ -105,10 +105,11 @@ struct BulkBuild {
 
 extension VectorIndex {
     /// Renumbers the first rows, which have no links yet: row i becomes what was row `order[i]`.
-    func permute(_ order: [UInt32]) {
-        Self.permute(vectors, stride: layout.vectorStride, order)
-        if traversesCodes { Self.permute(codes, stride: layout.codeStride, order) }
-        if schema.metric != .l2 { Self.permute(aux, stride: MemoryLayout<Float>.stride, order) }
+    func permute(_ order: [UInt32], _ pulse: BulkPulse) throws(BulkEnd) {
+        try Self.permute(vectors, stride: layout.vectorStride, order, pulse)
+        if traversesCodes { try Self.permute(codes, stride: layout.codeStride, order, pulse) }
+        guard schema.metric != .l2 else { return }
+        try Self.permute(aux, stride: MemoryLayout<Float>.stride, order, pulse)
     }
 
     /// Carries out a permutation of elements of `stride` bytes in place, cycle by cycle.
@@ -117,16 +118,20 @@ extension VectorIndex {
     private static func permute(
         _ base: UnsafeMutableRawPointer,
         stride: Int,
-        _ order: [UInt32]
-    ) {
+        _ order: [UInt32],
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) {
         let saved = UnsafeMutableRawPointer.allocate(byteCount: stride, alignment: 64)
         defer { saved.deallocate() }
         var done = [Bool](repeating: false, count: order.count)
+        var moveCount = 0
         for first in order.indices where !done[first] {
             saved.copyMemory(from: base + first * stride, byteCount: stride)
             var place = first
             while true {
                 done[place] = true
+                moveCount += 1
+                if moveCount & 255 == 0 { try pulse.check() }
                 let source = Int(order[place])
                 if source == first { break }
                 (base + place * stride).copyMemory(from: base + source * stride, byteCount: stride)

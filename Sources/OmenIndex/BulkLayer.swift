@@ -113,7 +113,7 @@ final class BulkLayer {
         var occlusion = occlusion()
         let counts = neighbors.counts.base
         for member in 0..<count {
-            if member & 1023 == 0 { try pulse.advance(1024) }
+            if member & 15 == 0 { try pulse.advance(16) }
             let found = Int(counts[member])
             neighbors.lists.copy(member, count: found, to: merged)
             let chosen = thin(member, merged, found, limit: slots, &occlusion)
@@ -160,7 +160,7 @@ final class BulkLayer {
         let chosen = neighbors.counts.base
         let waiting = try BulkWaiting(count: count, entryCountMax: count * slots)
         for member in 0..<count {
-            if member & 1023 == 0 { try pulse.advance(512) }
+            if member & 15 == 0 { try pulse.advance(8) }
             let list = list(member)
             for i in 0..<Int(chosen[member]) {
                 addBack(member, to: Int(list[i]), chosenCount: chosen, waiting)
@@ -169,7 +169,7 @@ final class BulkLayer {
         var occlusion = occlusion()
         let room = Self.scratchCount - slots
         for member in 0..<count {
-            if member & 1023 == 0 { try pulse.advance(512) }
+            if member & 15 == 0 { try pulse.advance(8) }
             guard waiting.hasAny(member) else { continue }
             let list = list(member)
             for i in 0..<slots { merged[i] = list[i] }

@@ -199,7 +199,7 @@ final class BulkNeighbors {
         )
         var first = 0
         while first < members.count {
-            if first % 1024 < BulkTile.rowCountMax { try pulse.check() }
+            try pulse.check()
             let block = min(BulkTile.rowCountMax, members.count - first)
             for i in 0..<block { leafRows[i] = rows[Int(members[first + i])] }
             tile.measure(leafRows, count: block)
@@ -234,11 +234,12 @@ final class BulkNeighbors {
     private func compare(_ members: [UInt32]) throws(BulkEnd) {
         try pulse.advance(members.count)
         guard members.count > 1 else { return }
-        members.withUnsafeBufferPointer { members in
+        try members.withUnsafeBufferPointer { members throws(BulkEnd) in
             for i in members.indices { leafRows[i] = rows[Int(members[i])] }
             tile.setColumns(leafRows, count: members.count)
             var first = 0
             while first < members.count {
+                try pulse.check()
                 let block = min(BulkTile.rowCountMax, members.count - first)
                 tile.measure(leafRows + first, count: block)
                 for i in 0..<block {

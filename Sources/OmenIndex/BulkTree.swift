@@ -27,8 +27,8 @@ final class BulkTree {
     ///   links leave apart.
     func span() throws(BulkEnd) {
         for rank in 0..<layer.slots where componentCount > 1 {
-            try layer.pulse.check()
             for member in 0..<layer.count {
+                if member & 255 == 0 { try layer.pulse.check() }
                 let link = layer.list(member)[rank]
                 if link != Link.none { join(member, Int(link & Link.rowMask)) }
             }

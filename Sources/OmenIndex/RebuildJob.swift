@@ -62,7 +62,7 @@ package final class RebuildJob: @unchecked Sendable {
     /// Rows are numbered so that near ones lie near each other.
     /// - Parameters:
     ///   - progress: Called with thousandths done, now and then; roughly even.
-    ///   - shouldStop: Asked every few hundred rows.
+    ///   - shouldStop: Asked every few microseconds; may take its time, for others to have some.
     /// - Returns: Nil when stopped.
     /// - Throws: `.resourceExhausted` without address space.
     /// - Precondition: Was not called before.
@@ -110,7 +110,7 @@ package final class RebuildJob: @unchecked Sendable {
         var rest = BulkClock()
         if heldOutCount > 0 {
             index.calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
-            while index.link(atMost: 64) > 0 { try pulse.check() }
+            while index.link(atMost: 16) > 0 { try pulse.check() }
         }
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
@@ -152,7 +152,7 @@ extension VectorIndex {
         advisePages(from: 0, to: rows.count)
         let norms = oldAux.assumingMemoryBound(to: Float.self)
         for (i, row) in rows.enumerated() {
-            if i & 1023 == 0 { try pulse.check() }
+            if i & 255 == 0 { try pulse.check() }
             let row = Int(row)
             (vectors + i * layout.vectorStride).copyMemory(
                 from: oldVectors + row * layout.vectorStride,
@@ -166,7 +166,7 @@ extension VectorIndex {
         prepareCodes()
         guard traversesCodes else { return }
         for i in 0..<rowCount {
-            if i & 1023 == 0 { try pulse.check() }
+            if i & 255 == 0 { try pulse.check() }
             encode(i)
         }
     }

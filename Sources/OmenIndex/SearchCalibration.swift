@@ -115,7 +115,7 @@ extension VectorIndex {
         var hits: [Neighbor] = []
         for (e, ef) in efs.enumerated() {
             for (position, query) in heldOut.enumerated() {
-                if position & 15 == 0 { try pulse.check() }
+                try pulse.check()
                 do throws(OmenError) {
                     try search(
                         vectors + query * layout.vectorStride,
@@ -161,7 +161,7 @@ struct BulkTruth {
         var rows = [UInt32](repeating: 0, count: BulkTile.rowCountMax)
         var first = 0
         while first < rowCount {
-            if first % 4096 < BulkTile.rowCountMax { try pulse.check() }
+            try pulse.check()
             let block = min(BulkTile.rowCountMax, rowCount - first)
             for i in 0..<block { rows[i] = UInt32(truncatingIfNeeded: first + i) }
             tile.measure(rows, count: block)

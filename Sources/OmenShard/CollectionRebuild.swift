@@ -92,6 +92,9 @@ package struct RebuildWork: Sendable {
     private final class Pulse: Sendable {
         let permille = Atomic<Int>(0)
         let shouldStop = Atomic<Bool>(false)
+        let isWaiting = Atomic<Bool>(false)
+
+        var isStopped: Bool { shouldStop.load(ordering: .relaxed) }
     }
 
     private let job: RebuildJob
@@ -106,22 +109,39 @@ package struct RebuildWork: Sendable {
     /// Thousandths done.
     package var permille: Int { pulse.permille.load(ordering: .relaxed) }
 
+    /// Whether it waits until another build of this machine has ended.
+    var isWaiting: Bool { pulse.isWaiting.load(ordering: .relaxed) }
+
     /// Makes `run` return nil soon.
     package func stop() { pulse.shouldStop.store(true, ordering: .relaxed) }
 
     /// Does it.
     ///
+    /// - Parameter brake: What holds it back; nil to go as fast as possible.
     /// - Returns: Nil when it was stopped.
     /// - Throws: `.resourceExhausted`.
-    package func run() throws(OmenError) -> Output? {
+    package func run(_ brake: BuildBrake? = nil) throws(OmenError) -> Output? {
+        let breathe: () -> Void = {
+            brake?.breathe(
+                isWaiting: { pulse.isWaiting.store($0, ordering: .relaxed) },
+                shouldStop: { pulse.isStopped }
+            )
+        }
         let rebuilt = try job.run(
             progress: { pulse.permille.store($0, ordering: .relaxed) },
-            shouldStop: { pulse.shouldStop.load(ordering: .relaxed) }
+            shouldStop: {
+                breathe()
+                return pulse.isStopped
+            }
         )
         guard let rebuilt else { return nil }
         return Output(
             index: rebuilt.index,
-            records: try RecordTable(copying: rebuilt.sourceRows, of: records),
+            records: try RecordTable(
+                copying: rebuilt.sourceRows,
+                of: records,
+                breathe: breathe
+            ),
             sourceRows: rebuilt.sourceRows
         )
     }

@@ -15,6 +15,11 @@ final class Rebuilder {
     private static let starvedTickCount = 200
     private static let starvedSeconds = 1.0
 
+    /// More hot rows than this slow every search more than a build does: then it takes its share.
+    private static let hotRowCountMax = 32_768
+
+    private let searches: BuildBrake.Searches
+    private let turnPath: String?
     private let completed: @Sendable (Completion) -> Void
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
@@ -25,8 +30,20 @@ final class Rebuilder {
     /// The collection whose build got too little time.
     private var starved: String?
 
-    init(_ policy: RebuildPolicy, completed: @escaping @Sendable (Completion) -> Void) {
+    /// - Parameters:
+    ///   - policy: Decides what to build, and when.
+    ///   - searches: What builds give way to.
+    ///   - turnPath: As for `BuildBrake`.
+    ///   - completed: Called on the other thread.
+    init(
+        _ policy: RebuildPolicy,
+        searches: BuildBrake.Searches,
+        turnPath: String?,
+        completed: @escaping @Sendable (Completion) -> Void
+    ) {
         self.policy = policy
+        self.searches = searches
+        self.turnPath = turnPath
         self.completed = completed
     }
 
@@ -48,7 +65,7 @@ final class Rebuilder {
             appliedLSN: appliedLSN
         )
         if let rebuild {
-            tickCount += 1
+            if !rebuild.work.isWaiting { tickCount += 1 }
             if isStarved { starved = rebuild.collection.name }
             if !rebuild.isWanted(by: store) || isStarved { rebuild.work.stop() }
         } else if let next, let collection = store.collections[next] {
@@ -73,13 +90,16 @@ final class Rebuilder {
         do throws(OmenError) {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
-            let completed = completed
-            priority = collection.name == starved ? .low : .idle
+            let (completed, searches, turnPath) = (completed, searches, turnPath)
+            let shape = collection.rebuildShape
+            let givesWay = shape.rowCount - shape.linkedCount <= Self.hotRowCountMax
+            priority = !givesWay ? .normal : collection.name == starved ? .low : .idle
             starved = nil
             tickCount = 0
             thread = try BackgroundThread(priority) {
                 do throws(OmenError) {
-                    completed(.success(try work.run()))
+                    let brake = BuildBrake(searches, turnPath: turnPath, rests: givesWay)
+                    completed(.success(try work.run(brake)))
                 } catch { completed(.failure(error)) }
             }
             self.rebuild = rebuild

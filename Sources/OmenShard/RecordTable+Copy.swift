@@ -43,11 +43,19 @@ extension RecordTable {
     /// - Parameters:
     ///   - sources: Rows of `rows` whose ids all differ.
     ///   - rows: Where they are.
+    ///   - breathe: Called every few microseconds.
     /// - Throws: `.resourceExhausted` without address space.
     /// - Complexity: O(rows).
-    convenience init(copying sources: [UInt32], of rows: Rows) throws(OmenError) {
+    convenience init(
+        copying sources: [UInt32],
+        of rows: Rows,
+        breathe: () -> Void
+    ) throws(OmenError) {
         try self.init(slotsFor: sources.count + sources.count / 8)
-        for source in sources { _ = try append(Int(source), of: rows) }
+        for (place, source) in sources.enumerated() {
+            if place & 127 == 0 { breathe() }
+            _ = try append(Int(source), of: rows)
+        }
     }
 
     /// Appends row `row` of another table and makes it the live one of its id.

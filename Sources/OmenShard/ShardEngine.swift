@@ -19,6 +19,10 @@ package final class ShardEngine {
         package var checksWhole: Bool
         /// Memory that the shard files may need; one that needs more is not opened.
         package var memoryByteCountMax: Int
+        /// A lock file that the shards of a cluster share; nil where a shard is alone.
+        ///
+        /// While searches come in, whoever has it builds.
+        package var buildTurnPath: String?
         /// Hot rows of a collection from which on it may be built anew.
         package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
 
@@ -27,13 +31,15 @@ package final class ShardEngine {
             identity: ShardIdentity,
             durability: Durability,
             checksWhole: Bool = false,
-            memoryByteCountMax: Int = .max
+            memoryByteCountMax: Int = .max,
+            buildTurnPath: String? = nil
         ) {
             self.directory = directory
             self.identity = identity
             self.durability = durability
             self.checksWhole = checksWhole
             self.memoryByteCountMax = memoryByteCountMax
+            self.buildTurnPath = buildTurnPath
         }
 
         /// The shard's number in its cluster.
@@ -114,7 +120,11 @@ package final class ShardEngine {
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
         let policy = RebuildPolicy(hotRowCountMin: configuration.rebuildRowCountMin)
-        rebuilder = Rebuilder(policy) { completions.push(.rebuild($0)) }
+        rebuilder = Rebuilder(
+            policy,
+            searches: store.searches,
+            turnPath: configuration.buildTurnPath
+        ) { completions.push(.rebuild($0)) }
         log = try LogWriter(
             storage: LogDirectory(directory),
             identity: configuration.identity,
@@ -369,7 +379,7 @@ extension ShardEngine {
         checkpointJob = nil
         let completions = completions
         do throws(OmenError) {
-            checkpointThread = try BackgroundThread {
+            checkpointThread = try BackgroundThread(.low) {
                 let result: Result<[CheckpointFile], OmenError>
                 do throws(OmenError) {
                     result = .success(try job.run())

@@ -10,6 +10,7 @@ package final class ShardStore {
     private var nextToLink = 0
     /// Set while files are not checked yet: linking follows links and writes where they lead.
     var isLinkingHeld = false
+    let searches = BuildBrake.Searches()
 
     package init() {}
 
@@ -68,6 +69,7 @@ package final class ShardStore {
     /// Checks a search and prepares it to be run query by query.
     package func beginSearch(_ query: SearchQuery) throws(OmenError) -> ShardSearch {
         let collection = try collection(query.collection)
+        searches.add()
         return ShardSearch(try query.validated(against: collection.schema), in: collection)
     }
 

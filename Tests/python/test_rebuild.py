@@ -1,5 +1,6 @@
 """Indexes built anew: while they answer, after a kill, and without the dead rows."""
 
+import contextlib
 import os
 import signal
 import time
@@ -58,6 +59,22 @@ class Rebuild(ClusterTestCase):
         self.assertEqual((after["rows"], after["deleted"]), (COUNT, 0))
         self.assertLess(after["file_bytes"], 1.1 * before)
         self.assertGreaterEqual(self.recall(), 0.95)
+
+    def test_builds_of_all_shards_end_although_searches_never_pause(self):
+        self.running = self.start(shards=2)
+        self.import_sample("--wait-indexed")
+        deleted = COUNT * 2 // 5
+        dim = 128
+        with contextlib.closing(self.running.connect()) as client:
+            client.write(client.delete_operation(NAME, range(deleted)))
+            end = time.monotonic() + 60
+            while any(self.running.shard(i)["collections"][NAME]["deleted"] for i in (0, 1)):
+                self.assertLess(time.monotonic(), end, self.running.log())
+                pause = time.monotonic() + 0.1
+                while time.monotonic() < pause:
+                    hits, failures = client.search(NAME, bytes(4 * dim), dim)
+                    self.assertEqual(([len(one) for one in hits], failures), ([10], []))
+            self.assertEqual(client.count(NAME), (COUNT - deleted, []))
 
 
 if __name__ == "__main__":

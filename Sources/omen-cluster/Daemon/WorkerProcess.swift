@@ -50,7 +50,8 @@ struct Worker: ParsableCommand {
                     ),
                     // Whatever ended the worker before this one may have been damage.
                     checksWhole: incarnation > 1,
-                    memoryByteCountMax: try memoryByteCountMax(manifest.shardCount)
+                    memoryByteCountMax: try memoryByteCountMax(manifest.shardCount),
+                    buildTurnPath: directory.path(of: "builds.lock")
                 ),
                 incarnation: incarnation,
                 descriptor: Self.descriptor

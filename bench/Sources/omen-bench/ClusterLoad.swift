@@ -15,6 +15,8 @@ struct ClusterLoad {
     private let batch: Int
     private let seconds: Double
     private let warmSeconds: Double
+    /// Whether to print every latency.
+    private let printsAll: Bool
     private let queryCount: Int
     private let neighbors: [Int32]
     private let neighborsPerQuery: Int
@@ -34,6 +36,7 @@ struct ClusterLoad {
         batch = try options.integer("batch", standard: 1)
         seconds = try options.number("seconds", standard: 2)
         warmSeconds = try options.number("warm-seconds", standard: 0.2)
+        printsAll = try options.integer("latencies", standard: 0) != 0
         let queries = try NumpyFile(path: options.path("queries"))
         let truth = try NumpyFile(path: options.path("neighbors"))
         neighbors = try truth.int32s()
@@ -141,6 +144,9 @@ struct ClusterLoad {
         tally.latencies.sort()
         let recall = Double(tally.hitCount) / Double(max(tally.judgedCount, 1))
         let rate = Double(tally.countedQueryCount) / seconds
+        // Whole microseconds.
+        let all = printsAll ? tally.latencies.map { Int(($0 * 1e6).rounded()) } : []
+        let list = printsAll ? ", \"latencies_us\": \(all)" : ""
         return """
             {"clients": \(clientCount), "batch": \(batch), "k": \(k), "ef": \(ef), \
             "queries": \(tally.queryCount), "judged": \(tally.judgedCount / k), \
@@ -148,7 +154,7 @@ struct ClusterLoad {
             "recall": \(recall), "p50_ms": \(tally.percentile(0.5) * 1000), \
             "p90_ms": \(tally.percentile(0.9) * 1000), \
             "p99_ms": \(tally.percentile(0.99) * 1000), \
-            "worst_ms": \(tally.percentile(1) * 1000)}
+            "worst_ms": \(tally.percentile(1) * 1000)\(list)}
             """
     }
 

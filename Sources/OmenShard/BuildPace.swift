@@ -1,0 +1,123 @@
+internal import Glibc
+internal import OmenCore
+internal import OmenStorage
+internal import Synchronization
+
+/// When a build gives way to searches; pure.
+///
+/// The scheduler does that too late: threads of other processes are compared group by group, where
+/// a low priority does not count (autogroups, sched(7)), and are taken off the processor at the
+/// next tick, up to 4 ms later. So a build itself rests every fifth of a millisecond while searches
+/// come in.
+struct BuildPace {
+    /// Longest stretch of work between two pauses, in nanoseconds.
+    static let stretch: UInt64 = 200_000
+    /// A pause, in nanoseconds; the kernel's timers add some 50,000.
+    static let pause: UInt64 = 100_000
+    /// Nanoseconds after the last search for which more are expected.
+    static let memory: UInt64 = 50_000_000
+
+    private var searchCount: Int
+    /// No search is expected from then on.
+    private var quietFrom: UInt64 = 0
+    private var workingSince: UInt64
+
+    init(now: UInt64, searchCount: Int) {
+        self.searchCount = searchCount
+        workingSince = now
+    }
+
+    /// Decides on a pause.
+    ///
+    /// - Parameters:
+    ///   - now: Monotonic time, in nanoseconds.
+    ///   - searchCount: Searches so far.
+    /// - Returns: Whether it is time for one, while searches come in.
+    mutating func shouldPause(now: UInt64, searchCount: Int) -> Bool {
+        if searchCount != self.searchCount {
+            self.searchCount = searchCount
+            quietFrom = now &+ Self.memory
+        }
+        return now < quietFrom && now &- workingSince >= Self.stretch
+    }
+
+    /// Notes the end of a pause.
+    mutating func resume(now: UInt64) { workingSince = now }
+}
+
+/// Holds a build's thread back while searches come in.
+///
+/// One build of all shards of the machine goes on then, so that a search finds a processor.
+/// Belongs to the build's thread.
+package final class BuildBrake {
+    /// Searches of a shard so far.
+    final class Searches: Sendable {
+        private let value = Atomic<Int>(0)
+        var count: Int { value.load(ordering: .relaxed) }
+        func add() { value.add(1, ordering: .relaxed) }
+    }
+
+    /// Nanoseconds between two looks whether another build's turn has ended.
+    private static let turnPollTime: UInt64 = 5_000_000
+
+    private let searches: Searches
+    private let turnPath: String?
+    private let rests: Bool
+    private var turn: LockFile?
+    private var pace: BuildPace
+
+    /// - Parameters:
+    ///   - searches: Of the shard; every shard of a cluster gets every search.
+    ///   - turnPath: The lock file of all builds that share the machine; nil for no such thing.
+    ///   - rests: Pause again and again also when it is this build's turn.
+    init(_ searches: Searches, turnPath: String?, rests: Bool) {
+        self.searches = searches
+        self.turnPath = turnPath
+        self.rests = rests
+        pace = BuildPace(now: Self.now, searchCount: searches.count)
+    }
+
+    /// Pauses if it is time to; call it every few microseconds.
+    ///
+    /// - Parameters:
+    ///   - isWaiting: Told when another build's turn is waited for, and when that ends.
+    ///   - shouldStop: Ends the waiting.
+    func breathe(isWaiting: (Bool) -> Void, shouldStop: () -> Bool) {
+        guard pace.shouldPause(now: Self.now, searchCount: searches.count) else { return }
+        if turn == nil, !takeTurn() {
+            isWaiting(true)
+            defer { isWaiting(false) }
+            repeat {
+                Self.sleep(Self.turnPollTime)
+            } while !shouldStop()
+                && pace.shouldPause(now: Self.now, searchCount: searches.count)
+                && !takeTurn()
+        } else if rests {
+            Self.sleep(BuildPace.pause)
+        }
+        pace.resume(now: Self.now)
+    }
+
+    /// - Returns: False while another build has the turn.
+    private func takeTurn() -> Bool {
+        guard let turnPath else { return true }
+        do throws(OmenError) {
+            turn = try LockFile.acquire(turnPath)
+        } catch {
+            // Without the file everything still works, only less smoothly.
+            return error.code != .locked
+        }
+        return true
+    }
+
+    private static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    private static func sleep(_ nanoseconds: UInt64) {
+        var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))
+        nanosleep(&time, nil)
+    }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Testing
+
+@testable import OmenShard
+
+/// How builds give way to searches.
+struct BuildPaceTests {
+    private static let millisecond: UInt64 = 1_000_000
+
+    @Test func withoutSearchesNothingPauses() {
+        var pace = BuildPace(now: 0, searchCount: 7)
+        let pauses = (0..<1000).filter { step in
+            pace.shouldPause(now: UInt64(step) * Self.millisecond, searchCount: 7)
+        }
+        #expect(pauses.isEmpty)
+    }
+
+    @Test func whileSearchesComeEveryStretchEndsWithAPause() {
+        var pace = BuildPace(now: 0, searchCount: 0)
+        var pauses = [BuildPace.stretch - 1, BuildPace.stretch].map { now in
+            pace.shouldPause(now: now, searchCount: 1)
+        }
+        #expect(pauses == [false, true])
+        pace.resume(now: Self.millisecond)
+        let next = Self.millisecond + BuildPace.stretch
+        // The one search a moment ago is reason enough.
+        pauses = [next - 1, next].map { pace.shouldPause(now: $0, searchCount: 1) }
+        #expect(pauses == [false, true])
+    }
+
+    @Test func aWhileAfterTheLastSearchNothingPauses() {
+        var pace = BuildPace(now: 0, searchCount: 0)
+        let searched = Self.millisecond
+        let quiet = searched + BuildPace.memory
+        let steps = [(searched, 1), (quiet - 1, 1), (quiet, 1), (quiet, 2)]
+        let pauses = steps.map { pace.shouldPause(now: $0.0, searchCount: $0.1) }
+        #expect(pauses == [true, true, false, true])
+    }
+
+    @Test func oneBuildGoesOnWhileSearchesCome() throws {
+        try withTemporaryDirectory { directory in
+            try takeTurns(at: directory + "/builds.lock")
+        }
+    }
+
+    private func takeTurns(at path: String) throws {
+        let searches = BuildBrake.Searches()
+        let first = BuildBrake(searches, turnPath: path, rests: true)
+        var second: BuildBrake? = BuildBrake(searches, turnPath: path, rests: true)
+        var told: [Bool] = []
+        func breathe(_ brake: BuildBrake?, shouldStop: () -> Bool = { false }) {
+            searches.add()
+            usleep(300)
+            brake?.breathe(isWaiting: { told.append($0) }, shouldStop: shouldStop)
+        }
+        breathe(second)
+        #expect(told == [])
+        // Another build has the turn: wait for it, as long as searches come.
+        breathe(first)
+        #expect(told == [true, false])
+        var looks = 0
+        breathe(first) {
+            searches.add()
+            looks += 1
+            if looks == 3 { second = nil }
+            return false
+        }
+        #expect(looks == 3)
+        #expect(told == [true, false, true, false])
+        breathe(first)
+        #expect(told.count == 4)
+        let third = BuildBrake(searches, turnPath: path, rests: true)
+        breathe(third, shouldStop: { true })
+        #expect(told == [true, false, true, false, true, false])
+    }
+}
