@@ -22,8 +22,8 @@ struct BulkBuild {
 
     /// Units that `run` advances its pulse by: comparing in groups, choosing links and linking
     /// back, on all levels.
-    static func unitCount(of count: Int, slots: Int) -> Double {
-        Double(count) * Double(BulkPlan(slots: slots, count: count).fanOut + 2) * 1.07
+    static func unitCount(of count: Int, slots: Int, dim: Int) -> Double {
+        Double(count) * Double(BulkPlan(slots: slots, count: count, dim: dim).fanOut + 2) * 1.07
     }
 
     /// Renumbers the rows so that near ones lie near each other, and links them.
@@ -53,7 +53,7 @@ struct BulkBuild {
             lists: index.links,
             listStride: layout.baseSlots,
             slots: layout.baseSlots,
-            plan: BulkPlan(slots: layout.baseSlots, count: count),
+            plan: BulkPlan(slots: layout.baseSlots, count: count, dim: index.schema.dim),
             seed: index.seed,
             pulse: pulse
         )
@@ -89,7 +89,7 @@ struct BulkBuild {
             lists: upper.links(0),
             listStride: layout.nodeWords,
             slots: layout.upperSlots,
-            plan: BulkPlan(slots: layout.baseSlots, count: nodeCount),
+            plan: BulkPlan(slots: layout.baseSlots, count: nodeCount, dim: index.schema.dim),
             seed: index.seed &+ UInt64(level) << 32,
             pulse: pulse
         )

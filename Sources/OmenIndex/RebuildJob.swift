@@ -46,12 +46,13 @@ package final class RebuildJob: @unchecked Sendable {
 
     /// Bytes of memory that `run` needs for a while besides the new index, roughly.
     ///
-    /// Most is what each row takes: 88 bytes for groups and order, later for links that wait for
-    /// room; and candidates that do not fit into its list, which takes an `m` below 16.
+    /// Most is what each row takes: groups and order, later links that wait for room; and
+    /// candidates that do not fit into its list.
     package var scratchByteCount: Int {
         let layout = RowLayout(schema)
-        let candidates = BulkPlan(slots: layout.baseSlots, count: rows.count).candidateCountMax
-        let perRow = 88 + 4 * max(0, candidates - layout.baseSlots)
+        let plan = BulkPlan(slots: layout.baseSlots, count: rows.count, dim: schema.dim)
+        let perRow =
+            40 + 6 * plan.fanOut + 4 * max(0, plan.candidateCountMax - layout.baseSlots)
         // One packed group, a tile of distances, and pages that are not filled.
         let fixed = BulkPlan.leafCountMax * max(layout.vectorStride, layout.codeStride) + 4 << 20
         return rows.count * perRow + fixed
@@ -95,7 +96,11 @@ package final class RebuildJob: @unchecked Sendable {
         }
         let bulkCount = rows.count - heldOutCount
         let pulse = BulkPulse(
-            total: BulkBuild.unitCount(of: bulkCount, slots: index.layout.baseSlots),
+            total: BulkBuild.unitCount(
+                of: bulkCount,
+                slots: index.layout.baseSlots,
+                dim: schema.dim
+            ),
             progress: progress,
             shouldStop: shouldStop
         )

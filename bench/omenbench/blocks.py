@@ -108,19 +108,25 @@ def parameters(values: dict) -> str:
 def scaling_block(rows: dict) -> list[str]:
     lines = picture("scaling") + markdown(
         ["shards", "durable vec/s", "linked vec/s", "import CPU s", "QPS @0.95", "@0.99",
-         "QPS in batches @0.95", "@0.99", "CPU µs @0.95", "@0.99"],
+         "QPS in batches @0.95", "@0.99", "CPU µs @0.95", "@0.99",
+         "in batches @0.95", "@0.99"],
         [[shards, number(row["import"]["durable_vectors_per_second"]),
           number(row["import"]["linked_vectors_per_second"]),
           number(row["import"]["cpu_seconds"], 1),
           *(reading(row["at_recall"][recall][key]) for key in ("qps", "qps_batch")
             for recall in ("0.95", "0.99")),
-          *(reading(row["at_recall"][recall]["cpu_us"], 1) for recall in ("0.95", "0.99"))]
+          *(reading(row["at_recall"][recall][key], 1) for key in ("cpu_us", "cpu_us_batch")
+            for recall in ("0.95", "0.99"))]
          for shards, row in rows["shards"].items()])
     last, first = rows["cpu_ratio"]["shards"]
-    ratios = ", ".join(f"{ratio:.2f} at {recall}" for recall, ratio
-                       in rows["cpu_ratio"]["at_recall"].items() if ratio is not None)
+
+    def ratios(key: str) -> str:
+        found = [f"{ratio:.2f} at {recall}" for recall, ratio in rows["cpu_ratio"][key].items()
+                 if ratio is not None]
+        return ", ".join(found) or "not reached"
+
     return [*lines, "", f"Processor time per query, {last} shards against {first}, at equal "
-            f"recall: {ratios or 'not reached'}."]
+            f"recall: {ratios('at_recall')}; in batches {ratios('in_batches')}."]
 
 
 @needs("scaling")

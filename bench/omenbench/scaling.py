@@ -107,13 +107,16 @@ def resident(cluster, count: int) -> dict:
 def cpu_ratio(shards: dict) -> dict:
     """Processor time per query, most shards against fewest, at equal recall."""
     first, last = min(shards, key=int), max(shards, key=int)
-    ratios = {}
-    for recall in map(str, RECALLS):
+
+    def ratio(recall: str, key: str) -> float | None:
         # The cost at a better recall is no less than that at the wanted one; it must not divide.
-        values = [curves.known(shards[last]["at_recall"][recall]["cpu_us"]),
-                  shards[first]["at_recall"][recall]["cpu_us"]["value"]]
-        ratios[recall] = None if None in values or first == last else values[0] / values[1]
-    return {"shards": [int(last), int(first)], "at_recall": ratios}
+        values = [curves.known(shards[last]["at_recall"][recall][key]),
+                  shards[first]["at_recall"][recall][key]["value"]]
+        return None if None in values or first == last else values[0] / values[1]
+
+    return {"shards": [int(last), int(first)],
+            "at_recall": {str(recall): ratio(str(recall), "cpu_us") for recall in RECALLS},
+            "in_batches": {str(recall): ratio(str(recall), "cpu_us_batch") for recall in RECALLS}}
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -134,7 +137,8 @@ def show(rows: dict) -> None:
           number(row["default"]["one"]["recall"], 4), number(row["memory"]["pss_per_vector"])]
          for shards, row in rows["shards"].items()])
     print(f"processor time per query, {rows['cpu_ratio']['shards'][0]} shards against "
-          f"{rows['cpu_ratio']['shards'][1]}: {rows['cpu_ratio']['at_recall']}")
+          f"{rows['cpu_ratio']['shards'][1]}: {rows['cpu_ratio']['at_recall']}, in batches "
+          f"{rows['cpu_ratio']['in_batches']}")
 
 
 def plot(result: dict) -> list:
