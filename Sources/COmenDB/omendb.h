@@ -182,17 +182,13 @@ int32_t omendb_search(omendb *database, const char *collection, const omendb_que
 int32_t omendb_get(omendb *database, const char *collection, const omendb_ids *ids,
                    uint8_t with_vector, omendb_result **result, omendb_error *error);
 
-/* The ids of all records. Not of a cluster. */
+/* The ids of all records and, unless `vectors` is null, the memory of their vectors, without a copy:
+ * record i is row `rows[i]` of it. Rows never change, and later ones are not in it. It stays,
+ * whatever happens to the collection or the database, until omendb_vectors_free. Not of a cluster. */
 int32_t omendb_list(omendb *database, const char *collection, omendb_result **result,
-                    omendb_error *error);
+                    omendb_vectors **vectors, omendb_error *error);
 
 void omendb_result_free(omendb_result *result);
-
-/* The memory of the vectors, without a copy. Rows in it never change; later ones are not in it. It
- * stays, whatever happens to the collection or the database, until omendb_vectors_free. Not of a
- * cluster. */
-int32_t omendb_vectors_open(omendb *database, const char *collection, omendb_vectors **vectors,
-                            omendb_error *error);
 void omendb_vectors_free(omendb_vectors *vectors);
 
 /* Records in a collection. */

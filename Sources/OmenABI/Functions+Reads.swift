@@ -58,15 +58,16 @@ public func omendb_list(
     _ database: OpaquePointer!,
     _ collection: UnsafePointer<CChar>!,
     _ result: UnsafeMutablePointer<UnsafeMutablePointer<omendb_result>?>!,
+    _ vectors: UnsafeMutablePointer<UnsafeMutablePointer<omendb_vectors>?>!,
     _ error: UnsafeMutablePointer<omendb_error>!
 ) -> Int32 {
     call(error) { () throws(OmenError) in
         let target = try outlet(result, "result")
+        vectors?.pointee = nil
         let name = try Arguments.text(collection, "collection")
-        let store = try Handles.store(database)
-        let schema = try store.schema(of: name)
-        let (ids, rows) = try store.list(name)
-        target.pointee = try ResultWriter.ids(ids, rows: rows, schema: schema)
+        let stored = try Handles.store(database).list(name)
+        target.pointee = try ResultWriter.ids(stored)
+        vectors?.pointee = VectorsBox.make(stored.vectors)
     }
 }
 
@@ -75,21 +76,10 @@ public func omendb_result_free(_ result: UnsafeMutablePointer<omendb_result>!) {
 
 /// The structure that C sees, and behind it what keeps the memory.
 private struct VectorsBox {
-    var vectors: omendb_vectors
+    var shown: omendb_vectors
     var kept: StoredVectors
-}
 
-@c @implementation
-public func omendb_vectors_open(
-    _ database: OpaquePointer!,
-    _ collection: UnsafePointer<CChar>!,
-    _ vectors: UnsafeMutablePointer<UnsafeMutablePointer<omendb_vectors>?>!,
-    _ error: UnsafeMutablePointer<omendb_error>!
-) -> Int32 {
-    call(error) { () throws(OmenError) in
-        let target = try outlet(vectors, "vectors")
-        let name = try Arguments.text(collection, "collection")
-        let stored = try Handles.store(database).vectors(of: name)
+    static func make(_ stored: StoredVectors) -> UnsafeMutablePointer<omendb_vectors> {
         let box = UnsafeMutablePointer<VectorsBox>.allocate(capacity: 1)
         let shown = omendb_vectors(
             base: stored.base,
@@ -98,8 +88,8 @@ public func omendb_vectors_open(
             dim: UInt32(stored.dim),
             element: Int32(stored.element.rawValue)
         )
-        box.initialize(to: VectorsBox(vectors: shown, kept: stored))
-        target.pointee = UnsafeMutableRawPointer(box).assumingMemoryBound(to: omendb_vectors.self)
+        box.initialize(to: VectorsBox(shown: shown, kept: stored))
+        return UnsafeMutableRawPointer(box).assumingMemoryBound(to: omendb_vectors.self)
     }
 }
 

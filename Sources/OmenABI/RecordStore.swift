@@ -35,8 +35,7 @@ protocol RecordStore: AnyObject, Sendable {
         in collection: String,
         withVector: Bool
     ) throws(OmenError) -> FoundRecords
-    func list(_ collection: String) throws(OmenError) -> (ids: [RecordID], rows: [UInt32])
-    func vectors(of collection: String) throws(OmenError) -> StoredVectors
+    func list(_ collection: String) throws(OmenError) -> StoredRecords
     func collections() throws(OmenError) -> [CollectionCounts]
     func schema(of collection: String) throws(OmenError) -> CollectionSchema
     func count(_ collection: String) throws(OmenError) -> UInt64
@@ -70,12 +69,8 @@ final class EmbeddedStore: RecordStore {
         )
     }
 
-    func list(_ collection: String) throws(OmenError) -> (ids: [RecordID], rows: [UInt32]) {
+    func list(_ collection: String) throws(OmenError) -> StoredRecords {
         try database.list(collection)
-    }
-
-    func vectors(of collection: String) throws(OmenError) -> StoredVectors {
-        try database.vectors(of: collection)
     }
 
     func collections() throws(OmenError) -> [CollectionCounts] { try database.collections() }
@@ -164,16 +159,8 @@ final class ClusterStore: RecordStore {
         )
     }
 
-    func list(_ collection: String) throws(OmenError) -> (ids: [RecordID], rows: [UInt32]) {
-        throw Self.unsupported("its ids cannot be listed")
-    }
-
-    func vectors(of collection: String) throws(OmenError) -> StoredVectors {
-        throw Self.unsupported("its vectors are in other processes")
-    }
-
-    private static func unsupported(_ what: String) -> OmenError {
-        OmenError(.badRequest, "the database is a cluster: \(what)")
+    func list(_ collection: String) throws(OmenError) -> StoredRecords {
+        throw OmenError(.badRequest, "the database is a cluster, which cannot list its ids")
     }
 
     func collections() throws(OmenError) -> [CollectionCounts] {

@@ -1,6 +1,7 @@
 internal import COmenDB
 internal import Glibc
 internal import OmenCore
+internal import OmenShard
 
 /// Lays out a result for C: the structure and all its columns in one piece of memory, so that
 /// freeing it is one call.
@@ -69,11 +70,8 @@ struct ResultWriter {
         return result
     }
 
-    static func ids(
-        _ ids: [RecordID],
-        rows: [UInt32],
-        schema: CollectionSchema
-    ) throws(OmenError) -> OpaqueResult {
+    static func ids(_ stored: StoredRecords) throws(OmenError) -> OpaqueResult {
+        let (ids, rows, schema) = (stored.ids, stored.rows, stored.schema)
         var writer = ResultWriter()
         let columns = RecordColumns(&writer, ids.map { ($0, nil, nil) })
         let place = writer.column(UInt32.self, rows.count)

@@ -90,24 +90,14 @@ extension Database {
         }
     }
 
-    /// The ids of all records, oldest row first, and their rows in `vectors(of:)`.
+    /// All records, oldest row first, and the memory that their vectors lie in, which stays as it
+    /// is while the result lives.
     ///
     /// - Throws: `.notFound`.
     /// - Complexity: O(rows).
-    package func list(
-        _ collection: String
-    ) throws(OmenError) -> (ids: [RecordID], rows: [UInt32]) {
+    package func list(_ collection: String) throws(OmenError) -> StoredRecords {
         try withEngine { engine throws(OmenError) in
-            try engine.store.collection(collection).liveRecords
-        }
-    }
-
-    /// The memory that the full vectors lie in; it stays as it is while the result lives.
-    ///
-    /// - Throws: `.notFound`.
-    package func vectors(of collection: String) throws(OmenError) -> StoredVectors {
-        try withEngine { engine throws(OmenError) in
-            try engine.store.collection(collection).storedVectors
+            try engine.store.collection(collection).storedRecords
         }
     }
 

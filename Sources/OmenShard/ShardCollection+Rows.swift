@@ -26,20 +26,18 @@ package struct StoredVectors: Sendable {
     package var base: UnsafeRawPointer { UnsafeRawPointer(region.base) }
 }
 
-extension ShardCollection {
-    package var storedVectors: StoredVectors {
-        StoredVectors(
-            index.vectorRegion,
-            schema: schema,
-            stride: index.vectorStride,
-            rowCount: index.rowCount
-        )
-    }
+/// The live records of a collection: ids, and where their vectors are.
+package struct StoredRecords: Sendable {
+    package let schema: CollectionSchema
+    package let ids: [RecordID]
+    /// Row of each in `vectors`, ascending.
+    package let rows: [UInt32]
+    package let vectors: StoredVectors
+}
 
-    /// Ids of the live records and their rows, ascending by row.
-    ///
+extension ShardCollection {
     /// - Complexity: O(rows).
-    package var liveRecords: (ids: [RecordID], rows: [UInt32]) {
+    package var storedRecords: StoredRecords {
         var ids: [RecordID] = []
         var rows: [UInt32] = []
         ids.reserveCapacity(vectorCount)
@@ -50,6 +48,12 @@ extension ShardCollection {
             ids.append(records.id(of: row))
             rows.append(row)
         }
-        return (ids, rows)
+        let vectors = StoredVectors(
+            index.vectorRegion,
+            schema: schema,
+            stride: index.vectorStride,
+            rowCount: index.rowCount
+        )
+        return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: vectors)
     }
 }
