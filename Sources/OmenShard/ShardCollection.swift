@@ -80,6 +80,8 @@ package final class ShardCollection {
     /// Bytes of the newest shard file; 0 before the first checkpoint.
     package var fileByteCount: Int { file?.byteCount ?? 0 }
     package var vectorCount: Int { records.liveCount }
+    /// Whether any row ever had metadata.
+    var hasMetadata: Bool { records.metadataHeapByteCount > 0 }
     package var rowCount: Int { index.rowCount }
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }

@@ -20,7 +20,9 @@ package struct ShardSearch {
     private var byteCount = 0
 
     init(_ query: SearchQuery, in collection: ShardCollection) {
-        self.query = collection.planned(query)
+        var query = collection.planned(query)
+        if !collection.hasMetadata { query.withMetadata = false }
+        self.query = query
         self.collection = collection
         hasColumns = !query.withMetadata && !query.withVector
         counts.reserveCapacity(query.count)

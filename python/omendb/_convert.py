@@ -51,6 +51,8 @@ def as_matrix(vectors: Any, what: str = "vectors") -> Array:
 
 def as_vector(vector: Any, what: str = "vector") -> Array:
     """One vector, contiguous float32 or uint8."""
+    if type(vector) is np.ndarray and vector.dtype in _READ_IN_PLACE and vector.ndim == 1:
+        return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
     array = as_array(vector, what)
     if array.ndim != 1:
         raise ValidationError(f"{what} has shape {array.shape}, expected [dim]")

@@ -9,6 +9,7 @@ import threading
 from ctypes import (
     POINTER,
     Structure,
+    byref,
     c_char,
     c_char_p,
     c_float,
@@ -19,6 +20,7 @@ from ctypes import (
     c_void_p,
 )
 from pathlib import Path
+from typing import Any
 
 from .errors import DatabaseError, error_of
 
@@ -78,7 +80,7 @@ class Query(Structure):
         ("count", c_uint64),
         ("dim", c_uint32),
         ("element", c_int32),
-        ("vectors", c_void_p),
+        ("vectors", c_char_p),
         ("k", c_uint32),
         ("ef", c_uint32),
         ("recall", c_float),
@@ -174,6 +176,8 @@ def _load() -> ctypes.CDLL:
 
 
 library = _load()
+search: Any = library.omendb_search
+free_result: Any = library.omendb_result_free
 
 
 class _PerThread(threading.local):
@@ -182,7 +186,10 @@ class _PerThread(threading.local):
     def __init__(self) -> None:
         self.error = Error()
         self.query = Query()
+        # What `query` was filled with, all but the vector.
+        self.asked: tuple[object, ...] = ()
         self.result = POINTER(Result)()
+        self.references = byref(self.query), byref(self.result), byref(self.error)
 
 
 local = _PerThread()

@@ -31,21 +31,27 @@ class SearchResult:
     vector: Array | None
 
     def __init__(
-        self, id: int | str, distance: float, metric: str, text: bytes, vector: Array | None
+        self,
+        id: int | str,
+        distance: float,
+        metric: str,
+        text: bytes = b"",
+        vector: Array | None = None,
     ) -> None:
         self.id = id
         self.distance = distance
         self.vector = vector
         self._metric = metric
         self._json = text
-        self._metadata: dict[str, Any] | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The record's metadata; empty when it has none."""
-        if self._metadata is None:
-            self._metadata = json.loads(self._json) if self._json else {}
-        return self._metadata
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[str, Any] = json.loads(self._json) if self._json else {}
+            return self._metadata
 
     @property
     def score(self) -> float:
@@ -140,9 +146,12 @@ class ResultReader:
 
     def hits(self, metric: str) -> list[SearchResult]:
         if not self.result.kinds and not self.result.metadata_offsets and not self.result.vectors:
+            found, count = self.result, self.count
+            if not count:
+                return []
             return [
-                SearchResult(id, distance, metric, b"", None)
-                for id, distance in zip(self.ids(), self.distances(), strict=True)
+                SearchResult(id, distance, metric)
+                for id, distance in zip(found.numbers[:count], found.distances[:count])  # noqa: B905
             ]
         vectors = self.vectors()
         return [
