@@ -12,6 +12,8 @@ internal import OmenStorage
 package final class Database: @unchecked Sendable {
     /// Nil in memory.
     package let path: String?
+    /// Keeps `omen-cluster` away from the path.
+    private let lock: LockFile?
     let engine: ShardEngine
     let owner = OwnerLock()
     let signal: CompletionSignal
@@ -38,13 +40,13 @@ package final class Database: @unchecked Sendable {
     package convenience init() throws(OmenError) {
         let signal = CompletionSignal()
         let engine = ShardEngine(wake: { signal.raise() })
-        try self.init(engine, signal, path: nil, durability: .none)
+        try self.init(engine, signal, path: nil, lock: nil, durability: .none)
     }
 
     /// Opens the database at a path, or makes one there.
     ///
     /// - Parameters:
-    ///   - path: A directory; made when it is missing, its parent must exist.
+    ///   - path: A directory; made when it is missing.
     ///   - durability: What a write that has returned survives.
     /// - Throws: `.locked` naming the process that has it open, `.badRequest` when it belongs to a
     ///   cluster of several shards, `.corrupt`, `.unsupportedVersion`, `.ioFailure`.
@@ -54,6 +56,7 @@ package final class Database: @unchecked Sendable {
     ) throws(OmenError) {
         let directory = Directory(path)
         try directory.create()
+        let lock = try LockFile.acquire(directory.path(of: "cluster.lock"))
         let manifest = try Self.manifest(directory)
         guard manifest.shardCount == 1 else {
             throw OmenError(
@@ -72,7 +75,7 @@ package final class Database: @unchecked Sendable {
             progress: { _ in },
             wake: { signal.raise() }
         )
-        try self.init(engine, signal, path: path, durability: durability)
+        try self.init(engine, signal, path: path, lock: lock, durability: durability)
     }
 
     private static func manifest(_ directory: Directory) throws(OmenError) -> ClusterManifest {
@@ -88,8 +91,10 @@ package final class Database: @unchecked Sendable {
         _ engine: ShardEngine,
         _ signal: CompletionSignal,
         path: String?,
+        lock: LockFile?,
         durability: Durability
     ) throws(OmenError) {
+        self.lock = lock
         self.engine = engine
         self.signal = signal
         self.path = path

@@ -64,7 +64,7 @@ class SearchResult:
         return f"SearchResult(id={self.id!r}, distance={self.distance:.6g})"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """A stored record."""
 
