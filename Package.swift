@@ -93,6 +93,10 @@ let package = Package(
         ),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests(
+            "OmenEmbeddedTests",
+            ["OmenCore", "OmenEmbedded", "OmenShard", "OmenStorage"]
+        ),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),
         tests(
             "SimulationTests",
