@@ -15,22 +15,13 @@ package final class BackgroundThread: @unchecked Sendable {
         case normal
         /// About a tenth of what others get.
         case low
-        /// What is left over; gives way within microseconds, and may wait for ever.
-        case idle
-
         /// Linux keeps it for each thread; where that fails everything still works.
         fileprivate func apply() {
             switch self {
             case .normal: return
             case .low: _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
-            case .idle:
-                var parameters = sched_param()
-                _ = sched_setscheduler(0, Self.schedulerOfIdle, &parameters)
             }
         }
-
-        /// SCHED_IDLE, which the C library's headers show only on request.
-        private static let schedulerOfIdle: Int32 = 5
     }
 
     private final class Body {
@@ -75,19 +66,6 @@ package final class BackgroundThread: @unchecked Sendable {
             body.release()
             throw OmenError(.resourceExhausted, "cannot start a thread: errno \(code)")
         }
-    }
-
-    /// Processor time it has had, in seconds; nil when it has ended.
-    ///
-    /// - Precondition: `join` was not called.
-    package var processorSeconds: Double? {
-        precondition(!joined, "looked at after joining")
-        var clock = clockid_t()
-        var time = timespec()
-        guard pthread_getcpuclockid(handle, &clock) == 0, clock_gettime(clock, &time) == 0 else {
-            return nil
-        }
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
     /// Waits until the closure has returned; call it once.

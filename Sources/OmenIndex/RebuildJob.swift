@@ -63,7 +63,8 @@ package final class RebuildJob: @unchecked Sendable {
     /// Rows are numbered so that near ones lie near each other.
     /// - Parameters:
     ///   - progress: Called with thousandths done, now and then; roughly even.
-    ///   - shouldStop: Asked every few microseconds; may take its time, for others to have some.
+    ///   - shouldStop: Asked every few microseconds in all long steps; may take its time, for
+    ///     others to have some.
     /// - Returns: Nil when stopped.
     /// - Throws: `.resourceExhausted` without address space.
     /// - Precondition: Was not called before.

@@ -47,10 +47,10 @@ struct BuildPace {
 
 /// Holds a build's thread back while searches come in.
 ///
-/// One build of all shards of the machine goes on then, so that a search finds a processor.
+/// One build of all shards of the cluster goes on then, so that a search finds a processor.
 /// Belongs to the build's thread.
 package final class BuildBrake {
-    /// Searches of a shard so far.
+    /// Queries of a shard so far.
     final class Searches: Sendable {
         private let value = Atomic<Int>(0)
         var count: Int { value.load(ordering: .relaxed) }
@@ -61,51 +61,46 @@ package final class BuildBrake {
     private static let turnPollTime: UInt64 = 5_000_000
 
     private let searches: Searches
-    private let turnPath: String?
-    private let rests: Bool
+    /// Nil where there is no turn to wait for, or the file cannot be used.
+    private var turnPath: String?
     private var turn: LockFile?
     private var pace: BuildPace
 
     /// - Parameters:
     ///   - searches: Of the shard; every shard of a cluster gets every search.
-    ///   - turnPath: The lock file of all builds that share the machine; nil for no such thing.
-    ///   - rests: Pause again and again also when it is this build's turn.
-    init(_ searches: Searches, turnPath: String?, rests: Bool) {
+    ///   - turnPath: The lock file of all builds of the cluster; nil for no such thing.
+    init(_ searches: Searches, turnPath: String?) {
         self.searches = searches
         self.turnPath = turnPath
-        self.rests = rests
         pace = BuildPace(now: Self.now, searchCount: searches.count)
     }
 
-    /// Pauses if it is time to; call it every few microseconds.
+    /// Pauses if it is time to; call it every few microseconds where that is possible.
     ///
     /// - Parameters:
-    ///   - isWaiting: Told when another build's turn is waited for, and when that ends.
-    ///   - shouldStop: Ends the waiting.
-    func breathe(isWaiting: (Bool) -> Void, shouldStop: () -> Bool) {
-        guard pace.shouldPause(now: Self.now, searchCount: searches.count) else { return }
-        if turn == nil, !takeTurn() {
-            isWaiting(true)
-            defer { isWaiting(false) }
-            repeat {
-                Self.sleep(Self.turnPollTime)
-            } while !shouldStop()
-                && pace.shouldPause(now: Self.now, searchCount: searches.count)
-                && !takeTurn()
-        } else if rests {
-            Self.sleep(BuildPace.pause)
+    ///   - rests: Whether to pause also when it is this build's turn.
+    ///   - shouldStop: Ends the waiting for the turn.
+    func breathe(rests: Bool, shouldStop: () -> Bool) {
+        guard isTime else { return }
+        if takeTurn() {
+            if rests { Self.sleep(BuildPace.pause) }
+        } else {
+            while !shouldStop(), isTime, !takeTurn() { Self.sleep(Self.turnPollTime) }
         }
         pace.resume(now: Self.now)
     }
 
+    private var isTime: Bool { pace.shouldPause(now: Self.now, searchCount: searches.count) }
+
     /// - Returns: False while another build has the turn.
     private func takeTurn() -> Bool {
-        guard let turnPath else { return true }
+        guard turn == nil, let turnPath else { return true }
         do throws(OmenError) {
             turn = try LockFile.acquire(turnPath)
         } catch {
+            if error.code == .locked { return false }
             // Without the file everything still works, only less smoothly.
-            return error.code != .locked
+            self.turnPath = nil
         }
         return true
     }

@@ -92,7 +92,7 @@ package struct RebuildWork: Sendable {
     private final class Pulse: Sendable {
         let permille = Atomic<Int>(0)
         let shouldStop = Atomic<Bool>(false)
-        let isWaiting = Atomic<Bool>(false)
+        let isUrgent = Atomic<Bool>(false)
 
         var isStopped: Bool { shouldStop.load(ordering: .relaxed) }
     }
@@ -109,8 +109,11 @@ package struct RebuildWork: Sendable {
     /// Thousandths done.
     package var permille: Int { pulse.permille.load(ordering: .relaxed) }
 
-    /// Whether it waits until another build of this machine has ended.
-    var isWaiting: Bool { pulse.isWaiting.load(ordering: .relaxed) }
+    /// Whether it does not rest while searches come in; may change while it runs.
+    var isUrgent: Bool {
+        get { pulse.isUrgent.load(ordering: .relaxed) }
+        nonmutating set { pulse.isUrgent.store(newValue, ordering: .relaxed) }
+    }
 
     /// Makes `run` return nil soon.
     package func stop() { pulse.shouldStop.store(true, ordering: .relaxed) }
@@ -122,10 +125,7 @@ package struct RebuildWork: Sendable {
     /// - Throws: `.resourceExhausted`.
     package func run(_ brake: BuildBrake? = nil) throws(OmenError) -> Output? {
         let breathe: () -> Void = {
-            brake?.breathe(
-                isWaiting: { pulse.isWaiting.store($0, ordering: .relaxed) },
-                shouldStop: { pulse.isStopped }
-            )
+            brake?.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
         }
         let rebuilt = try job.run(
             progress: { pulse.permille.store($0, ordering: .relaxed) },

@@ -8,27 +8,12 @@ final class Rebuilder {
 
     /// Rows appended since the beginning that one row of linking stands for when catching up.
     private static let rowsPerStep = 64
-    /// Ticks after which a build has to have had some processor time: ten seconds, and one.
-    ///
-    /// A build takes what searches leave over, which keeps their latency. Where they leave nothing
-    /// it begins again with a share of its own: rows that are not linked would slow them for ever.
-    private static let starvedTickCount = 200
-    private static let starvedSeconds = 1.0
-
-    /// More hot rows than this slow every search more than a build does: then it takes its share.
-    private static let hotRowCountMax = 32_768
-
     private let searches: BuildBrake.Searches
     private let turnPath: String?
     private let completed: @Sendable (Completion) -> Void
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
     private var thread: BackgroundThread?
-    /// Ticks since the thread was started, and with which priority.
-    private var tickCount = 0
-    private var priority = BackgroundThread.Priority.idle
-    /// The collection whose build got too little time.
-    private var starved: String?
 
     /// - Parameters:
     ///   - policy: Decides what to build, and when.
@@ -65,9 +50,8 @@ final class Rebuilder {
             appliedLSN: appliedLSN
         )
         if let rebuild {
-            if !rebuild.work.isWaiting { tickCount += 1 }
-            if isStarved { starved = rebuild.collection.name }
-            if !rebuild.isWanted(by: store) || isStarved { rebuild.work.stop() }
+            rebuild.work.isUrgent = rebuild.collection.isUrgent
+            if !rebuild.isWanted(by: store) { rebuild.work.stop() }
         } else if let next, let collection = store.collections[next] {
             begin(collection)
         }
@@ -77,28 +61,15 @@ final class Rebuilder {
         }
     }
 
-    private var isStarved: Bool {
-        guard priority == .idle, tickCount == Self.starvedTickCount,
-            let seconds = thread?.processorSeconds
-        else {
-            return false
-        }
-        return seconds < Self.starvedSeconds
-    }
-
     private func begin(_ collection: ShardCollection) {
         do throws(OmenError) {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
             let (completed, searches, turnPath) = (completed, searches, turnPath)
-            let shape = collection.rebuildShape
-            let givesWay = shape.rowCount - shape.linkedCount <= Self.hotRowCountMax
-            priority = !givesWay ? .normal : collection.name == starved ? .low : .idle
-            starved = nil
-            tickCount = 0
-            thread = try BackgroundThread(priority) {
+            work.isUrgent = collection.isUrgent
+            thread = try BackgroundThread(work.isUrgent ? .normal : .low) {
                 do throws(OmenError) {
-                    let brake = BuildBrake(searches, turnPath: turnPath, rests: givesWay)
+                    let brake = BuildBrake(searches, turnPath: turnPath)
                     completed(.success(try work.run(brake)))
                 } catch { completed(.failure(error)) }
             }
@@ -188,6 +159,11 @@ extension CollectionRebuild {
 }
 
 extension ShardCollection {
+    /// More hot rows than this slow every search more than a build does: then it takes its share.
+    private static let patientHotRowCountMax = 32_768
+
+    fileprivate var isUrgent: Bool { hotRowCount > Self.patientHotRowCountMax }
+
     fileprivate var rebuildShape: RebuildPolicy.Shape {
         RebuildPolicy.Shape(
             rowCount: rowCount,

@@ -8,6 +8,8 @@ internal import OmenIndex
 package struct ShardSearch {
     private let collection: ShardCollection
     private let query: SearchQuery
+    /// Told of each query, for builds to give way.
+    private let searches: BuildBrake.Searches
     /// Hits of each query so far.
     private var counts: [UInt32] = []
     /// Hits of all queries one after the other, each query's ascending: columns while all of them
@@ -19,10 +21,15 @@ package struct ShardSearch {
     private var hasColumns: Bool
     private var byteCount = 0
 
-    init(_ query: SearchQuery, in collection: ShardCollection) {
+    init(
+        _ query: SearchQuery,
+        in collection: ShardCollection,
+        counting searches: BuildBrake.Searches
+    ) {
         var query = collection.planned(query)
         if !collection.hasMetadata { query.withMetadata = false }
         self.query = query
+        self.searches = searches
         self.collection = collection
         hasColumns = !query.withMetadata && !query.withVector
         counts.reserveCapacity(query.count)
@@ -45,6 +52,7 @@ package struct ShardSearch {
     /// - Throws: `.resourceExhausted` when the answer outgrows a frame.
     package mutating func step() throws(OmenError) {
         precondition(!isFinished, "a step behind the last query")
+        searches.add()
         try collection.findNeighbors(of: counts.count, in: query)
         let count: Int
         if hasColumns, collection.appendNeighbors(to: &distances, &numbers) {

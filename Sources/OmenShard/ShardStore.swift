@@ -69,8 +69,11 @@ package final class ShardStore {
     /// Checks a search and prepares it to be run query by query.
     package func beginSearch(_ query: SearchQuery) throws(OmenError) -> ShardSearch {
         let collection = try collection(query.collection)
-        searches.add()
-        return ShardSearch(try query.validated(against: collection.schema), in: collection)
+        return ShardSearch(
+            try query.validated(against: collection.schema),
+            in: collection,
+            counting: searches
+        )
     }
 
     /// Answers a search at once; shape of the result as in `SearchReply`.

@@ -175,6 +175,8 @@ final class LogAppender {
     }
 
     /// Reserves space behind `offset`, `inSteps` a whole step where the disk has it.
+    ///
+    /// Marks take what they need: a segment that nothing follows stays small.
     private func reserve(_ byteCount: Int, inSteps: Bool) throws(OmenError) {
         let needed = offset + byteCount
         guard needed > allocatedByteCount else { return }

@@ -1,6 +1,6 @@
 package import OmenCore
 
-/// Where a writer goes on: an open segment of which every byte before `offset` is durable.
+/// Where a writer goes on: an open segment of which every record before `offset` is durable.
 package struct LogContinuation: Equatable, Sendable {
     /// First LSN of the segment, which names its file.
     package var segmentFirstLSN: UInt64

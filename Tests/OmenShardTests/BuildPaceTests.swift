@@ -45,32 +45,31 @@ struct BuildPaceTests {
 
     private func takeTurns(at path: String) throws {
         let searches = BuildBrake.Searches()
-        let first = BuildBrake(searches, turnPath: path, rests: true)
-        var second: BuildBrake? = BuildBrake(searches, turnPath: path, rests: true)
-        var told: [Bool] = []
-        func breathe(_ brake: BuildBrake?, shouldStop: () -> Bool = { false }) {
+        let first = BuildBrake(searches, turnPath: path)
+        var second: BuildBrake? = BuildBrake(searches, turnPath: path)
+        /// - Returns: How often it asked whether to go on waiting.
+        func looks(_ brake: BuildBrake?, shouldStop: (Int) -> Bool) -> Int {
+            var count = 0
             searches.add()
             usleep(300)
-            brake?.breathe(isWaiting: { told.append($0) }, shouldStop: shouldStop)
+            brake?.breathe(rests: true) {
+                searches.add()
+                count += 1
+                return shouldStop(count)
+            }
+            return count
         }
-        breathe(second)
-        #expect(told == [])
+        #expect(looks(second) { _ in true } == 0)
         // Another build has the turn: wait for it, as long as searches come.
-        breathe(first)
-        #expect(told == [true, false])
-        var looks = 0
-        breathe(first) {
-            searches.add()
-            looks += 1
-            if looks == 3 { second = nil }
+        #expect(looks(first) { $0 == 3 } == 3)
+        let waited = looks(first) { count in
+            if count == 3 { second = nil }
             return false
         }
-        #expect(looks == 3)
-        #expect(told == [true, false, true, false])
-        breathe(first)
-        #expect(told.count == 4)
-        let third = BuildBrake(searches, turnPath: path, rests: true)
-        breathe(third, shouldStop: { true })
-        #expect(told == [true, false, true, false, true, false])
+        #expect(waited == 3)
+        #expect(looks(first) { _ in true } == 0)
+        // A file that cannot be used holds nobody back.
+        let broken = BuildBrake(searches, turnPath: "/proc/none/builds.lock")
+        #expect(looks(broken) { _ in true } == 0)
     }
 }
