@@ -12,11 +12,12 @@ memory-mapped files and CPU tensors included. Everything else is converted to fl
 megabytes at a time.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._collection import Collection
 from ._convert import Id, Metadata
 from ._database import DB
 from ._results import BatchResult, Record, SearchResult
-from .aio import AsyncDB
 from .errors import (
     Corrupt,
     DatabaseError,
@@ -26,7 +27,20 @@ from .errors import (
     ValidationError,
 )
 
+if TYPE_CHECKING:
+    from .aio import AsyncDB
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than all the rest.
+    if name == "AsyncDB":
+        from .aio import AsyncDB
+
+        return AsyncDB
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DB",

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from ctypes import POINTER, byref, c_char_p, c_uint64
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
@@ -158,9 +158,7 @@ class Collection:
         self._next_id = first + count
         return np.arange(first, first + count, dtype=np.uint64)
 
-    def update(
-        self, id: Id, vector: Any | None = None, metadata: Metadata | None = None
-    ) -> bool:
+    def update(self, id: Id, vector: Any | None = None, metadata: Metadata | None = None) -> bool:
         """Replaces a record's vector, metadata, or both; False when it is not there."""
         found = self.get(id, with_vector=True)
         if found is None:
@@ -237,11 +235,31 @@ class Collection:
 
     @overload
     def search_batch(
-        self, queries: Any, limit: int = 10, *, as_results: Literal[False] = False, **options: Any
+        self,
+        queries: Any,
+        limit: int = 10,
+        *,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        max_distance: float | None = None,
+        with_vector: bool = False,
+        filter: Metadata | None = None,
+        as_results: Literal[False] = False,
     ) -> BatchResult: ...
     @overload
     def search_batch(
-        self, queries: Any, limit: int = 10, *, as_results: Literal[True], **options: Any
+        self,
+        queries: Any,
+        limit: int = 10,
+        *,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        max_distance: float | None = None,
+        with_vector: bool = False,
+        filter: Metadata | None = None,
+        as_results: Literal[True],
     ) -> list[list[SearchResult]]: ...
     def search_batch(
         self,
@@ -266,6 +284,7 @@ class Collection:
         if not self._has_records(filter, limit) or not reads:
             return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
         query = _library.Query()
+        shows_vectors = with_vector and as_results
         result = POINTER(_library.Result)()
         batches: list[BatchResult] = []
         lists: list[list[SearchResult]] = []
@@ -275,7 +294,14 @@ class Collection:
             query.element = _convert.element_of(piece)
             query.vectors = piece.ctypes.data_as(c_char_p)
             self._fill(
-                query, limit, ef, recall, exact, max_distance, with_vector and as_results, as_results
+                query,
+                limit,
+                ef,
+                recall,
+                exact,
+                max_distance,
+                shows_vectors,
+                as_results,
             )
             call("omendb_search", self._session.handle, self._key, query, result)
             try:
@@ -332,9 +358,7 @@ class Collection:
         """A record, or None when it is not there."""
         return self.get_many([id], with_vector)[0]
 
-    def get_many(
-        self, ids: Iterable[Id] | Array, with_vector: bool = True
-    ) -> list[Record | None]:
+    def get_many(self, ids: Iterable[Id] | Array, with_vector: bool = True) -> list[Record | None]:
         """The records of `ids`, with None for those that are not there."""
         wanted = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         columns = IdColumns(wanted)
@@ -436,6 +460,6 @@ def _choice(what: str, value: object, choices: dict[str, int]) -> None:
 
 
 def _whole(what: str, value: object, least: int = 0) -> int:
-    if not _convert.is_number(value) or not least <= value <= 2**31:  # type: ignore[operator]
+    if not _convert.is_number(value) or not least <= (number := cast(int, value)) <= 2**31:
         raise ValidationError(f"{what} is {value!r}, expected a whole number from {least} on")
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return int(number)

@@ -7,7 +7,7 @@ each row is contiguous. Everything else is converted a few megabytes at a time, 
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,8 @@ def as_array(vectors: Any, what: str) -> Array:
         raise ValidationError(
             f"{what} has elements of type {vectors.dtype}, expected real numbers of one length"
         )
-    return vectors
+    array: Array = vectors
+    return array
 
 
 def as_matrix(vectors: Any, what: str = "vectors") -> Array:
@@ -142,7 +143,7 @@ def number_of(one: object) -> int:
         raise ValidationError(
             f"id {one!r} is of type {type(one).__name__}, expected int, str or UUID"
         )
-    number = int(one)  # type: ignore[call-overload]
+    number = int(cast(int, one))
     if not 0 <= number <= _NUMBER_MAX:
         raise ValidationError(f"id {number} is outside 0...{_NUMBER_MAX}")
     return number

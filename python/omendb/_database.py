@@ -270,9 +270,7 @@ class DB(Collection):
 
 def _copy(source: Collection, target: DB, schema: dict[str, Any]) -> None:
     options = {key: schema[key] for key in ("dim", "metric", "element", "codes", "m")}
-    made = target.collection(
-        source.name, ef_construction=schema["ef_construction"], **options
-    )
+    made = target.collection(source.name, ef_construction=schema["ef_construction"], **options)
     ids = source.list_ids()
     for first in range(0, len(ids), 10_000):
         records = [one for one in source.get_many(ids[first : first + 10_000]) if one is not None]

@@ -10,7 +10,7 @@ import numpy as np
 from ._convert import Array
 from ._library import Result, library
 
-_ELEMENTS = {0: np.dtype(np.float32), 1: np.dtype(np.uint8)}
+_ELEMENTS: "dict[int, np.dtype[Any]]" = {0: np.dtype(np.float32), 1: np.dtype(np.uint8)}
 
 
 def element_dtype(element: int) -> "np.dtype[Any]":

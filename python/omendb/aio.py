@@ -18,11 +18,11 @@ def _in_thread(
 ) -> "Callable[Concatenate[AsyncDB, _P], Coroutine[Any, Any, _R]]":
     """The method on a thread of the database's own, so that the loop goes on meanwhile."""
 
-    @functools.wraps(method)
-    async def run(self: "AsyncDB", *arguments: _P.args, **options: _P.kwargs) -> _R:
+    async def run(self: "AsyncDB", /, *arguments: _P.args, **options: _P.kwargs) -> _R:
         call = functools.partial(method, self.db, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
+    functools.update_wrapper(run, method)
     return run
 
 

@@ -11,9 +11,7 @@ SAMPLE = Path(__file__).resolve().parents[2] / "bench" / "sample"
 @pytest.fixture(scope="session")
 def sift():
     """10,000 real descriptors, queries, and the true neighbours: ([n, 128] uint8, ...)."""
-    return tuple(
-        np.load(SAMPLE / f"sift10k_{part}.npy") for part in ("base", "query", "neighbors")
-    )
+    return tuple(np.load(SAMPLE / f"sift10k_{part}.npy") for part in ("base", "query", "neighbors"))
 
 
 @pytest.fixture(params=["memory", "path"])

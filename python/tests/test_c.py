@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from omendb import _library
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,9 +104,21 @@ def compile_c(tmp_path):
         library = _library.path().resolve()
         program = tmp_path / source.stem
         subprocess.run(
-            [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", str(source), "-o", str(program),
-             f"-I{ROOT / 'Sources' / 'COmenDB'}", str(library), f"-Wl,-rpath,{library.parent}",
-             "-Wl,--allow-shlib-undefined", "-lm"],
+            [
+                compiler,
+                "-std=c11",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                str(source),
+                "-o",
+                str(program),
+                f"-I{ROOT / 'Sources' / 'COmenDB'}",
+                str(library),
+                f"-Wl,-rpath,{library.parent}",
+                "-Wl,--allow-shlib-undefined",
+                "-lm",
+            ],
             check=True,
         )
         return program

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import numpy as np
-import omendb
 import pytest
+
+import omendb
 
 
 @pytest.fixture

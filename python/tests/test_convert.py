@@ -6,8 +6,9 @@ import sys
 import textwrap
 
 import numpy as np
-import omendb
 import pytest
+
+import omendb
 
 DATA = np.arange(24, dtype=np.float32).reshape(6, 4)
 
@@ -77,11 +78,20 @@ def test_many_pieces_are_one_batch():
             assert np.array_equal(found.vector, data[i].astype(np.float32))
 
 
-@pytest.mark.parametrize("ids", [
-    range(10, 16), np.arange(6, dtype=np.int16), np.arange(6, dtype=np.uint64),
-    (i for i in range(6)), list("abcdef"), np.array(list("abcdef")), [1, "b", 3, "d", 5, "f"],
-    np.arange(12)[::2], [np.int64(i) for i in range(6)],
-])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        range(10, 16),
+        np.arange(6, dtype=np.int16),
+        np.arange(6, dtype=np.uint64),
+        (i for i in range(6)),
+        list("abcdef"),
+        np.array(list("abcdef")),
+        [1, "b", 3, "d", 5, "f"],
+        np.arange(12)[::2],
+        [np.int64(i) for i in range(6)],
+    ],
+)
 def test_ids(ids):
     with omendb.DB() as db:
         given = db.add_batch(DATA, ids)
@@ -117,7 +127,9 @@ def test_memory_of_a_large_mapped_file(tmp_path):
     count, dim = 2048, 8192
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "big.npy"), str(count), str(dim)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     # The file's pages, the stored vectors and their codes; a copy would be one more.

@@ -3,8 +3,9 @@
 import uuid
 
 import numpy as np
-import omendb
 import pytest
+
+import omendb
 
 
 def vectors(count, dim=8, seed=1):
@@ -81,8 +82,10 @@ def test_searching_finds_the_nearest(db, sift):
     for exact, least in ((True, 1.0), (False, 0.95)):
         found = db.search_batch(queries, 10, exact=exact)
         assert found.ids.shape == found.distances.shape == (len(queries), 10)
-        hits = [len(set(ids) & set(true[:10])) for ids, true in
-                zip(found.ids.tolist(), truth.tolist(), strict=True)]
+        hits = [
+            len(set(ids) & set(true[:10]))
+            for ids, true in zip(found.ids.tolist(), truth.tolist(), strict=True)
+        ]
         assert sum(hits) / len(hits) / 10 >= least
         assert (np.diff(found.distances, axis=1) >= 0).all()
     one = db.search(queries[0], 10, exact=True)

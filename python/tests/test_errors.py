@@ -6,13 +6,25 @@ import sys
 import textwrap
 
 import numpy as np
-import omendb
 import pytest
 
+import omendb
+
 BAD_VECTORS = [
-    np.ones((2, 3, 4)), np.ones(3), [[1, 2], [3]], [["a", "b"]], np.array([[None, 1]]),
-    [[1, float("nan")]], [[1, float("inf")]], np.ones((2, 0)), np.ones((1, 8193)), "text", None,
-    np.ones((2, 2), complex), [[True, False]], np.array([["2020-01-01"]], "datetime64[D]"),
+    np.ones((2, 3, 4)),
+    np.ones(3),
+    [[1, 2], [3]],
+    [["a", "b"]],
+    np.array([[None, 1]]),
+    [[1, float("nan")]],
+    [[1, float("inf")]],
+    np.ones((2, 0)),
+    np.ones((1, 8193)),
+    "text",
+    None,
+    np.ones((2, 2), complex),
+    [[True, False]],
+    np.array([["2020-01-01"]], "datetime64[D]"),
 ]
 
 
@@ -23,8 +35,24 @@ def test_bad_vectors(db, vectors):
     assert len(db) == 0
 
 
-BAD_IDS = [[-1], [2**64], [1.5], [None], [True], ["" ], ["x" * 513], [b"bytes"], ["\ud800"], "text",
-           [(1,)], [1, 2], [], np.array([[1]]), np.array([-1]), np.array([1.0])]
+BAD_IDS = [
+    [-1],
+    [2**64],
+    [1.5],
+    [None],
+    [True],
+    [""],
+    ["x" * 513],
+    [b"bytes"],
+    ["\ud800"],
+    "text",
+    [(1,)],
+    [1, 2],
+    [],
+    np.array([[1]]),
+    np.array([-1]),
+    np.array([1.0]),
+]
 
 
 @pytest.mark.parametrize("ids", BAD_IDS, ids=range(len(BAD_IDS)))
@@ -34,21 +62,41 @@ def test_bad_ids(db, ids):
     assert len(db) == 0
 
 
-@pytest.mark.parametrize("metadata", [
-    [{"a": float("nan")}], [{"a": object()}], ["text"], [1], {"a": 1}, [{}, {}], [],
-    [{"a": "x" * 70_000}],
-])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        [{"a": float("nan")}],
+        [{"a": object()}],
+        ["text"],
+        [1],
+        {"a": 1},
+        [{}, {}],
+        [],
+        [{"a": "x" * 70_000}],
+    ],
+)
 def test_bad_metadata(db, metadata):
     with pytest.raises(omendb.ValidationError):
         db.add_batch([[1, 2]], [1], metadata)
     assert len(db) == 0
 
 
-@pytest.mark.parametrize("options", [
-    {"limit": 0}, {"limit": -1}, {"limit": 10_001}, {"limit": 1.5}, {"ef": 0}, {"ef": 10**9},
-    {"recall": 0}, {"recall": 1}, {"ef": 10, "recall": 0.9}, {"max_distance": float("nan")},
-    {"filter": {"a": 1}},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": 0},
+        {"limit": -1},
+        {"limit": 10_001},
+        {"limit": 1.5},
+        {"ef": 0},
+        {"ef": 10**9},
+        {"recall": 0},
+        {"recall": 1},
+        {"ef": 10, "recall": 0.9},
+        {"max_distance": float("nan")},
+        {"filter": {"a": 1}},
+    ],
+)
 def test_bad_options_of_a_search(db, options):
     db.add(1, [1, 2])
     with pytest.raises(omendb.ValidationError):
@@ -66,10 +114,21 @@ def test_bad_queries(db):
         db.add(2, [1, 2, 3])
 
 
-@pytest.mark.parametrize("options", [
-    {"dim": 0}, {"dim": 8193}, {"dim": "2"}, {"metric": "l3"}, {"codes": "u2"}, {"element": "f16"},
-    {"dim": 2, "m": 10_000}, {"durability": "maybe"}, {"shards": 0}, {"shards": "two"},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dim": 0},
+        {"dim": 8193},
+        {"dim": "2"},
+        {"metric": "l3"},
+        {"codes": "u2"},
+        {"element": "f16"},
+        {"dim": 2, "m": 10_000},
+        {"durability": "maybe"},
+        {"shards": 0},
+        {"shards": "two"},
+    ],
+)
 def test_bad_options_of_a_database(options):
     with pytest.raises(omendb.ValidationError):
         omendb.DB(**options)
@@ -93,8 +152,17 @@ def test_a_closed_database_says_so(db):
     db.add(1, [1, 2])
     db.close()
     db.close()
-    for call in (lambda: db.search([1, 2]), lambda: db.add(1, [1, 2]), lambda: db.get(1), db.info,
-                 lambda: len(db), db.list_ids, lambda: db.delete(1), db.checkpoint, db.clear):
+    for call in (
+        lambda: db.search([1, 2]),
+        lambda: db.add(1, [1, 2]),
+        lambda: db.get(1),
+        db.info,
+        lambda: len(db),
+        db.list_ids,
+        lambda: db.delete(1),
+        db.checkpoint,
+        db.clear,
+    ):
         with pytest.raises(omendb.Unavailable, match="closed"):
             call()
     assert "closed" in repr(db)
@@ -152,6 +220,10 @@ def test_after_fork_a_child_is_told(tmp_path):
         db.close()
         """
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "db")],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "db")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ import threading
 import time
 
 import numpy as np
+
 import omendb
 
 SECONDS = float(os.environ.get("OMENDB_THREAD_SECONDS", "3"))
@@ -44,8 +45,10 @@ def work(db, number, end, failures):
 def run(databases):
     failures = []
     end = time.monotonic() + SECONDS
-    threads = [threading.Thread(target=work, args=(db, number, end, failures))
-               for number, db in enumerate(databases)]
+    threads = [
+        threading.Thread(target=work, args=(db, number, end, failures))
+        for number, db in enumerate(databases)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
