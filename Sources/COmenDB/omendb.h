@@ -184,7 +184,8 @@ int32_t omendb_get(omendb *database, const char *collection, const omendb_ids *i
 
 /* The ids of all records and, unless `vectors` is null, the memory of their vectors, without a copy:
  * record i is row `rows[i]` of it. Rows never change, and later ones are not in it. It stays,
- * whatever happens to the collection or the database, until omendb_vectors_free. Not of a cluster. */
+ * whatever happens to the collection or the database, until omendb_vectors_free. Of a cluster there
+ * are only ids: `*vectors` is null. */
 int32_t omendb_list(omendb *database, const char *collection, omendb_result **result,
                     omendb_vectors **vectors, omendb_error *error);
 

@@ -65,9 +65,9 @@ public func omendb_list(
         let target = try outlet(result, "result")
         vectors?.pointee = nil
         let name = try Arguments.text(collection, "collection")
-        let stored = try Handles.store(database).list(name)
-        target.pointee = try ResultWriter.ids(stored)
-        vectors?.pointee = VectorsBox.make(stored.vectors)
+        let listed = try Handles.store(database).list(name)
+        target.pointee = try ResultWriter.ids(listed)
+        if let stored = listed.place?.vectors { vectors?.pointee = VectorsBox.make(stored) }
     }
 }
 

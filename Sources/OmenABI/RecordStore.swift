@@ -24,6 +24,14 @@ struct FoundRecords {
     var shardsFailed: UInt32 = 0
 }
 
+/// The ids of a collection, and where their vectors are in this process.
+struct ListedRecords {
+    var schema: CollectionSchema
+    var ids: [RecordID]
+    /// Nil when they are in other processes.
+    var place: (rows: [UInt32], vectors: StoredVectors)?
+}
+
 /// What a handle stands for: a database in this process, or a connection to a cluster.
 ///
 /// Safe on any thread.
@@ -35,7 +43,7 @@ protocol RecordStore: AnyObject, Sendable {
         in collection: String,
         withVector: Bool
     ) throws(OmenError) -> FoundRecords
-    func list(_ collection: String) throws(OmenError) -> StoredRecords
+    func list(_ collection: String) throws(OmenError) -> ListedRecords
     func collections() throws(OmenError) -> [CollectionCounts]
     func schema(of collection: String) throws(OmenError) -> CollectionSchema
     func count(_ collection: String) throws(OmenError) -> UInt64
@@ -69,8 +77,13 @@ final class EmbeddedStore: RecordStore {
         )
     }
 
-    func list(_ collection: String) throws(OmenError) -> StoredRecords {
-        try database.list(collection)
+    func list(_ collection: String) throws(OmenError) -> ListedRecords {
+        let stored = try database.list(collection)
+        return ListedRecords(
+            schema: stored.schema,
+            ids: stored.ids,
+            place: (stored.rows, stored.vectors)
+        )
     }
 
     func collections() throws(OmenError) -> [CollectionCounts] { try database.collections() }
@@ -159,8 +172,13 @@ final class ClusterStore: RecordStore {
         )
     }
 
-    func list(_ collection: String) throws(OmenError) -> StoredRecords {
-        throw OmenError(.badRequest, "the database is a cluster, which cannot list its ids")
+    func list(_ collection: String) throws(OmenError) -> ListedRecords {
+        let schema = try schema(of: collection)
+        let ids = try withClient { client throws(OmenError) in
+            let shardCount = try client.status().workers.count
+            return try client.list(collection: collection, shardCount: shardCount)
+        }
+        return ListedRecords(schema: schema, ids: ids)
     }
 
     func collections() throws(OmenError) -> [CollectionCounts] {

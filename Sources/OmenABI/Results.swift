@@ -70,8 +70,9 @@ struct ResultWriter {
         return result
     }
 
-    static func ids(_ stored: StoredRecords) throws(OmenError) -> OpaqueResult {
-        let (ids, rows, schema) = (stored.ids, stored.rows, stored.schema)
+    static func ids(_ listed: ListedRecords) throws(OmenError) -> OpaqueResult {
+        let (ids, schema) = (listed.ids, listed.schema)
+        let rows = listed.place?.rows ?? []
         var writer = ResultWriter()
         let columns = RecordColumns(&writer, ids.map { ($0, nil, nil) })
         let place = writer.column(UInt32.self, rows.count)
@@ -79,7 +80,7 @@ struct ResultWriter {
         let result = OpaqueResult(base, count: ids.count)
         columns.fill(result, base)
         rows.withUnsafeBytes { (base + place).copy($0) }
-        result.pointee.rows = (base + place).column()
+        if listed.place != nil { result.pointee.rows = (base + place).column() }
         result.describe(schema.element, schema.dim, 1, 0)
         return result
     }
@@ -114,7 +115,9 @@ struct ResultWriter {
                 vectorByteCount += vector?.count ?? 0
             }
             if hasTexts {
-                texts = (writer.column(UInt64.self, count + 1), writer.column(UInt8.self, textByteCount))
+                texts = (
+                    writer.column(UInt64.self, count + 1), writer.column(UInt8.self, textByteCount)
+                )
             }
             if metadataByteCount > 0 {
                 metadata = (

@@ -56,4 +56,23 @@ extension ShardCollection {
         )
         return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: vectors)
     }
+
+    /// Rows looked at for one page: what other requests wait for meanwhile.
+    private static let pageRowCountMax: UInt64 = 100_000
+
+    /// Ids of live records from row `start` on, as many as fit one answer.
+    ///
+    /// - Returns: The ids, and the row that the next page begins with; 0 at the end.
+    package func page(from start: UInt64) -> (ids: [RecordID], next: UInt64) {
+        var ids: [RecordID] = []
+        let rowCount = UInt64(index.rowCount)
+        let end = min(rowCount, start.addingReportingOverflow(Self.pageRowCountMax).partialValue)
+        var row = start
+        while row < end, ids.count < Limits.batchCountMax {
+            let one = UInt32(truncatingIfNeeded: row)
+            if !index.isDeleted(one) { ids.append(records.id(of: one)) }
+            row += 1
+        }
+        return (ids, row < rowCount ? row : 0)
+    }
 }

@@ -414,21 +414,38 @@ class Collection:
 
         The vectors are shown where they are stored, read-only, without a copy, unless records were
         deleted or replaced since the index was last built anew. The array stays as it is whatever
-        happens to the collection.
+        happens to the collection. From a cluster they are copied.
         """
         shown = POINTER(_library.Vectors)()
         result = self._list(shown)
         if result is None:
             return np.empty(0, np.uint64), np.empty((0, 0), np.float32)
-        stored = np.asarray(StoredVectors(shown))
         try:
             reader = ResultReader(result.contents)
-            rows, ids = reader.rows(), reader.id_array()
+            ids = reader.id_array()
+            rows = reader.rows() if shown else None
         finally:
             library.omendb_result_free(result)
+        if rows is None:
+            return self._fetch(ids)
+        stored = np.asarray(StoredVectors(shown))
         if not len(rows) or rows[-1] == len(rows) - 1:
             return ids, stored[: len(rows)]
         return ids, stored[rows]
+
+    def _fetch(self, ids: Array) -> tuple[Array, Array]:
+        """The vectors of a cluster, as many of the records as are still there."""
+        found = [
+            record
+            for first in range(0, len(ids), 10_000)
+            for record in self.get_many(ids[first : first + 10_000])
+            if record is not None and record.vector is not None
+        ]
+        if not found:
+            return ids[:0], np.empty((0, self.dim or 0), np.float32)
+        there = {record.id for record in found}
+        kept = ids[[one in there for one in ids.tolist()]]
+        return kept, np.stack([record.vector for record in found if record.vector is not None])
 
     def __len__(self) -> int:
         return self.count()

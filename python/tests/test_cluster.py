@@ -33,8 +33,19 @@ def test_the_same_methods(cluster):
     cluster.checkpoint()
     assert cluster.info()["collections"]["default"]["vectors"] == 400
     assert "cluster" in repr(cluster)
+    assert sorted(cluster) == list(range(100, 500))
+    ids, vectors = cluster.to_numpy()
+    assert np.array_equal(vectors, data[ids.astype(int)]) and len(ids) == 400
+    assert cluster.add_batch(data[:2]) == [500, 501]
     cluster.clear()
     assert len(cluster) == 0
+
+
+def test_a_long_list_comes_in_pages(cluster):
+    data = np.random.default_rng(1).random((50_000, 4), np.float32)
+    cluster.add_batch(data)
+    cluster.delete_batch(range(0, 50_000, 7))
+    assert sorted(cluster.list_ids()) == [i for i in range(50_000) if i % 7]
 
 
 def test_other_processes_attach_to_it(cluster):
