@@ -59,8 +59,8 @@ typedef struct omendb omendb;
 /* Ids of records, in columns: 64-bit numbers, or texts of 1...512 bytes of UTF-8.
  *
  * `kinds`, one byte each, 0 for a number and 1 for a text; null when all are alike: texts if
- * `text_offsets` is there, else numbers. Text i is `texts[text_offsets[i] ..< text_offsets[i + 1]]`,
- * empty for a number. */
+ * `text_offsets` is there, else numbers. Text i is at `texts[text_offsets[i]]` and ends before
+ * `texts[text_offsets[i + 1]]`; it is empty for a number. */
 typedef struct {
     uint64_t count;
     const uint64_t *numbers;      /* [count]; may be null where all are texts */
@@ -72,7 +72,7 @@ typedef struct {
 typedef struct {
     uint32_t dim;             /* elements per vector, 1...8192 */
     int32_t metric;           /* OMENDB_L2, ... */
-    int32_t element;          /* what vectors are stored as; OMENDB_U8 takes whole numbers 0...255 */
+    int32_t element;          /* what vectors are stored as; OMENDB_U8: whole numbers 0...255 */
     int32_t codes;            /* OMENDB_CODES_STANDARD, ... */
     uint32_t m;               /* links of a row; 0: 16 */
     uint32_t ef_construction; /* width of the candidate list while inserting; 0: 96 */
@@ -144,8 +144,8 @@ typedef struct {
 uint32_t omendb_abi_version(void);
 
 /* Opens the database at `path`, or makes one there; null: an empty one in memory.
- * `interval_ms`: between two syncs with OMENDB_DURABILITY_INTERVAL. Errors: LOCKED naming the process,
- * BAD_REQUEST for a cluster of several shards, CORRUPT, IO_FAILURE. */
+ * `interval_ms`: between two syncs with OMENDB_DURABILITY_INTERVAL. Errors: LOCKED naming the
+ * process, BAD_REQUEST for a cluster of several shards, CORRUPT, IO_FAILURE. */
 int32_t omendb_open(const char *path, int32_t durability, uint32_t interval_ms, omendb **database,
                     omendb_error *error);
 
@@ -164,8 +164,8 @@ int32_t omendb_create(omendb *database, const char *collection, const omendb_sch
 int32_t omendb_drop(omendb *database, const char *collection, omendb_error *error);
 int32_t omendb_clear(omendb *database, const char *collection, omendb_error *error);
 
-/* Inserts or replaces; a large batch is carried out in parts, and `counts` tells what was done when a
- * later one fails. */
+/* Inserts or replaces; a large batch is carried out in parts, and `counts` tells what was done when
+ * a later one fails. */
 int32_t omendb_upsert(omendb *database, const char *collection, const omendb_batch *batch,
                       omendb_counts *counts, omendb_error *error);
 
@@ -182,7 +182,7 @@ int32_t omendb_search(omendb *database, const char *collection, const omendb_que
 int32_t omendb_get(omendb *database, const char *collection, const omendb_ids *ids,
                    uint8_t with_vector, omendb_result **result, omendb_error *error);
 
-/* The ids of all records and, unless `vectors` is null, the memory of their vectors, without a copy:
+/* The ids of all records and, unless `vectors` is null, the memory of their vectors, not copied:
  * record i is row `rows[i]` of it. Rows never change, and later ones are not in it. It stays,
  * whatever happens to the collection or the database, until omendb_vectors_free. Of a cluster there
  * are only ids: `*vectors` is null. */

@@ -3,6 +3,7 @@ internal import Glibc
 internal import OmenCore
 internal import OmenShard
 
+/// Finds the nearest records to each query.
 @c @implementation
 public func omendb_search(
     _ database: OpaquePointer!,
@@ -23,6 +24,7 @@ public func omendb_search(
     }
 }
 
+/// Reads records.
 @c @implementation
 public func omendb_get(
     _ database: OpaquePointer!,
@@ -53,6 +55,7 @@ public func omendb_get(
     }
 }
 
+/// Lists all ids, and shows the memory of their vectors.
 @c @implementation
 public func omendb_list(
     _ database: OpaquePointer!,
@@ -71,6 +74,7 @@ public func omendb_list(
     }
 }
 
+/// Frees a result.
 @c @implementation
 public func omendb_result_free(_ result: UnsafeMutablePointer<omendb_result>!) { free(result) }
 
@@ -93,6 +97,7 @@ private struct VectorsBox {
     }
 }
 
+/// Lets go of the memory of vectors.
 @c @implementation
 public func omendb_vectors_free(_ vectors: UnsafeMutablePointer<omendb_vectors>!) {
     guard let vectors else { return }
@@ -101,6 +106,7 @@ public func omendb_vectors_free(_ vectors: UnsafeMutablePointer<omendb_vectors>!
     box.deallocate()
 }
 
+/// Counts the records of a collection.
 @c @implementation
 public func omendb_count(
     _ database: OpaquePointer!,
@@ -115,6 +121,7 @@ public func omendb_count(
     }
 }
 
+/// Tells about everything, as JSON.
 @c @implementation
 public func omendb_info(
     _ database: OpaquePointer!,
@@ -129,5 +136,6 @@ public func omendb_info(
     }
 }
 
+/// Frees a text.
 @c @implementation
 public func omendb_text_free(_ text: UnsafeMutablePointer<CChar>!) { free(text) }

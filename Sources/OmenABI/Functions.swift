@@ -6,11 +6,13 @@ internal import OmenEmbedded
 // What `omendb.h` declares, which says what each function does. The compiler checks that the two
 // agree. No error and no Swift value leaves but through these.
 
+/// The version of `omendb.h` that this library has.
 @c @implementation
 public func omendb_abi_version() -> UInt32 { UInt32(OMENDB_ABI_VERSION) }
 
 // MARK: - Opening and closing
 
+/// Opens or makes a database in this process.
 @c @implementation
 public func omendb_open(
     _ path: UnsafePointer<CChar>!,
@@ -33,6 +35,7 @@ public func omendb_open(
     }
 }
 
+/// Connects to a running cluster.
 @c @implementation
 public func omendb_connect(
     _ socket_path: UnsafePointer<CChar>!,
@@ -46,6 +49,7 @@ public func omendb_connect(
     }
 }
 
+/// Ends a database or a connection.
 @c @implementation
 public func omendb_close(
     _ database: OpaquePointer!,
@@ -56,6 +60,7 @@ public func omendb_close(
 
 // MARK: - Collections
 
+/// Makes a collection.
 @c @implementation
 public func omendb_create(
     _ database: OpaquePointer!,
@@ -70,6 +75,7 @@ public func omendb_create(
     }
 }
 
+/// Removes a collection.
 @c @implementation
 public func omendb_drop(
     _ database: OpaquePointer!,
@@ -82,6 +88,7 @@ public func omendb_drop(
     }
 }
 
+/// Removes all records of a collection.
 @c @implementation
 public func omendb_clear(
     _ database: OpaquePointer!,
@@ -96,6 +103,7 @@ public func omendb_clear(
 
 // MARK: - Writing
 
+/// Inserts or replaces records.
 @c @implementation
 public func omendb_upsert(
     _ database: OpaquePointer!,
@@ -119,6 +127,7 @@ public func omendb_upsert(
     }
 }
 
+/// Removes records.
 @c @implementation
 public func omendb_delete(
     _ database: OpaquePointer!,
@@ -141,6 +150,7 @@ public func omendb_delete(
     }
 }
 
+/// Writes what changed into files from which opening is fast.
 @c @implementation
 public func omendb_checkpoint(
     _ database: OpaquePointer!,

@@ -15,5 +15,6 @@ func infoText(_ collections: [CollectionCounts], residentByteCount: Int) -> Stri
             "ef_construction": \(schema.efConstruction)}
             """
     }
-    return "{\"collections\": {\(parts.joined(separator: ", "))}, \"resident_bytes\": \(residentByteCount)}"
+    let all = parts.joined(separator: ", ")
+    return "{\"collections\": {\(all)}, \"resident_bytes\": \(residentByteCount)}"
 }

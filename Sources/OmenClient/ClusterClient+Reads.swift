@@ -75,6 +75,7 @@ extension ClusterClient {
     /// - Parameters:
     ///   - collection: Its name.
     ///   - shardCount: Shards of the cluster.
+    /// - Returns: The ids, each shard's oldest row first; records written meanwhile may be missing.
     /// - Throws: `.notFound`, `.unavailable` when a shard cannot answer.
     package func list(collection: String, shardCount: Int) throws(OmenError) -> [RecordID] {
         var ids: [RecordID] = []

@@ -205,7 +205,13 @@ extension Database {
     /// - Throws: Why the last sync failed: then acknowledged writes may not be durable. A
     ///   checkpoint that fails is no error, the log has everything.
     package func close() throws(OmenError) {
-        if path != nil, failureOrNil == nil { try? checkpoint() }
+        if path != nil, isServing {
+            do throws(OmenError) {
+                try checkpoint()
+            } catch {
+                LogLine.write("database \(path ?? "")", "closed without a checkpoint: \(error)")
+            }
+        }
         owner.lock()
         isClosed = true
         let thread = maintenance
@@ -219,9 +225,9 @@ extension Database {
         if let error = engine.close() { throw error }
     }
 
-    private var failureOrNil: OmenError? {
+    private var isServing: Bool {
         owner.lock()
         defer { owner.unlock() }
-        return failure
+        return failure == nil && !isClosed
     }
 }
