@@ -40,7 +40,6 @@ class Collection:
         self._name = name
         self._key = name.encode()
         self._wanted = (metric, element, codes, m, ef_construction)
-        self._next_id: int | None = None
         _choice("metric", metric, _library.METRICS)
         _choice("element", element or "f32", _library.ELEMENTS)
         _choice("codes", codes or "u8", _library.CODES)
@@ -110,8 +109,8 @@ class Collection:
         """Inserts or replaces records; the last of equal ids wins.
 
         `vectors` has the shape [count, dim]; see the package's documentation for what is read in
-        place. Without `ids` records are numbered on from the highest number there is. Returns the
-        ids.
+        place. Without `ids` records are numbered on from the highest number there is; in a cluster,
+        where others may do the same, from a random one. Returns the ids.
         """
         matrix = _convert.as_matrix(vectors)
         if ids is None:
@@ -122,6 +121,28 @@ class Collection:
         return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
 
     upsert_batch = add_batch
+
+    def _is_there(self) -> bool:
+        """Whether the collection was made; somebody else may have done so meanwhile."""
+        if not self._exists:
+            schema = self._schema()
+            if schema is not None:
+                self._metric = schema["metric"]
+                self._exists = True
+        return self._exists
+
+    def _try(self, name: str, *arguments: object) -> bool:
+        """Calls the library about this collection; false when there is none, or no longer."""
+        if not self._is_there():
+            return False
+        try:
+            call(name, self._session.handle, self._key, *arguments)
+        except OmenDBError as error:
+            if error.code != NOT_FOUND:
+                raise
+            self._exists = False
+            return False
+        return True
 
     def _upsert(
         self,
@@ -135,9 +156,11 @@ class Collection:
         objects = None if metadata is None else MetadataColumn(metadata, len(matrix))
         if not len(matrix):
             return
-        if not self._exists:
-            element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
+        element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
+        if not self._is_there():
             self._create(matrix.shape[1], element)
+        if columns.numbers is not None:
+            self._session.numbers.note(self._name, columns.numbers)
         batch = _library.Batch()
         for first, piece in _convert.pieces(matrix):
             batch.count = len(piece)
@@ -148,14 +171,13 @@ class Collection:
             batch.ids = columns.structure(first, len(piece))
             if objects is not None:
                 batch.metadata_offsets, batch.metadata = objects.addresses(first)
-            call("omendb_upsert", self._session.handle, self._key, batch, None)
+            if not self._try("omendb_upsert", batch, None):
+                # Dropped by somebody else since.
+                self._create(matrix.shape[1], element)
+                call("omendb_upsert", self._session.handle, self._key, batch, None)
 
     def _new_ids(self, count: int) -> Array:
-        if self._next_id is None:
-            numbers = [one for one in self.list_ids() if isinstance(one, int)]
-            self._next_id = max(numbers, default=-1) + 1
-        first = self._next_id
-        self._next_id = first + count
+        first = self._session.numbers.take(self._name, count, self.list_ids)
         return np.arange(first, first + count, dtype=np.uint64)
 
     def update(self, id: Id, vector: Any | None = None, metadata: Metadata | None = None) -> bool:
@@ -177,18 +199,13 @@ class Collection:
     def delete_batch(self, ids: Iterable[Id] | Array) -> int:
         """Removes records; returns how many were there."""
         columns = IdColumns(ids)
-        if not self._exists or not len(columns):
-            self._session.handle  # noqa: B018  (a closed database says so)
-            return 0
         counts = _library.Counts()
-        call("omendb_delete", self._session.handle, self._key, columns.structure(), counts)
+        self._try("omendb_delete", columns.structure(), counts)
         return int(counts.deleted)
 
     def clear(self) -> None:
         """Removes all records."""
-        if self._exists:
-            call("omendb_clear", self._session.handle, self._key)
-        self._next_id = None
+        self._try("omendb_clear")
 
     # Searching.
 
@@ -225,6 +242,9 @@ class Collection:
             thread.asked = asked
         query.vectors = array.tobytes()
         code = _library.search(self._session.handle, self._key, *thread.references)
+        if code == NOT_FOUND:
+            self._exists = False
+            return []
         if code:
             raise error_of(code, thread.error.message.decode("utf-8", "replace"))
         result = thread.result
@@ -303,7 +323,8 @@ class Collection:
                 shows_vectors,
                 as_results,
             )
-            call("omendb_search", self._session.handle, self._key, query, result)
+            if not self._try("omendb_search", query, result):
+                return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
             try:
                 reader = ResultReader(result.contents)
                 if as_results:
@@ -325,10 +346,7 @@ class Collection:
             raise ValidationError("the engine has no filters yet; filter must be None")
         if not _convert.is_number(limit) or not 1 <= limit <= 10_000:
             raise ValidationError(f"limit is {limit!r}, expected 1...10000")
-        if self._exists:
-            return True
-        self._exists = self._schema() is not None
-        return self._exists
+        return self._is_there()
 
     @staticmethod
     def _fill(
@@ -362,12 +380,9 @@ class Collection:
         """The records of `ids`, with None for those that are not there."""
         wanted = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         columns = IdColumns(wanted)
-        if not self._exists or not wanted:
-            self._session.handle  # noqa: B018
-            return [None] * len(wanted)
         result = POINTER(_library.Result)()
-        handle = self._session.handle
-        call("omendb_get", handle, self._key, columns.structure(), bool(with_vector), result)
+        if not self._try("omendb_get", columns.structure(), bool(with_vector), result):
+            return [None] * len(wanted)
         try:
             found = {record.id: record for record in ResultReader(result.contents).records()}
         finally:
@@ -388,21 +403,13 @@ class Collection:
             library.omendb_result_free(result)
 
     def _list(self, vectors: Any = None) -> Any:
-        if not self._exists:
-            self._session.handle  # noqa: B018
-            return None
         result = POINTER(_library.Result)()
-        call("omendb_list", self._session.handle, self._key, result, vectors)
-        return result
+        return result if self._try("omendb_list", result, vectors) else None
 
     def count(self) -> int:
         """Records there are."""
         count = c_uint64()
-        try:
-            call("omendb_count", self._session.handle, self._key, byref(count))
-        except OmenDBError as error:
-            if error.code != NOT_FOUND:
-                raise
+        self._try("omendb_count", byref(count))
         return int(count.value)
 
     def size(self) -> int:

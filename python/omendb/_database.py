@@ -1,11 +1,14 @@
 """Databases: in memory, on a path, or on a cluster of processes."""
 
+import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,7 +54,7 @@ class DB(Collection):
     ) -> None:
         _choice("durability", durability, _library.DURABILITIES)
         self._path = None if path is None else os.path.abspath(os.fspath(path))
-        self._temporary: str | None = None
+        self._end_temporary: weakref.finalize[..., DB] | None = None
         self._is_cluster = False
         session = self._open(shards, durability, _whole("interval_ms", interval_ms, 1))
         try:
@@ -105,8 +108,9 @@ class DB(Collection):
 
     def _start(self, shards: int, durability: str, interval_ms: int) -> _session.Session:
         if self._path is None:
-            self._temporary = tempfile.mkdtemp(prefix="omendb-")
-            self._path = self._temporary
+            self._path = tempfile.mkdtemp(prefix="omendb-")
+            # Also when nobody closes it.
+            self._end_temporary = weakref.finalize(self, _end_cluster, self._path)
         if self._is_listening():
             session = self._attach()
             running = _shard_count(self._path)
@@ -132,13 +136,13 @@ class DB(Collection):
             raise ValidationError("the database is no cluster; close() ends it")
         assert self._path is not None
         self._session.close()
-        _run_cluster(["stop", "--data", self._path])
+        if self._end_temporary is None:
+            _run_cluster(["stop", "--data", self._path])
         self._remove_temporary()
 
     def _remove_temporary(self) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
+        if self._end_temporary is not None:
+            self._end_temporary()
 
     # Collections.
 
@@ -172,9 +176,9 @@ class DB(Collection):
     def drop(self, name: str) -> None:
         """Removes a collection and all its records."""
         call("omendb_drop", self._session.handle, name.encode())
+        self._session.numbers.forget(name)
         if name == self.name:
             self._exists = False
-            self._next_id = None
 
     # The whole.
 
@@ -239,10 +243,8 @@ class DB(Collection):
 
     def close(self) -> None:
         """Ends it; a second call does nothing. All other calls then raise `Unavailable`."""
-        if self._temporary is not None and not self._session.is_closed:
-            self.stop()
-            return
         self._session.close()
+        self._remove_temporary()
 
     def __enter__(self) -> "DB":
         return self
@@ -297,9 +299,14 @@ def _run_cluster(words: list[str]) -> str:
     return done.stdout
 
 
-def _shard_count(path: str) -> int:
-    """Of the cluster manifest: see docs/FORMATS.md."""
-    import json
+def _end_cluster(path: str) -> None:
+    """Ends a temporary cluster, if it runs, and removes it."""
+    with contextlib.suppress(DatabaseError):
+        _run_cluster(["stop", "--data", path])
+    shutil.rmtree(path, ignore_errors=True)
 
+
+def _shard_count(path: str) -> int:
+    """Of the running cluster."""
     status = json.loads(_run_cluster(["status", "--data", path, "--json"]))
     return len(status["shards"])

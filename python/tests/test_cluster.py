@@ -1,5 +1,6 @@
 """A cluster through the same methods; the program is the one that OMENDB_CLUSTER names."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -36,14 +37,16 @@ def test_the_same_methods(cluster):
     assert sorted(cluster) == list(range(100, 500))
     ids, vectors = cluster.to_numpy()
     assert np.array_equal(vectors, data[ids.astype(int)]) and len(ids) == 400
-    assert cluster.add_batch(data[:2]) == [500, 501]
+    first, second = cluster.add_batch(data[:2])
+    assert second == first + 1 > 500
+    assert len(cluster) == 402
     cluster.clear()
     assert len(cluster) == 0
 
 
 def test_a_long_list_comes_in_pages(cluster):
     data = np.random.default_rng(1).random((50_000, 4), np.float32)
-    cluster.add_batch(data)
+    cluster.add_batch(data, range(50_000))
     cluster.delete_batch(range(0, 50_000, 7))
     assert sorted(cluster.list_ids()) == [i for i in range(50_000) if i % 7]
 
@@ -86,6 +89,14 @@ def test_without_a_path_it_ends_with_the_database():
     path = db.path
     db.add(1, [1, 2])
     db.close()
+    assert not os.path.exists(path)
+
+
+def test_a_forgotten_one_ends_too():
+    db = omendb.DB(shards=1)
+    path = db.path
+    del db
+    gc.collect()
     assert not os.path.exists(path)
 
 

@@ -38,9 +38,14 @@ def test_ids_of_all_kinds_are_different_ids(db):
 def test_records_without_ids_are_numbered_on(db):
     assert db.add_batch(vectors(3)) == [0, 1, 2]
     db.add(10, vectors(1)[0])
-    # A second batch needs no clear() in between.
-    assert db.add_batch(vectors(2)) == [3, 4] or db.add_batch(vectors(2))[0] > 10
-    assert len(set(db.list_ids())) == len(db)
+    # A second batch needs no clear() in between, and takes no number that is there.
+    assert db.add_batch(vectors(2)) == [11, 12]
+    assert db.collection("default").add_batch(vectors(1)) == [13]
+    assert db.add_batch(vectors(1)) == [14]
+    assert db.list_ids() == [0, 1, 2, 10, 11, 12, 13, 14]
+    db.add(2**64 - 1, vectors(1)[0])
+    with pytest.raises(omendb.ValidationError, match="left"):
+        db.add_batch(vectors(1))
 
 
 def test_numbers_continue_behind_those_of_others(db):
@@ -139,6 +144,17 @@ def test_collections_are_apart(db):
     assert (len(db), len(other), other.metric, other.dim) == (1, 1, "cosine", 2)
     db.drop("other")
     assert db.collections() == ["default"]
+
+
+def test_handles_of_one_collection_see_each_other(db):
+    first, second = db.collection("x"), db.collection("x", metric="ip")
+    first.add(1, [1, 2], {"a": 1})
+    assert second.get(1).metadata == {"a": 1} and second.metric == "l2"
+    assert second.list_ids() == [1] and second.delete(1)
+    db.drop("x")
+    assert (len(first), first.search([1, 2]), first.get(1)) == (0, [], None)
+    second.add(2, [1, 2, 3])
+    assert first.search([1, 2, 3])[0].id == 2 and first.dim == 3
 
 
 def test_two_databases_at_once():
