@@ -164,8 +164,8 @@ int32_t omendb_create(omendb *database, const char *collection, const omendb_sch
 int32_t omendb_drop(omendb *database, const char *collection, omendb_error *error);
 int32_t omendb_clear(omendb *database, const char *collection, omendb_error *error);
 
-/* Inserts or replaces; a large batch is carried out in parts, and `counts` tells what was done when
- * a later one fails. */
+/* Inserts or replaces. A large batch is carried out in parts: after an error that is not about its
+ * values `counts` tells what was done. */
 int32_t omendb_upsert(omendb *database, const char *collection, const omendb_batch *batch,
                       omendb_counts *counts, omendb_error *error);
 

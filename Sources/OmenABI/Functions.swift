@@ -119,6 +119,9 @@ public func omendb_upsert(
             collection: try Arguments.text(collection, "collection")
         )
         let store = try Handles.store(database)
+        if parts.ranges.count > 1 {
+            try parts.check(against: try store.schema(of: parts.collection))
+        }
         for part in parts.ranges {
             let done = try store.write(.upsert(try parts.batch(part)))
             counts?.pointee.upserted += done.upserted

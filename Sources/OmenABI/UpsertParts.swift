@@ -8,7 +8,7 @@ struct UpsertParts {
     private static let byteCountMax = 4 << 20
 
     private let given: omendb_batch
-    private let collection: String
+    let collection: String
     private let element: ElementType
     private let count: Int
     private let rowByteCount: Int
@@ -47,6 +47,53 @@ struct UpsertParts {
         return Swift.stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) }
     }
 
+    /// Checks all rows before the first part is written, where there are several: a wrong one must
+    /// not leave others behind.
+    func check(against schema: CollectionSchema) throws(OmenError) {
+        guard Int(given.dim) == schema.dim else {
+            throw OmenError(
+                .badRequest,
+                "vectors have \(given.dim) dimensions, collection \(collection) has \(schema.dim)"
+            )
+        }
+        for row in 0..<count {
+            let failure = VectorValidation.failure(
+                UnsafeRawBufferPointer(start: base + row * stride, count: rowByteCount),
+                number: row,
+                element: element,
+                dim: schema.dim,
+                metric: schema.metric,
+                what: "vector"
+            )
+            if let failure { throw failure }
+        }
+        for range in ranges {
+            _ = try Arguments.ids(given.ids, range)
+            guard given.metadata_offsets != nil else { continue }
+            for row in range { try checkMetadata(row) }
+        }
+    }
+
+    private func checkMetadata(_ row: Int) throws(OmenError) {
+        let object = try metadata(row)
+        guard !object.isEmpty else { return }
+        guard object.count <= Limits.metadataByteCountMax else {
+            throw OmenError(
+                .badRequest,
+                "metadata of vector \(row) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
+            )
+        }
+        do throws(OmenError) {
+            try JSONText.validateObject(object)
+        } catch {
+            throw OmenError(error.code, "vector \(row): \(error.message)")
+        }
+    }
+
+    private func metadata(_ row: Int) throws(OmenError) -> UnsafeRawBufferPointer {
+        try Arguments.slice(given.metadata_offsets, given.metadata, row, "metadata object")
+    }
+
     func batch(_ range: Range<Int>) throws(OmenError) -> UpsertBatch {
         let byteCount = range.count * rowByteCount
         let vectors = [UInt8](unsafeUninitializedCapacity: byteCount) { target, filled in
@@ -67,18 +114,7 @@ struct UpsertParts {
         var metadata: [[UInt8]] = []
         if given.metadata_offsets != nil {
             metadata.reserveCapacity(range.count)
-            for row in range {
-                metadata.append(
-                    Array(
-                        try Arguments.slice(
-                            given.metadata_offsets,
-                            given.metadata,
-                            row,
-                            "metadata object"
-                        )
-                    )
-                )
-            }
+            for row in range { metadata.append(Array(try self.metadata(row))) }
         }
         return UpsertBatch(
             collection: collection,

@@ -1,13 +1,14 @@
 """A collection of records: everything that is done with vectors."""
 
+import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from ctypes import POINTER, byref, c_char_p, c_uint64
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
-from . import _convert, _library
+from . import _convert, _files, _library
 from ._convert import Array, Id, IdColumns, Metadata, MetadataColumn
 from ._library import call, library, local
 from ._results import BatchResult, Record, ResultReader, SearchResult, StoredVectors
@@ -40,9 +41,9 @@ class Collection:
         self._name = name
         self._key = name.encode()
         self._wanted = (metric, element, codes, m, ef_construction)
-        _choice("metric", metric, _library.METRICS)
-        _choice("element", element or "f32", _library.ELEMENTS)
-        _choice("codes", codes or "u8", _library.CODES)
+        _convert.choice("metric", metric, _library.METRICS)
+        _convert.choice("element", element or "f32", _library.ELEMENTS)
+        _convert.choice("codes", codes or "u8", _library.CODES)
         existing = self._schema()
         self._metric = existing["metric"] if existing else metric
         self._exists = existing is not None
@@ -84,8 +85,8 @@ class Collection:
             _library.METRICS[metric],
             _library.ELEMENTS[element],
             -1 if codes is None else _library.CODES[codes],
-            _whole("m", m or 0),
-            _whole("ef_construction", ef_construction or 0),
+            _convert.whole("m", m or 0),
+            _convert.whole("ef_construction", ef_construction or 0),
         )
         call("omendb_create", self._session.handle, self._key, schema)
         self._metric = metric
@@ -360,7 +361,7 @@ class Collection:
         with_metadata: bool,
     ) -> None:
         query.k = limit
-        query.ef = 0 if ef is None else _whole("ef", ef, 1)
+        query.ef = 0 if ef is None else _convert.whole("ef", ef, 1)
         if recall is not None and not 0 < recall < 1:
             raise ValidationError(f"recall is {recall!r}, expected above 0 and below 1")
         query.recall = 0 if recall is None else recall
@@ -454,6 +455,26 @@ class Collection:
         kept = ids[[one in there for one in ids.tolist()]]
         return kept, np.stack([record.vector for record in found if record.vector is not None])
 
+    # Files and tables.
+
+    def import_file(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> int:
+        """Adds the vectors of a `.npy`, `.fvecs`, `.bvecs` or `.parquet` file; returns how many.
+
+        A parquet file has a column `vector` of lists, and may have one `id`; the other columns
+        become metadata, or a column `metadata` of structures does. Without ids the vectors are
+        numbered. `progress` shows how far it is: by default on a terminal only.
+        """
+        return _files.import_file(self, path, progress)
+
+    def to_pandas(self) -> Any:
+        """All records as a data frame with the columns `id`, `vector` and `metadata`."""
+        return _files.to_pandas(self)
+
+    def add_pandas(self, frame: Any) -> None:
+        """Adds the rows of a data frame, columns as in `import_file`; what is missing is left out
+        of the metadata."""
+        _files.add_pandas(self, frame)
+
     def __len__(self) -> int:
         return self.count()
 
@@ -476,14 +497,3 @@ def _empty(count: int, limit: int) -> BatchResult:
         np.full((count, limit), np.inf, np.float32),
         np.zeros(count, np.uint32),
     )
-
-
-def _choice(what: str, value: object, choices: dict[str, int]) -> None:
-    if value not in choices:
-        raise ValidationError(f"{what} is {value!r}, expected one of {', '.join(choices)}")
-
-
-def _whole(what: str, value: object, least: int = 0) -> int:
-    if not _convert.is_number(value) or not least <= (number := cast(int, value)) <= 2**31:
-        raise ValidationError(f"{what} is {value!r}, expected a whole number from {least} on")
-    return int(number)

@@ -196,3 +196,14 @@ def json_of(metadata: Metadata) -> bytes:
 def bytes_address(data: bytes) -> int:
     """Where the bytes lie; valid while `data` lives."""
     return int(np.frombuffer(data, np.uint8).ctypes.data) if data else 0
+
+
+def choice(what: str, value: object, choices: dict[str, int]) -> None:
+    if value not in choices:
+        raise ValidationError(f"{what} is {value!r}, expected one of {', '.join(choices)}")
+
+
+def whole(what: str, value: object, least: int = 0) -> int:
+    if not is_number(value) or not least <= (number := cast(int, value)) <= 2**31:
+        raise ValidationError(f"{what} is {value!r}, expected a whole number from {least} on")
+    return int(number)

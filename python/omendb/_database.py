@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from . import _library, _session
-from ._collection import Collection, _choice, _whole
+from ._collection import Collection
+from ._convert import choice, whole
 from ._library import bundled_cluster, call
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
 
@@ -52,11 +53,11 @@ class DB(Collection):
         durability: str = "always",
         interval_ms: int = 100,
     ) -> None:
-        _choice("durability", durability, _library.DURABILITIES)
+        choice("durability", durability, _library.DURABILITIES)
         self._path = None if path is None else os.path.abspath(os.fspath(path))
         self._end_temporary: weakref.finalize[..., DB] | None = None
         self._is_cluster = False
-        session = self._open(shards, durability, _whole("interval_ms", interval_ms, 1))
+        session = self._open(shards, durability, whole("interval_ms", interval_ms, 1))
         try:
             super().__init__(
                 session,
@@ -75,7 +76,7 @@ class DB(Collection):
 
     def _open(self, shards: int | None, durability: str, interval_ms: int) -> _session.Session:
         if shards is not None:
-            return self._start(_whole("shards", shards, 1), durability, interval_ms)
+            return self._start(whole("shards", shards, 1), durability, interval_ms)
         if self._path is None:
             return _session.open_at(None, _library.DURABILITIES["none"], 0)
         if self._is_listening():
@@ -239,6 +240,13 @@ class DB(Collection):
         """A database of the rows of an array; `options` as for `DB`."""
         made = cls(**options)
         made.add_batch(vectors, ids)
+        return made
+
+    @classmethod
+    def from_pandas(cls, frame: Any, **options: Any) -> "DB":
+        """A database of the rows of a data frame, as `add_pandas` takes them."""
+        made = cls(**options)
+        made.add_pandas(frame)
         return made
 
     def close(self) -> None:

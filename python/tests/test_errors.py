@@ -35,6 +35,14 @@ def test_bad_vectors(db, vectors):
     assert len(db) == 0
 
 
+def test_a_bad_vector_far_behind_leaves_nothing(db):
+    vectors = np.ones((20_000, 128), np.float32)
+    vectors[17_000, 5] = np.nan
+    with pytest.raises(omendb.ValidationError, match="vector 17000 element 5"):
+        db.add_batch(vectors)
+    assert len(db) == 0
+
+
 BAD_IDS = [
     [-1],
     [2**64],
