@@ -72,7 +72,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "omen-bench",
-            dependencies: ["OmenCore", "OmenIndex", "OmenWire", "COmenKernels"],
+            dependencies: ["OmenCore", "OmenEmbedded", "OmenIndex", "OmenWire", "COmenKernels"],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
         ),
