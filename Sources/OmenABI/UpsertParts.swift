@@ -67,11 +67,11 @@ struct UpsertParts {
             )
             if let failure { throw failure }
         }
-        for range in ranges {
-            _ = try Arguments.ids(given.ids, range)
-            guard given.metadata_offsets != nil else { continue }
-            for row in range { try checkMetadata(row) }
+        if given.ids.kinds != nil || given.ids.text_offsets != nil {
+            for range in ranges { _ = try Arguments.ids(given.ids, range) }
         }
+        guard given.metadata_offsets != nil else { return }
+        for row in 0..<count { try checkMetadata(row) }
     }
 
     private func checkMetadata(_ row: Int) throws(OmenError) {

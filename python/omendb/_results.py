@@ -180,7 +180,7 @@ class ResultReader:
     def _copy(pointer: Any, kind: Any, count: int) -> Array:
         if not count:
             return np.empty(0, kind)
-        return np.ctypeslib.as_array(pointer, (count,)).astype(kind)
+        return np.ctypeslib.as_array(pointer, (count,)).astype(kind, copy=True)
 
 
 class StoredVectors:
