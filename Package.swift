@@ -24,7 +24,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "omendb",
     products: [
-        .executable(name: "omen-cluster", targets: ["omen-cluster"])
+        .executable(name: "omen-cluster", targets: ["omen-cluster"]),
+        // What Python and C load; the header is Sources/COmenDB/omendb.h.
+        .library(name: "OmenDB", type: .dynamic, targets: ["OmenABI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -39,6 +41,7 @@ let package = Package(
         ),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CMalloc"),
+        .systemLibrary(name: "COmenDB"),
         .target(name: "COmenKernels"),
         module("OmenCore", ["CXXHash", "CISAL"]),
         module("OmenIndex", ["OmenCore", "COmenKernels"]),
@@ -50,6 +53,11 @@ let package = Package(
         module("OmenCoordinator", ["OmenCore", "OmenWire", "OmenLoop"]),
         module("OmenClient", ["OmenCore", "OmenWire"]),
         module("OmenFormats", ["OmenCore"]),
+        module("OmenEmbedded", ["OmenCore", "OmenShard", "OmenStorage"]),
+        module(
+            "OmenABI",
+            ["COmenDB", "OmenCore", "OmenClient", "OmenEmbedded", "OmenShard", "OmenWire"]
+        ),
         .executableTarget(
             name: "omen-cluster",
             dependencies: [
@@ -64,7 +72,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "omen-bench",
-            dependencies: ["OmenCore", "OmenIndex", "OmenWire", "COmenKernels"],
+            dependencies: ["OmenCore", "OmenEmbedded", "OmenIndex", "OmenWire", "COmenKernels"],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
         ),
@@ -85,6 +93,10 @@ let package = Package(
         ),
         tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
+        tests(
+            "OmenEmbeddedTests",
+            ["OmenCore", "OmenEmbedded", "OmenShard", "OmenStorage"]
+        ),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),
         tests(
             "SimulationTests",

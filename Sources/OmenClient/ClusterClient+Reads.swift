@@ -67,6 +67,49 @@ extension ClusterClient {
         return reply
     }
 
+    /// Tries to list a shard whose records get into another order meanwhile.
+    private static let listTryCount = 10
+
+    /// The ids of all records, shard after shard.
+    ///
+    /// - Parameters:
+    ///   - collection: Its name.
+    ///   - shardCount: Shards of the cluster.
+    /// - Returns: The ids, each shard's oldest row first; records written meanwhile may be missing.
+    /// - Throws: `.notFound`, `.unavailable` when a shard cannot answer.
+    package func list(collection: String, shardCount: Int) throws(OmenError) -> [RecordID] {
+        var ids: [RecordID] = []
+        for shard in 0..<shardCount {
+            var tryCount = 1
+            while true {
+                do throws(OmenError) {
+                    ids += try list(collection: collection, shard: shard)
+                    break
+                } catch {
+                    guard error.code == .unavailable, tryCount < Self.listTryCount else {
+                        throw error
+                    }
+                    tryCount += 1
+                }
+            }
+        }
+        return ids
+    }
+
+    private func list(collection: String, shard: Int) throws(OmenError) -> [RecordID] {
+        try CollectionName.validate(collection)
+        var ids: [RecordID] = []
+        var request = ListRequest(collection: collection, shard: UInt32(shard))
+        while true {
+            let answer = try callRead(.list(request))
+            guard case .listed(let page) = answer else { throw unexpected(answer) }
+            ids += page.ids
+            if page.next == 0 { return ids }
+            request.start = page.next
+            request.order = page.order
+        }
+    }
+
     /// Records in a collection.
     package func count(collection: String) throws(OmenError) -> CountReply {
         try CollectionName.validate(collection)

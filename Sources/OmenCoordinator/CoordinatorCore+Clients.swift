@@ -53,6 +53,7 @@ extension CoordinatorCore {
             case .get(let request): try begin(request, client: client, requestID: requestID)
             case .count(let collection):
                 try beginCount(collection, client: client, requestID: requestID)
+            case .list(let request): try begin(request, client: client, requestID: requestID)
             case .search(let query): try begin(query, client: client, requestID: requestID)
             case .listCollections: try listCollections(client: client, requestID: requestID)
             case .status: try beginStatus(client: client, requestID: requestID)
@@ -63,7 +64,7 @@ extension CoordinatorCore {
                 // A request whose values break a limit is decoded to its own refusal.
                 throw error
             case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus,
-                .done, .announcement:
+                .done, .listed, .announcement:
                 closed(client)
                 refuse(client, requestID, OmenError(.protocolViolation, "a client sent a reply"))
             }

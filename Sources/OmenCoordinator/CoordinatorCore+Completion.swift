@@ -97,6 +97,9 @@ extension CoordinatorCore {
         case .count:
             if let error = commonFailure(request) { return .failure(error) }
             return .counted(CountReply(count: request.total, coverage: coverage(request)))
+        case .list:
+            if let failure = request.failures.first { return .failure(failure.error) }
+            return .listed(request.page ?? ListReply(order: 0, next: 0, ids: []))
         case .search(let shape): return searchReply(request, shape)
         case .status: return .clusterStatus(clusterStatus(request.statuses))
         case .checkpoint:

@@ -1,7 +1,7 @@
 internal import OmenCore
 internal import OmenWire
 
-/// Reads: get, count and the list of collections.
+/// Reads: get, count, the lists of ids and of collections.
 extension CoordinatorCore {
     mutating func begin(
         _ request: GetRequest,
@@ -55,6 +55,30 @@ extension CoordinatorCore {
             (shard: $0, message: Message.count(collection: collection))
         }
         try ask(messages, of: pending, about: found, timeout: timing.readTimeout)
+    }
+
+    /// Asks one shard for a page of ids.
+    mutating func begin(
+        _ request: ListRequest,
+        client: UInt64,
+        requestID: UInt64
+    ) throws(OmenError) {
+        try checkRunning()
+        let found = try existing(request.collection)
+        guard let shard = Int(exactly: request.shard), workers.indices.contains(shard) else {
+            throw OmenError(
+                .badRequest,
+                "shard \(request.shard), expected 0...\(workers.count - 1)"
+            )
+        }
+        let pending = Pending(
+            client: client,
+            requestID: requestID,
+            kind: .list,
+            byteCount: Limits.batchCountMax * 32
+        )
+        let message = (shard: shard, message: Message.list(request))
+        try ask([message], of: pending, about: found, timeout: timing.readTimeout)
     }
 
     mutating func listCollections(client: UInt64, requestID: UInt64) throws(OmenError) {

@@ -65,7 +65,7 @@ extension CoordinatorCore {
             pending[index].answered.insert(shard)
             sendInternal(.list(name), to: shard, owner: pending[index].id)
             return
-        case .write, .create, .get, .count, .search, .status, .checkpoint: break
+        case .write, .create, .get, .count, .list, .search, .status, .checkpoint: break
         }
         if let failure = take(message, index: index, shard: shard) {
             fail(index, shard: shard, failure)
@@ -94,6 +94,9 @@ extension CoordinatorCore {
         case (.count, .counted(let reply)):
             pending[index].total = pending[index].total.saturatingAdd(reply.count)
             return nil
+        case (.list, .listed(let reply)):
+            pending[index].page = reply
+            return nil
         case (.search(let shape), .hits(let reply)):
             return accept(reply, shape: shape, at: index, shard: shard)
         case (.status, .shardStatus(let status)):
@@ -103,7 +106,7 @@ extension CoordinatorCore {
         case (.write, _), (.create, _), (.drop, _):
             // It did something, nobody knows what.
             return OmenError(.unknownOutcome, unexpected(message, from: shard).message)
-        case (.get, _), (.count, _), (.search, _), (.status, _), (.checkpoint, _):
+        case (.get, _), (.count, _), (.list, _), (.search, _), (.status, _), (.checkpoint, _):
             return unexpected(message, from: shard)
         }
     }

@@ -8,9 +8,9 @@ extension Message {
         case .write(let request): request.operation.encodedByteCount
         case .get(let request): 128 + RecordID.encodedByteCount(request.ids)
         case .search(let query): 192 + query.vectors.count
-        case .count, .listCollections, .status, .checkpoint, .ping, .stop: 128
+        case .count, .list, .listCollections, .status, .checkpoint, .ping, .stop: 128
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .failure, .announcement:
+            .failure, .listed, .announcement:
             128
         }
     }

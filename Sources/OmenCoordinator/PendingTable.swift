@@ -10,6 +10,7 @@ struct Pending: Sendable {
         /// `shards[i]` holds `ids[i]`.
         case get(ids: [RecordID], shards: [UInt8], element: ElementType)
         case count
+        case list
         case search(SearchShape)
         case status
         case checkpoint
@@ -44,6 +45,8 @@ struct Pending: Sendable {
     var counts = WriteCounts()
     var total: UInt64 = 0
     var searchAnswers = SearchAnswers()
+    /// Of a list: the shard's answer.
+    var page: ListReply?
     var recordReplies: [(shard: Int, reply: RecordsReply)] = []
     var statuses: [(shard: Int, status: ShardStatus)] = []
 
@@ -52,14 +55,14 @@ struct Pending: Sendable {
     var isAdmin: Bool {
         switch kind {
         case .status, .checkpoint: true
-        case .write, .create, .drop, .get, .count, .search: false
+        case .write, .create, .drop, .get, .count, .list, .search: false
         }
     }
 
     var isWrite: Bool {
         switch kind {
         case .write, .create, .drop: true
-        case .get, .count, .search, .status, .checkpoint: false
+        case .get, .count, .list, .search, .status, .checkpoint: false
         }
     }
 }

@@ -19,25 +19,50 @@ package enum VectorValidation {
         what: String
     ) throws(OmenError) {
         let rowByteCount = dim * element.byteCount
-        let rows = vectors.count / rowByteCount
-        for row in 0..<rows {
-            let largest = vectors.withUnsafeBytes { bytes in
-                largestMagnitudeBits(bytes, start: row * rowByteCount, dim: dim, element: element)
-            }
-            if largest > magnitudeMax.bitPattern {
-                let bad = firstBadElement(vectors, start: row * rowByteCount, dim: dim)
-                throw OmenError(
-                    .badRequest,
-                    "\(what) \(row) element \(bad.index) is \(bad.value), expected a finite number of magnitude at most \(magnitudeMax)"
+        for row in 0..<vectors.count / rowByteCount {
+            let wrong = vectors.withUnsafeBytes { bytes in
+                failure(
+                    UnsafeRawBufferPointer(rebasing: bytes[(row * rowByteCount)...]),
+                    number: row,
+                    element: element,
+                    dim: dim,
+                    metric: metric,
+                    what: what
                 )
             }
-            if metric == .cosine, largest < cosineMagnitudeMin.bitPattern {
-                throw OmenError(
-                    .badRequest,
-                    "\(what) \(row) is zero or nearly zero, which has no direction for metric cosine"
-                )
-            }
+            if let wrong { throw wrong }
         }
+    }
+
+    /// What is wrong with the row that `bytes` begins with, which errors call `number`.
+    ///
+    /// - Precondition: `bytes` holds `dim` elements.
+    /// - Returns: A `.badRequest` naming the row, the element and its value; nil when it is right.
+    /// - Complexity: O(dim).
+    @inline(__always)
+    package static func failure(
+        _ bytes: UnsafeRawBufferPointer,
+        number: Int,
+        element: ElementType,
+        dim: Int,
+        metric: Metric,
+        what: String
+    ) -> OmenError? {
+        let largest = largestMagnitudeBits(bytes, start: 0, dim: dim, element: element)
+        if largest > magnitudeMax.bitPattern {
+            let bad = firstBadElement(bytes, dim: dim)
+            return OmenError(
+                .badRequest,
+                "\(what) \(number) element \(bad.index) is \(bad.value), expected a finite number of magnitude at most \(magnitudeMax)"
+            )
+        }
+        if metric == .cosine, largest < cosineMagnitudeMin.bitPattern {
+            return OmenError(
+                .badRequest,
+                "\(what) \(number) is zero or nearly zero, which has no direction for metric cosine"
+            )
+        }
+        return nil
     }
 
     /// Bits of the largest |element|; bit patterns of non-negative floats order as the floats do,
@@ -64,17 +89,14 @@ package enum VectorValidation {
     }
 
     private static func firstBadElement(
-        _ vectors: [UInt8],
-        start: Int,
+        _ bytes: UnsafeRawBufferPointer,
         dim: Int
     ) -> (index: Int, value: Float) {
-        vectors.withUnsafeBytes { bytes in
-            for index in 0..<dim {
-                let value = bytes.loadUnaligned(fromByteOffset: start + index * 4, as: Float.self)
-                if !(value.magnitude <= magnitudeMax) { return (index, value) }
-            }
-            return (0, .nan)
+        for index in 0..<dim {
+            let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+            if !(value.magnitude <= magnitudeMax) { return (index, value) }
         }
+        return (0, .nan)
     }
 
     /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32.

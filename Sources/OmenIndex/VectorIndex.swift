@@ -32,6 +32,9 @@ package final class VectorIndex {
     /// Backing memory by section; what pointers below point into.
     let regions: [Section: ReservedRegion]
     let visitedRegion: ReservedRegion
+    /// Where the full vectors lie, one every `vectorStride` bytes.
+    package let vectorRegion: ReservedRegion
+    package var vectorStride: Int { layout.vectorStride }
     let vectors: UnsafeMutableRawPointer
     let codes: UnsafeMutableRawPointer
     let packed: UnsafeMutableRawPointer
@@ -97,13 +100,15 @@ package final class VectorIndex {
                 regions[section] = try ReservedRegion(byteCountMax: byteCountMax)
             }
         }
-        func base(_ section: Section) -> UnsafeMutableRawPointer {
+        func region(_ section: Section) -> ReservedRegion {
             guard let region = regions[section] else {
                 preconditionFailure("no region for section \(section)")
             }
-            return region.base
+            return region
         }
+        func base(_ section: Section) -> UnsafeMutableRawPointer { region(section).base }
         self.regions = regions
+        vectorRegion = region(.vectors)
         visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
         vectors = base(.vectors)
         codes = base(.codes)

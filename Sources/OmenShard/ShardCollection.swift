@@ -17,6 +17,8 @@ package final class ShardCollection {
     private var savedLinkedCount: Int?
     /// Set while hot rows are better left to a rebuild.
     var isLinkingPaused = false
+    /// How often the rows were put into another order.
+    package private(set) var orderCount: UInt64 = 0
     /// Reused by every search.
     private var neighbors: [Neighbor] = []
 
@@ -68,6 +70,7 @@ package final class ShardCollection {
         )
         self.index = index
         self.records = records
+        orderCount += 1
         savedLinkedCount = nil
     }
 
@@ -80,6 +83,8 @@ package final class ShardCollection {
     /// Bytes of the newest shard file; 0 before the first checkpoint.
     package var fileByteCount: Int { file?.byteCount ?? 0 }
     package var vectorCount: Int { records.liveCount }
+    /// Whether any row ever had metadata.
+    var hasMetadata: Bool { records.metadataHeapByteCount > 0 }
     package var rowCount: Int { index.rowCount }
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }

@@ -6,8 +6,9 @@ internal import Synchronization
 /// One shard at work: the decisions of `ShardCore`, the data of `ShardStore`, the log's thread and
 /// the checkpoint's thread.
 ///
-/// Belongs to one thread, which calls everything here. Other threads only put completions into a
-/// queue and call `wake`; the owner then calls `drainCompletions`.
+/// Belongs to one thread at a time, which calls everything here. Other threads only put completions
+/// into a queue and call `wake`; the owner then calls `drainCompletions`. A shard in memory has
+/// neither log nor checkpoints; the same decisions are made, and what they ask for is done at once.
 package final class ShardEngine {
     package struct Configuration: Sendable {
         /// The shard's own directory; made when it is missing.
@@ -62,10 +63,16 @@ package final class ShardEngine {
     /// Called for each outcome; set it before the first write.
     package var onOutcome: (Outcome) -> Void = { _ in }
 
-    private let configuration: Configuration
-    private let directory: Directory
-    private let lock: LockFile
-    private let log: LogWriter
+    /// What a shard has on disk.
+    private struct Files {
+        let identity: ShardIdentity
+        let directory: Directory
+        let lock: LockFile
+        let log: LogWriter
+    }
+
+    /// Nil in memory.
+    private let files: Files?
     private let completions: CompletionQueue
     /// What the log was asked and has not answered yet, in order.
     private var submissions: [Submission] = []
@@ -94,10 +101,9 @@ package final class ShardEngine {
         progress: (_ replayed: UInt64) -> Void,
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
-        self.configuration = configuration
-        directory = Directory(configuration.directory)
+        let directory = Directory(configuration.directory)
         try directory.create()
-        lock = try LockFile.acquire(directory.path(of: "lock"))
+        let lock = try LockFile.acquire(directory.path(of: "lock"))
         var random = SystemRandomNumberGenerator()
         let (recovered, continuation) = try ShardRecovery.open(
             directory,
@@ -125,18 +131,52 @@ package final class ShardEngine {
             searches: store.searches,
             turnPath: configuration.buildTurnPath
         ) { completions.push(.rebuild($0)) }
-        log = try LogWriter(
+        let log = try LogWriter(
             storage: LogDirectory(directory),
             identity: configuration.identity,
             continuing: continuation
         ) { completion in
             completions.push(.log(completion))
         }
+        files = Files(
+            identity: configuration.identity,
+            directory: directory,
+            lock: lock,
+            log: log
+        )
         if let check = recovered.check { try startCheck(check) }
     }
 
-    /// Bytes of the log segment that is being written.
-    package var logByteCount: Int { log.segmentByteCount }
+    /// Makes an empty shard in memory.
+    ///
+    /// - Parameters:
+    ///   - rebuildRowCountMin: As in `Configuration`.
+    ///   - wake: As above; also called on the owner's thread, in the midst of a call.
+    package init(
+        rebuildRowCountMin: Int = RebuildPolicy.hotRowCountMin,
+        wake: @escaping @Sendable () -> Void
+    ) {
+        store = ShardStore()
+        replayedCount = 0
+        files = nil
+        core = ShardCore(
+            durability: .none,
+            schemas: [:],
+            appliedLSN: 0,
+            checkpointLSN: 0,
+            keys: RequestKeyTable()
+        )
+        let completions = CompletionQueue(wake: wake)
+        self.completions = completions
+        rebuilder = Rebuilder(
+            RebuildPolicy(hotRowCountMin: rebuildRowCountMin),
+            searches: store.searches,
+            turnPath: nil
+        ) { completions.push(.rebuild($0)) }
+    }
+
+    /// Bytes of the log segment that is being written; 0 in memory.
+    package var logByteCount: Int { files?.log.segmentByteCount ?? 0 }
 
     /// The build of the distance kernels that this processor runs.
     package static var kernelVariant: String { VectorIndex.kernelName }
@@ -266,7 +306,7 @@ package final class ShardEngine {
         rebuilder.close()
         checkpointThread?.join()
         checkpointThread = nil
-        log.close()
+        files?.log.close()
         for case .log(.failed(let error)) in completions.take() { return error }
         return nil
     }
@@ -286,15 +326,22 @@ extension ShardEngine {
         case .appendLog(let batch, let sync):
             let lastLSN = batch.firstLSN + UInt64(batch.records.count) - 1
             submissions.append(batch.records.isEmpty ? .mark : .batch(lastLSN: lastLSN))
+            guard let log = files?.log else {
+                return completions.push(.log(.written(lastLSN: lastLSN, synced: sync)))
+            }
             log.submit(batch, sync: sync)
         case .syncLog:
             submissions.append(.sync)
+            guard let log = files?.log else {
+                return completions.push(.log(.synced(throughLSN: core.appliedLSN)))
+            }
             log.sync()
         case .apply(let lsn, let operation): apply(lsn, operation)
         case .acknowledge(let ticket, let counts):
             onOutcome(.written(ticket: ticket, counts))
         case .refuse(let ticket, let error): onOutcome(.refused(ticket: ticket, error))
         case .rotateLog:
+            guard let log = files?.log else { return }
             submissions.append(.rotation)
             var random = SystemRandomNumberGenerator()
             log.rotate(nonce: random.next())
@@ -363,12 +410,15 @@ extension ShardEngine {
 
 extension ShardEngine {
     private func freezeCheckpoint(_ throughLSN: UInt64) {
+        guard let files else {
+            return completions.push(.checkpoint(throughLSN: throughLSN, .success([])))
+        }
         checkpointJob = CheckpointJob(
             store: store,
             throughLSN: throughLSN,
             requests: core.rememberedRequests,
-            directory: directory,
-            identity: configuration.identity,
+            directory: files.directory,
+            identity: files.identity,
             check: check
         )
         frozen = store.ordered

@@ -26,8 +26,10 @@ package struct ShardSearch {
         in collection: ShardCollection,
         counting searches: BuildBrake.Searches
     ) {
+        var query = collection.planned(query)
+        if !collection.hasMetadata { query.withMetadata = false }
+        self.query = query
         self.searches = searches
-        self.query = collection.planned(query)
         self.collection = collection
         hasColumns = !query.withMetadata && !query.withVector
         counts.reserveCapacity(query.count)

@@ -10,6 +10,8 @@ extension Message {
         case .get(let request): request.bodyByteCount
         case .count(let collection): 4 + collection.utf8.count
         case .search(let query): query.bodyByteCount
+        case .list(let request): request.bodyByteCount
+        case .listed(let reply): reply.bodyByteCount
         case .listCollections, .status, .checkpoint, .ping, .stop, .done: 0
         case .written(let reply): reply.bodyByteCount
         case .records(let reply): reply.bodyByteCount
@@ -30,6 +32,8 @@ extension Message {
         case .get(let request): request.encode(into: &writer)
         case .count(let collection): writer.write(collection)
         case .search(let query): query.encode(into: &writer)
+        case .list(let request): request.encode(into: &writer)
+        case .listed(let reply): reply.encode(into: &writer)
         case .listCollections, .status, .checkpoint, .ping, .stop, .done: break
         case .written(let reply): reply.encode(into: &writer)
         case .records(let reply): reply.encode(into: &writer)
@@ -55,6 +59,7 @@ extension Message {
         case .checkpoint: self = .checkpoint
         case .ping: self = .ping
         case .stop: self = .stop
+        case .list: self = .list(try ListRequest(from: &reader))
         case .written: self = .written(try WriteReply(from: &reader))
         case .records: self = .records(try RecordsReply(from: &reader))
         case .counted: self = .counted(try CountReply(from: &reader))
@@ -64,6 +69,7 @@ extension Message {
         case .clusterStatus: self = .clusterStatus(try ClusterStatus(from: &reader))
         case .done: self = .done
         case .failure: self = .failure(try OmenError(from: &reader))
+        case .listed: self = .listed(try ListReply(from: &reader))
         case .announcement: self = .announcement(try WorkerAnnouncement(from: &reader))
         }
     }

@@ -29,6 +29,7 @@ package enum Message: Equatable, Sendable {
     /// Client to coordinator: drain, checkpoint and end the whole cluster. Coordinator to worker:
     /// the same for the shard.
     case stop
+    case list(ListRequest)
 
     // Replies.
     case written(WriteReply)
@@ -40,6 +41,7 @@ package enum Message: Equatable, Sendable {
     case clusterStatus(ClusterStatus)
     case done
     case failure(OmenError)
+    case listed(ListReply)
 
     /// Worker to coordinator, unasked, request id 0: first after the start, then at each change.
     case announcement(WorkerAnnouncement)
@@ -54,6 +56,39 @@ package struct GetRequest: Equatable, Sendable {
         self.collection = collection
         self.ids = ids
         self.withVector = withVector
+    }
+}
+
+/// Asks for the ids of one shard of a collection, a page at a time.
+package struct ListRequest: Equatable, Sendable {
+    package var collection: String
+    package var shard: UInt32
+    /// Where the last page ended; 0 for the first.
+    package var start: UInt64
+    /// The order that the last page was in; 0 for the first.
+    package var order: UInt64
+
+    package init(collection: String, shard: UInt32, start: UInt64 = 0, order: UInt64 = 0) {
+        self.collection = collection
+        self.shard = shard
+        self.start = start
+        self.order = order
+    }
+}
+
+/// A page of ids.
+package struct ListReply: Equatable, Sendable {
+    /// Names the order of the records; it changes when a shard is opened or built anew, and then a
+    /// list has to begin again.
+    package var order: UInt64
+    /// Where the next page begins; 0 when this is the last one.
+    package var next: UInt64
+    package var ids: [RecordID]
+
+    package init(order: UInt64, next: UInt64, ids: [RecordID]) {
+        self.order = order
+        self.next = next
+        self.ids = ids
     }
 }
 

@@ -11,6 +11,7 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
     case checkpoint = 7
     case ping = 8
     case stop = 9
+    case list = 10
 
     case written = 101
     case records = 102
@@ -21,6 +22,7 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
     case clusterStatus = 107
     case done = 108
     case failure = 109
+    case listed = 110
 
     case announcement = 201
 
@@ -39,6 +41,7 @@ extension Message {
         case .checkpoint: .checkpoint
         case .ping: .ping
         case .stop: .stop
+        case .list: .list
         case .written: .written
         case .records: .records
         case .counted: .counted
@@ -48,6 +51,7 @@ extension Message {
         case .clusterStatus: .clusterStatus
         case .done: .done
         case .failure: .failure
+        case .listed: .listed
         case .announcement: .announcement
         }
     }

@@ -84,6 +84,22 @@ extension CountReply {
     }
 }
 
+extension ListReply {
+    var bodyByteCount: Int { 8 + 8 + RecordID.encodedByteCount(ids) }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(order)
+        writer.write(next)
+        RecordID.encode(ids, into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        order = try reader.read(UInt64.self)
+        next = try reader.read(UInt64.self)
+        ids = try RecordID.decodeList(from: &reader, limit: Limits.batchCountMax)
+    }
+}
+
 extension RecordsReply {
     var bodyByteCount: Int {
         records.reduce(coverage.bodyByteCount + 1 + 4) { total, record in

@@ -35,6 +35,24 @@ extension GetRequest {
     }
 }
 
+extension ListRequest {
+    var bodyByteCount: Int { 4 + collection.utf8.count + 4 + 8 + 8 }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(collection)
+        writer.write(shard)
+        writer.write(start)
+        writer.write(order)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        collection = try reader.readCollectionName()
+        shard = try reader.read(UInt32.self)
+        start = try reader.read(UInt64.self)
+        order = try reader.read(UInt64.self)
+    }
+}
+
 extension SearchQuery {
     private enum Flag {
         static let exact: UInt8 = 1

@@ -25,6 +25,8 @@ extension WorkerServer {
                 let count = try engine.store.collection(collection).vectorCount
                 return .counted(CountReply(count: UInt64(count), coverage: Self.alone))
             }
+        case .list(let request):
+            answer(id) { () throws(OmenError) in .listed(try page(request)) }
         case .listCollections: send(id, .collections(collectionInfos))
         case .status: answer(id) { () throws(OmenError) in .shardStatus(try status()) }
         case .checkpoint: engine.checkpoint(ticket: id)
@@ -36,13 +38,24 @@ extension WorkerServer {
             // A request whose values the decoder refused; this is its answer.
             send(id, .failure(error))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .announcement:
+            .listed, .announcement:
             send(id, .failure(OmenError(.protocolViolation, "a reply came as a request")))
         }
     }
 
     private func answer(_ id: UInt64, _ body: () throws(OmenError) -> Message) {
         do throws(OmenError) { send(id, try body()) } catch { send(id, .failure(error)) }
+    }
+
+    private func page(_ request: ListRequest) throws(OmenError) -> ListReply {
+        let collection = try engine.store.collection(request.collection)
+        // No other process has the same orders.
+        let order = orderBase &+ collection.orderCount
+        guard request.start == 0 || request.order == order else {
+            throw OmenError(.unavailable, "the records are in another order now: begin again")
+        }
+        let (ids, next) = collection.page(from: request.start)
+        return ListReply(order: order, next: next, ids: ids)
     }
 
     private func get(_ request: GetRequest) throws(OmenError) -> Message {

@@ -58,6 +58,8 @@ package final class WorkerServer {
     private var encoder = FrameEncoder()
     private var working: IdleWork?
     var searches = SearchQueue()
+    /// What the orders of this process's records are named from.
+    let orderBase = UInt64.random(in: 1 ... .max)
     /// Keeps the loop from sleeping while searches wait for their next slice.
     private var wakefulness: IdleWork?
     /// Ticks of maintenance since the last request that may have left memory behind.

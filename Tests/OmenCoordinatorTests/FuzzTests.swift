@@ -217,9 +217,10 @@ private struct Fuzz {
             return hits(Array(repeating: list, count: search.count))
         case .listCollections:
             return .collections(names.filter { _ in chance(70) }.map { info($0) })
+        case .list: return .listed(ListReply(order: 1, next: random.next() % 2, ids: [.number(3)]))
         case .status, .checkpoint, .ping, .stop: return .done
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .failure, .announcement:
+            .failure, .listed, .announcement:
             return .done
         }
     }

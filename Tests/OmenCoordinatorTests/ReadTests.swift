@@ -210,6 +210,32 @@ import Testing
                 == .counted(CountReply(count: .max, coverage: Coverage(shardsTotal: 2)))
         )
     }
+
+    @Test func aListIsOneShardsToAnswer() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        let request = ListRequest(collection: "c", shard: 1, start: 7, order: 3)
+        fixture.ask(.list(request))
+        #expect(fixture.sent.map(\.shard) == [1])
+        #expect(fixture.sent.map(\.message) == [.list(request)])
+        let page = ListReply(order: 3, next: 9, ids: [.number(1), .text("x")])
+        fixture.worker(1, fixture.sent[0].id, .listed(page))
+        #expect(fixture.onlyReply == .listed(page))
+    }
+
+    @Test func aListInAnotherOrderOrOfNoShardIsAFailure() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.ask(.list(ListRequest(collection: "c", shard: 0, start: 7, order: 3)))
+        let changed = OmenError(.unavailable, "another order")
+        fixture.worker(0, fixture.sent[0].id, .failure(changed))
+        #expect(fixture.onlyReply == .failure(changed))
+        var other = try Fixture.ready(shards: 2, collections: [info("c")])
+        other.ask(.list(ListRequest(collection: "c", shard: 2)))
+        guard case .failure(let error) = other.onlyReply else {
+            Issue.record("expected a failure")
+            return
+        }
+        #expect(error.code == .badRequest)
+    }
 }
 
 @Suite struct SearchPlanTests {

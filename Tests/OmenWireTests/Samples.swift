@@ -97,6 +97,7 @@ enum Samples {
         return writes.map { .write(WriteRequest(key: key, operation: $0)) } + [
             .get(GetRequest(collection: "default", ids: batch.ids, withVector: true)),
             .count(collection: "default"),
+            .list(ListRequest(collection: "default", shard: 3, start: .max, order: 7)),
             .search(query),
             .listCollections, .status, .checkpoint, .ping, .stop,
         ]
@@ -118,6 +119,8 @@ enum Samples {
                 )
             ),
             .counted(CountReply(count: .max, coverage: whole)),
+            .listed(ListReply(order: .max, next: 9, ids: [.number(1), .text("one")])),
+            .listed(ListReply(order: 1, next: 0, ids: [])),
             .hits(numberHits),
             .hits(fullHits),
             .hits(SearchReply(element: .f32, hitCounts: [], hits: [], coverage: whole)),

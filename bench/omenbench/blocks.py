@@ -4,7 +4,7 @@ A block takes the results by name and returns its lines; a result that is not th
 say how to measure it.
 """
 
-from omenbench import dims, profile, targets
+from omenbench import dims, profile, python, targets
 from omenbench import open as opening
 from omenbench.curves import text as reading
 
@@ -211,6 +211,12 @@ def dims_block(rows: dict) -> list[str]:
             *markdown(*dims.table(rows["nanoseconds"]))]
 
 
+@needs("python")
+def python_block(rows: dict) -> list[str]:
+    return [f"{rows['dataset']['rows']:,} vectors x {rows['dataset']['dim']}, float32.", "",
+            *markdown(*python.table(rows["rows"]))]
+
+
 @needs("open")
 def open_block(rows: dict) -> list[str]:
     return picture("open") + markdown(
@@ -263,6 +269,7 @@ BLOCKS = {
     "beside": beside_block,
     "rounds": rounds_block,
     "dims": dims_block,
+    "python": python_block,
     "open": open_block,
     "profile": profile_block,
     "readme": readme_block,

@@ -12,7 +12,7 @@ from omenbench.console import say
 from omenbench.failure import Failure
 
 # In the order of `all`; each a module of this package.
-MEASUREMENTS = ["peers", "dims", "scaling", "streaming", "open", "profile"]
+MEASUREMENTS = ["peers", "dims", "scaling", "streaming", "open", "python", "profile"]
 
 
 def module(name: str):

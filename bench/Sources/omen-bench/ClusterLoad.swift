@@ -74,7 +74,7 @@ struct ClusterLoad {
     func run() throws -> String {
         let connections = try (0..<clientCount).map { _ in try LoadConnection(path: socket) }
         var tally = Tally(requestCount: requests.count)
-        let begin = monotonicSeconds()
+        let begin = now()
         let firstCounted = begin + warmSeconds
         let end = firstCounted + seconds
         var next = 0
@@ -91,7 +91,7 @@ struct ClusterLoad {
             for index in polls.indices where polls[index].revents != 0 {
                 let connection = connections[index]
                 guard let frame = try connection.receive() else { continue }
-                let time = monotonicSeconds()
+                let time = now()
                 let request = requests[connection.request]
                 tally.queryCount += request.queries.count
                 if connection.sentAt >= firstCounted {
@@ -107,7 +107,7 @@ struct ClusterLoad {
                 }
             }
         }
-        return report(&tally, seconds: monotonicSeconds() - firstCounted)
+        return report(&tally, seconds: now() - firstCounted)
     }
 
     private func send(_ next: inout Int, on connection: LoadConnection) throws {
@@ -214,7 +214,7 @@ private final class LoadConnection {
 
     func send(_ frame: [UInt8], request: Int) throws {
         self.request = request
-        sentAt = monotonicSeconds()
+        sentAt = now()
         var sent = 0
         while sent < frame.count {
             let count = frame.withUnsafeBytes {
@@ -244,11 +244,4 @@ private final class LoadConnection {
         filled = 0
         return Array(buffer[..<byteCount])
     }
-}
-
-/// Seconds of a clock that never goes back.
-func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

@@ -181,15 +181,4 @@ struct IndexBenchmark {
             truth.contains(Int32(sourceRows.isEmpty ? $0.row : sourceRows[Int($0.row)]))
         }
     }
-
-    func now(_ clock: Int32 = CLOCK_MONOTONIC) -> Double {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-    }
-
-    private func rounded(_ value: Double, _ digits: Int) -> Double {
-        let factor = pow(10, Double(digits))
-        return (value * factor).rounded() / factor
-    }
 }

@@ -91,16 +91,10 @@ struct KernelBenchmark {
     private func median(_ count: Int, calls: Int, _ call: () -> Void) -> Double {
         var times: [Double] = []
         for _ in 0..<repeats {
-            let start = now()
+            let start = now(CLOCK_THREAD_CPUTIME_ID)
             for _ in 0..<calls { call() }
-            times.append((now() - start) * 1e9 / Double(calls * count))
+            times.append((now(CLOCK_THREAD_CPUTIME_ID) - start) * 1e9 / Double(calls * count))
         }
         return (times.sorted()[times.count / 2] * 100).rounded() / 100
-    }
-
-    private func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 }

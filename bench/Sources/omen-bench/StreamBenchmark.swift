@@ -96,9 +96,9 @@ struct StreamBenchmark {
 
     /// - Returns: Whether anything was left to do.
     private func slice(_ index: VectorIndex, _ times: inout SliceTimes) -> Bool {
-        let start = cpuNow()
+        let start = now(CLOCK_THREAD_CPUTIME_ID)
         let taken = index.link(steps: stepsPerSlice)
-        if taken > 0 { times.add(cpuNow() - start) }
+        if taken > 0 { times.add(now(CLOCK_THREAD_CPUTIME_ID) - start) }
         return taken > 0
     }
 
@@ -110,7 +110,7 @@ struct StreamBenchmark {
         let (element, bytes) = try queries.vectors()
         var hits: [Neighbor] = []
         var found = 0
-        let start = cpuNow()
+        let start = now(CLOCK_THREAD_CPUTIME_ID)
         try bytes.withUnsafeBytes { raw in
             guard let first = raw.baseAddress else { throw Failure("no queries") }
             for query in 0..<queries.rows {
@@ -127,7 +127,7 @@ struct StreamBenchmark {
                 found += hits.count { truth.contains(vectorOfRow[Int($0.row)]) }
             }
         }
-        let rate = Double(queries.rows) / (cpuNow() - start)
+        let rate = Double(queries.rows) / (now(CLOCK_THREAD_CPUTIME_ID) - start)
         let recall = Double(found) / Double(queries.rows * k)
         return """
             {"ef": \(ef), "recall": \(rounded(recall, 4)), "qps": \(rounded(rate, 1))}
@@ -150,15 +150,4 @@ private struct SliceTimes {
         guard !sorted.isEmpty else { return 0 }
         return sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
     }
-}
-
-private func cpuNow() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
-
-private func rounded(_ value: Double, _ digits: Int) -> Double {
-    let factor = pow(10, Double(digits))
-    return (value * factor).rounded() / factor
 }

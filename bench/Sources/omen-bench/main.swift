@@ -17,6 +17,11 @@ let usage = """
     Appends chunks and links them in slices while more than --hot rows wait, then replaces every row
     --rounds times; prints JSON.
 
+    omen-bench embedded --base X.npy --queries Y.npy [--efs 16,128] [--k 10] [--repeats 5]
+
+    Adds everything to a database in memory, then searches it one by one and all at once; prints
+    JSON.
+
     omen-bench kernels [--dims 128,256,...] [--repeats N] [--variant 0]
         [--block-bytes 24576]
 
@@ -36,6 +41,7 @@ do {
         var benchmark = try IndexBenchmark(options)
         print(try benchmark.run())
     case "stream": print(try StreamBenchmark(options).run())
+    case "embedded": print(try EmbeddedBenchmark(options).run())
     case "kernels": print(try KernelBenchmark(options).run())
     case "cluster": print(try ClusterLoad(options).run())
     default: throw Failure(usage)

@@ -1,5 +1,4 @@
 internal import Glibc
-internal import OmenCore
 
 /// What each shard is asked so that the merged answer is what the client asked of the cluster.
 package struct SearchPlan: Equatable, Sendable {

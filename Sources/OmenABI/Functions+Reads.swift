@@ -1,0 +1,141 @@
+public import COmenDB
+internal import Glibc
+internal import OmenCore
+internal import OmenShard
+
+/// Finds the nearest records to each query.
+@c @implementation
+public func omendb_search(
+    _ database: OpaquePointer!,
+    _ collection: UnsafePointer<CChar>!,
+    _ query: UnsafePointer<omendb_query>!,
+    _ result: UnsafeMutablePointer<UnsafeMutablePointer<omendb_result>?>!,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        let target = try outlet(result, "result")
+        let name = try Arguments.text(collection, "collection")
+        let query = try Arguments.query(
+            try Arguments.present(query, "query").pointee,
+            collection: name
+        )
+        let found = try Handles.store(database).search(query)
+        target.pointee = try ResultWriter.hits(found, dim: query.dim)
+    }
+}
+
+/// Reads records.
+@c @implementation
+public func omendb_get(
+    _ database: OpaquePointer!,
+    _ collection: UnsafePointer<CChar>!,
+    _ ids: UnsafePointer<omendb_ids>!,
+    _ with_vector: UInt8,
+    _ result: UnsafeMutablePointer<UnsafeMutablePointer<omendb_result>?>!,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        let target = try outlet(result, "result")
+        let name = try Arguments.text(collection, "collection")
+        let given = try Arguments.present(ids, "ids").pointee
+        let store = try Handles.store(database)
+        let schema = try store.schema(of: name)
+        var found = FoundRecords(element: schema.element, records: [])
+        let count = try Arguments.count(given.count, "ids")
+        // Parts whose answers fit a frame, whatever metadata there is.
+        let step = max(1, min(Limits.batchCountMax, (16 << 20) / (schema.vectorByteCount + 512)))
+        for first in stride(from: 0, to: count, by: step) {
+            let part = try Arguments.ids(given, first..<min(first + step, count))
+            let records = try store.records(part, in: name, withVector: with_vector != 0)
+            found.records += records.records
+            found.shardsTotal = records.shardsTotal
+            found.shardsFailed = max(found.shardsFailed, records.shardsFailed)
+        }
+        target.pointee = try ResultWriter.records(found, dim: schema.dim)
+    }
+}
+
+/// Lists all ids, and shows the memory of their vectors.
+@c @implementation
+public func omendb_list(
+    _ database: OpaquePointer!,
+    _ collection: UnsafePointer<CChar>!,
+    _ result: UnsafeMutablePointer<UnsafeMutablePointer<omendb_result>?>!,
+    _ vectors: UnsafeMutablePointer<UnsafeMutablePointer<omendb_vectors>?>!,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        let target = try outlet(result, "result")
+        vectors?.pointee = nil
+        let name = try Arguments.text(collection, "collection")
+        let listed = try Handles.store(database).list(name)
+        target.pointee = try ResultWriter.ids(listed)
+        if let stored = listed.place?.vectors { vectors?.pointee = VectorsBox.make(stored) }
+    }
+}
+
+/// Frees a result.
+@c @implementation
+public func omendb_result_free(_ result: UnsafeMutablePointer<omendb_result>!) { free(result) }
+
+/// The structure that C sees, and behind it what keeps the memory.
+private struct VectorsBox {
+    var shown: omendb_vectors
+    var kept: StoredVectors
+
+    static func make(_ stored: StoredVectors) -> UnsafeMutablePointer<omendb_vectors> {
+        let box = UnsafeMutablePointer<VectorsBox>.allocate(capacity: 1)
+        let shown = omendb_vectors(
+            base: stored.base,
+            row_count: UInt64(stored.rowCount),
+            stride: UInt64(stored.stride),
+            dim: UInt32(stored.dim),
+            element: Int32(stored.element.rawValue)
+        )
+        box.initialize(to: VectorsBox(shown: shown, kept: stored))
+        return UnsafeMutableRawPointer(box).assumingMemoryBound(to: omendb_vectors.self)
+    }
+}
+
+/// Lets go of the memory of vectors.
+@c @implementation
+public func omendb_vectors_free(_ vectors: UnsafeMutablePointer<omendb_vectors>!) {
+    guard let vectors else { return }
+    let box = UnsafeMutableRawPointer(vectors).assumingMemoryBound(to: VectorsBox.self)
+    box.deinitialize(count: 1)
+    box.deallocate()
+}
+
+/// Counts the records of a collection.
+@c @implementation
+public func omendb_count(
+    _ database: OpaquePointer!,
+    _ collection: UnsafePointer<CChar>!,
+    _ count: UnsafeMutablePointer<UInt64>!,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        guard let count else { throw OmenError(.badRequest, "count is null") }
+        let name = try Arguments.text(collection, "collection")
+        count.pointee = try Handles.store(database).count(name)
+    }
+}
+
+/// Tells about everything, as JSON.
+@c @implementation
+public func omendb_info(
+    _ database: OpaquePointer!,
+    _ json: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>!,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        let target = try outlet(json, "json")
+        let collections = try Handles.store(database).collections()
+        let resident = try ShardEngine.residentByteCount()
+        target.pointee = strdup(infoText(collections, residentByteCount: resident))
+    }
+}
+
+/// Frees a text.
+@c @implementation
+public func omendb_text_free(_ text: UnsafeMutablePointer<CChar>!) { free(text) }

@@ -1,0 +1,20 @@
+internal import OmenCore
+internal import OmenEmbedded
+
+/// The JSON text of `omendb_info`; names of collections need no escapes.
+func infoText(_ collections: [CollectionCounts], residentByteCount: Int) -> String {
+    let parts = collections.map { collection in
+        let schema = collection.schema
+        let building = collection.buildPermille.map { "\(Double($0) / 1000)" } ?? "null"
+        return """
+            "\(collection.name)": {"vectors": \(collection.vectorCount), \
+            "linked": \(collection.linkedCount), "rows": \(collection.rowCount), \
+            "deleted": \(collection.deletedCount), "file_bytes": \(collection.fileByteCount), \
+            "building": \(building), "dim": \(schema.dim), "metric": "\(schema.metric)", \
+            "element": "\(schema.element)", "codes": "\(schema.codes)", "m": \(schema.m), \
+            "ef_construction": \(schema.efConstruction)}
+            """
+    }
+    let all = parts.joined(separator: ", ")
+    return "{\"collections\": {\(all)}, \"resident_bytes\": \(residentByteCount)}"
+}

@@ -1,0 +1,233 @@
+internal import Glibc
+package import OmenCore
+internal import OmenShard
+internal import OmenStorage
+
+/// A database inside this process: the engine of a cluster's shard, called directly.
+///
+/// In memory, or on a path whose files are those of a cluster with one shard, so that
+/// `omen-cluster start` serves them when no process has them open. Safe on any thread; calls run
+/// one at a time. A thread of its own links new vectors and builds indexes anew, while no call
+/// wants the engine.
+package final class Database: @unchecked Sendable {
+    /// Nil in memory.
+    package let path: String?
+    /// Keeps `omen-cluster` away from the path.
+    private let lock: LockFile?
+    let engine: ShardEngine
+    let owner = OwnerLock()
+    let signal: CompletionSignal
+    private let durability: Durability
+    private var maintenance: BackgroundThread?
+
+    // Under `owner` from here on.
+    private var outcomes: [UInt64: Result<WriteCounts, OmenError>] = [:]
+    private var nextTicket: UInt64 = 1
+    /// Why nothing can be done any more.
+    private var failure: OmenError?
+    private var isClosed = false
+    private var nextTick = ContinuousClock.now
+    private var nextSync = ContinuousClock.now
+
+    /// Longest slice of background work before other calls are let in.
+    private static let workSlice = Duration.microseconds(500)
+    /// Steps of linking between two looks at the clock.
+    private static let workStep = 8
+
+    /// Makes an empty database in memory.
+    ///
+    /// - Throws: `.resourceExhausted` when the system refuses a thread.
+    package convenience init() throws(OmenError) {
+        let signal = CompletionSignal()
+        let engine = ShardEngine(wake: { signal.raise() })
+        try self.init(engine, signal, path: nil, lock: nil, durability: .none)
+    }
+
+    /// Opens the database at a path, or makes one there.
+    ///
+    /// - Parameters:
+    ///   - path: A directory; made when it is missing.
+    ///   - durability: What a write that has returned survives.
+    /// - Throws: `.locked` naming the process that has it open, `.badRequest` when it belongs to a
+    ///   cluster of several shards, `.corrupt`, `.unsupportedVersion`, `.ioFailure`.
+    package convenience init(
+        path: String,
+        durability: Durability = .always
+    ) throws(OmenError) {
+        let directory = Directory(path)
+        try directory.create()
+        let lock = try LockFile.acquire(directory.path(of: "cluster.lock"))
+        let manifest = try Self.manifest(directory)
+        guard manifest.shardCount == 1 else {
+            throw OmenError(
+                .badRequest,
+                "\(path) is a cluster of \(manifest.shardCount) shards: start it and connect to it"
+            )
+        }
+        let signal = CompletionSignal()
+        let engine = try ShardEngine(
+            ShardEngine.Configuration(
+                directory: shardDirectory(0, in: directory).path,
+                identity: manifest.identity(ofShard: 0),
+                durability: durability,
+                memoryByteCountMax: try SystemMemory.availableByteCount()
+            ),
+            progress: { _ in },
+            wake: { signal.raise() }
+        )
+        try self.init(engine, signal, path: path, lock: lock, durability: durability)
+    }
+
+    private static func manifest(_ directory: Directory) throws(OmenError) -> ClusterManifest {
+        if let manifest = try ClusterManifest.load(directory) { return manifest }
+        var random = SystemRandomNumberGenerator()
+        let uuid = ClusterUUID(high: random.next(), low: random.next())
+        let manifest = try ClusterManifest(uuid: uuid, shardCount: 1)
+        try manifest.store(directory)
+        return manifest
+    }
+
+    private init(
+        _ engine: ShardEngine,
+        _ signal: CompletionSignal,
+        path: String?,
+        lock: LockFile?,
+        durability: Durability
+    ) throws(OmenError) {
+        self.lock = lock
+        self.engine = engine
+        self.signal = signal
+        self.path = path
+        self.durability = durability
+        engine.onOutcome = { [unowned self] outcome in self.note(outcome) }
+        maintenance = try BackgroundThread {
+            while let (milliseconds, seen) = self.maintain() {
+                if milliseconds > 0 { signal.wait(beyond: seen, milliseconds: milliseconds) }
+            }
+        }
+    }
+}
+
+// MARK: - Calling the engine
+
+extension Database {
+    /// Runs `body` with the engine, while nobody else does.
+    ///
+    /// - Throws: `.unavailable` when the database is closed, why it failed, what `body` throws.
+    func withEngine<Result>(
+        _ body: (ShardEngine) throws(OmenError) -> Result
+    ) throws(OmenError) -> Result {
+        owner.lock()
+        defer { owner.unlock() }
+        try checkOpen()
+        return try body(engine)
+    }
+
+    func checkOpen() throws(OmenError) {
+        if let failure { throw failure }
+        guard !isClosed else { throw OmenError(.unavailable, "the database is closed") }
+    }
+
+    private func note(_ outcome: ShardEngine.Outcome) {
+        switch outcome {
+        case .written(let ticket, let counts): outcomes[ticket] = .success(counts)
+        case .refused(let ticket, let error): outcomes[ticket] = .failure(error)
+        case .checkpointed(let ticket, let error):
+            outcomes[ticket] = error.map { .failure($0) } ?? .success(WriteCounts())
+        case .failed(let error): failure = error
+        }
+    }
+
+    /// Hands the engine something with a new ticket and waits for its outcome.
+    ///
+    /// Other calls go on while this one waits, and what they write is synced together with it.
+    func wait(
+        for start: (ShardEngine, _ ticket: UInt64) -> Void
+    ) throws(OmenError) -> WriteCounts {
+        owner.lock()
+        defer { owner.unlock() }
+        try checkOpen()
+        let ticket = nextTicket
+        nextTicket += 1
+        start(engine, ticket)
+        while true {
+            let seen = signal.count
+            engine.turnEnded()
+            engine.drainCompletions()
+            if let outcome = outcomes.removeValue(forKey: ticket) { return try outcome.get() }
+            if let failure { throw failure }
+            owner.unlock()
+            signal.wait(beyond: seen, milliseconds: 1000)
+            owner.lock()
+        }
+    }
+
+    /// A slice of what can wait.
+    ///
+    /// - Returns: Milliseconds until the next, and the count of events seen; nil at the end.
+    private func maintain() -> (milliseconds: Int, seen: UInt64)? {
+        owner.letOthersPass()
+        owner.lock()
+        defer { owner.unlock() }
+        guard !isClosed, failure == nil else { return nil }
+        let seen = signal.count
+        engine.drainCompletions()
+        engine.turnEnded()
+        let start = ContinuousClock.now
+        if start >= nextTick {
+            nextTick = start + RebuildPolicy.interval
+            engine.maintain()
+        }
+        if start >= nextSync {
+            nextSync = start + syncInterval
+            engine.syncDue()
+        }
+        guard engine.hasWork else { return (50, seen) }
+        repeat {
+            if !engine.work(atMost: Self.workStep) { return (50, seen) }
+        } while !owner.isWanted && start.duration(to: .now) < Self.workSlice
+        return (0, seen)
+    }
+
+    private var syncInterval: Duration {
+        guard case .interval(let milliseconds) = durability else { return .milliseconds(100) }
+        return .milliseconds(milliseconds)
+    }
+}
+
+// MARK: - Closing
+
+extension Database {
+    /// Writes a checkpoint, which makes the next opening fast, and ends.
+    ///
+    /// Call it once everything is done with the database: until then it and its thread stay. Calls
+    /// on other threads that come later throw `.unavailable`; a second call does nothing.
+    /// - Throws: Why the last sync failed: then acknowledged writes may not be durable. A
+    ///   checkpoint that fails is no error, the log has everything.
+    package func close() throws(OmenError) {
+        if path != nil, isServing {
+            do throws(OmenError) {
+                try checkpoint()
+            } catch {
+                LogLine.write("database \(path ?? "")", "closed without a checkpoint: \(error)")
+            }
+        }
+        owner.lock()
+        isClosed = true
+        let thread = maintenance
+        maintenance = nil
+        owner.unlock()
+        signal.raise()
+        guard let thread else { return }
+        thread.join()
+        owner.lock()
+        defer { owner.unlock() }
+        if let error = engine.close() { throw error }
+    }
+
+    private var isServing: Bool {
+        owner.lock()
+        defer { owner.unlock() }
+        return failure == nil && !isClosed
+    }
+}

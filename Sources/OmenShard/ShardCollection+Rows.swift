@@ -1,0 +1,78 @@
+package import OmenCore
+internal import OmenIndex
+
+/// The full vectors of a collection where they lie.
+///
+/// Rows never change, and the memory stays until this goes, also when the collection is built anew
+/// or dropped meanwhile.
+package struct StoredVectors: Sendable {
+    package let element: ElementType
+    package let dim: Int
+    /// Bytes from one row to the next.
+    package let stride: Int
+    /// Rows there are, dead ones included.
+    package let rowCount: Int
+    private let region: ReservedRegion
+
+    init(_ region: ReservedRegion, schema: CollectionSchema, stride: Int, rowCount: Int) {
+        self.region = region
+        element = schema.element
+        dim = schema.dim
+        self.stride = stride
+        self.rowCount = rowCount
+    }
+
+    /// The first row.
+    package var base: UnsafeRawPointer { UnsafeRawPointer(region.base) }
+}
+
+/// The live records of a collection: ids, and where their vectors are.
+package struct StoredRecords: Sendable {
+    package let schema: CollectionSchema
+    package let ids: [RecordID]
+    /// Row of each in `vectors`, ascending.
+    package let rows: [UInt32]
+    package let vectors: StoredVectors
+}
+
+extension ShardCollection {
+    /// - Complexity: O(rows).
+    package var storedRecords: StoredRecords {
+        var ids: [RecordID] = []
+        var rows: [UInt32] = []
+        ids.reserveCapacity(vectorCount)
+        rows.reserveCapacity(vectorCount)
+        for row in 0..<index.rowCount {
+            let row = UInt32(truncatingIfNeeded: row)
+            guard !index.isDeleted(row) else { continue }
+            ids.append(records.id(of: row))
+            rows.append(row)
+        }
+        let vectors = StoredVectors(
+            index.vectorRegion,
+            schema: schema,
+            stride: index.vectorStride,
+            rowCount: index.rowCount
+        )
+        return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: vectors)
+    }
+
+    /// Rows looked at for one page: what other requests wait for meanwhile.
+    private static let pageRowCountMax: UInt64 = 100_000
+
+    /// Ids of live records from row `start` on, as many as fit one answer.
+    ///
+    /// - Returns: The ids, and the row that the next page begins with; 0 at the end.
+    package func page(from start: UInt64) -> (ids: [RecordID], next: UInt64) {
+        var ids: [RecordID] = []
+        let rowCount = UInt64(index.rowCount)
+        let end = min(rowCount, start.addingReportingOverflow(Self.pageRowCountMax).partialValue)
+        var row = start
+        while row < end, ids.count < Limits.batchCountMax {
+            let one = UInt32(truncatingIfNeeded: row)
+            if !index.isDeleted(one) { ids.append(records.id(of: one)) }
+            row += 1
+        }
+        return (ids, row < rowCount ? row : 0)
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import OmenCore
+import OmenShard
+import OmenStorage
+import Testing
+
+@testable import OmenEmbedded
+
+/// Databases inside this process, called from one thread and from many.
+@Suite struct DatabaseTests {
+    private static let dim = 8
+    private static let schema = CollectionSchema(dim: dim)
+
+    private func batch(_ ids: Range<UInt64>) -> WriteOperation {
+        var vectors: [Float] = []
+        for id in ids {
+            var generator = SplitMix64(seed: id)
+            for _ in 0..<Self.dim { vectors.append(Float(generator.next() >> 40) / 65536) }
+        }
+        return .upsert(
+            UpsertBatch(
+                collection: "c",
+                element: .f32,
+                dim: Self.dim,
+                ids: ids.map { .number($0) },
+                vectors: vectors.withUnsafeBytes { Array($0) }
+            )
+        )
+    }
+
+    private func query(_ id: UInt64, k: Int = 1) -> SearchQuery {
+        guard case .upsert(let one) = batch(id..<id + 1) else { preconditionFailure() }
+        return SearchQuery(
+            collection: "c",
+            element: .f32,
+            dim: Self.dim,
+            vectors: one.vectors,
+            count: 1,
+            k: k
+        )
+    }
+
+    private func nearest(_ database: Database, _ id: UInt64) throws -> RecordID? {
+        try database.search(query(id)).hits.array.first?.id
+    }
+
+    private func inDirectory(_ body: (String) throws -> Void) throws {
+        let path = NSTemporaryDirectory() + "omen-embedded-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+
+    @Test func inMemoryWritesAreVisibleAtOnce() throws {
+        let database = try Database()
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        #expect(try database.write(batch(0..<100)).upserted == 100)
+        #expect(try database.write(batch(50..<60)).replaced == 10)
+        #expect(try database.count("c") == 100)
+        #expect(try nearest(database, 7) == .number(7))
+        let deleted = WriteOperation.delete(collection: "c", ids: [.number(7), .text("x")])
+        #expect(try database.write(deleted).deleted == 1)
+        #expect(try nearest(database, 7) != .number(7))
+        try database.checkpoint()
+        try database.close()
+    }
+
+    @Test func manyRowsAreLinkedInTheBackground() throws {
+        let database = try Database()
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        for first in stride(from: UInt64(0), to: 10_000, by: 5000) {
+            _ = try database.write(batch(first..<first + 5000))
+        }
+        let end = ContinuousClock.now + .seconds(60)
+        while let counts = try database.collections().first, counts.linkedCount < 10_000 {
+            try #require(ContinuousClock.now < end, "\(counts)")
+            #expect(try nearest(database, 9999) == .number(9999))
+        }
+        #expect(try database.collections().first?.deletedCount == 0)
+        try database.close()
+    }
+
+    @Test func whatWasWrittenIsThereAfterOpeningAgain() throws {
+        try inDirectory { path in
+            for round in UInt64(0)..<3 {
+                let database = try Database(path: path)
+                if round == 0 {
+                    _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+                }
+                #expect(try database.count("c") == Int(round) * 100)
+                _ = try database.write(batch(round * 100..<round * 100 + 100))
+                #expect(try nearest(database, 3) == .number(3))
+                let stored = try database.list("c")
+                #expect(stored.ids == (0..<round * 100 + 100).map { .number($0) })
+                #expect(stored.vectors.rowCount == stored.rows.count)
+                try database.close()
+            }
+            // The very files of a cluster with one shard.
+            #expect(try verifyDataDirectory(Directory(path)).problems.isEmpty)
+        }
+    }
+
+    @Test func aPathHasOneOwner() throws {
+        try inDirectory { path in
+            let database = try Database(path: path)
+            let second = #expect(throws: OmenError.self) { try Database(path: path) }
+            #expect(second?.code == .locked)
+            #expect(second?.message.contains("\(getpid())") == true)
+            try database.close()
+            let closed = #expect(throws: OmenError.self) { try database.count("c") }
+            #expect(closed?.code == .unavailable)
+            try database.close()
+        }
+    }
+
+    @Test func aClusterOfSeveralShardsIsRefused() throws {
+        try inDirectory { path in
+            try Directory(path).create()
+            let uuid = ClusterUUID(high: 1, low: 2)
+            try ClusterManifest(uuid: uuid, shardCount: 2).store(Directory(path))
+            let error = #expect(throws: OmenError.self) { try Database(path: path) }
+            #expect(error?.code == .badRequest)
+            #expect(error?.message.contains("2 shards") == true)
+        }
+    }
+
+    @Test(arguments: [false, true]) func threadsWriteAndSearchTogether(onDisk: Bool) throws {
+        try inDirectory { path in
+            let database = try onDisk ? Database(path: path, durability: .none) : Database()
+            _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+            DispatchQueue.concurrentPerform(iterations: 4) { thread in
+                let first = UInt64(thread) * 1000
+                for id in first..<first + 50 {
+                    do {
+                        _ = try database.write(batch(id..<id + 1))
+                        #expect(try nearest(database, id) == .number(id))
+                    } catch { Issue.record(error) }
+                }
+            }
+            #expect(try database.count("c") == 200)
+            try database.close()
+        }
+    }
+}

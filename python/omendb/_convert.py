@@ -1,0 +1,209 @@
+"""What users pass in, as the columns that the library reads.
+
+Arrays are read where they lie if their elements are float32 or uint8, in native byte order, and
+each row is contiguous. Everything else is converted a few megabytes at a time, once: to float32.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ._library import ELEMENTS, Ids
+from .errors import ValidationError
+
+Id: TypeAlias = int | str | uuid.UUID
+"""A record's name: a number from 0 to 2**64 - 1, or a text of 1...512 bytes of UTF-8. A UUID is
+stored, and comes back, as its text."""
+Metadata: TypeAlias = Mapping[str, Any]
+Array: TypeAlias = npt.NDArray[Any]
+
+_NUMBER_MAX = 2**64 - 1
+# Bytes of float32 that are converted at a time.
+_PIECE_BYTES = 4 << 20
+_READ_IN_PLACE = (np.dtype(np.float32), np.dtype(np.uint8))
+
+
+def as_array(vectors: Any, what: str) -> Array:
+    """`vectors` as an array, without a copy where it is one: NumPy, buffers, memory maps, torch."""
+    if not isinstance(vectors, np.ndarray):
+        try:
+            vectors = np.asarray(vectors)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValidationError(f"{what} cannot be read as an array: {error}") from error
+    if vectors.dtype.kind not in "fiu":
+        raise ValidationError(
+            f"{what} has elements of type {vectors.dtype}, expected real numbers of one length"
+        )
+    array: Array = vectors
+    return array
+
+
+def as_matrix(vectors: Any, what: str = "vectors") -> Array:
+    """The same with two dimensions."""
+    array = as_array(vectors, what)
+    if array.ndim != 2:
+        raise ValidationError(f"{what} has shape {array.shape}, expected [count, dim]")
+    return array
+
+
+def as_vector(vector: Any, what: str = "vector") -> Array:
+    """One vector, contiguous float32 or uint8."""
+    if type(vector) is np.ndarray and vector.dtype in _READ_IN_PLACE and vector.ndim == 1:
+        return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
+    array = as_array(vector, what)
+    if array.ndim != 1:
+        raise ValidationError(f"{what} has shape {array.shape}, expected [dim]")
+    if array.dtype not in _READ_IN_PLACE:
+        return array.astype(np.float32)
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def pieces(matrix: Array) -> Iterator[tuple[int, Array]]:
+    """The rows as arrays that the library can read, with the number of each one's first row."""
+    row_bytes = matrix.shape[1] * matrix.itemsize
+    in_place = matrix.dtype in _READ_IN_PLACE and (
+        matrix.shape[1] <= 1
+        or (matrix.strides[1] == matrix.itemsize and matrix.strides[0] >= row_bytes)
+    )
+    if in_place and (matrix.shape[0] <= 1 or matrix.strides[0] >= row_bytes):
+        yield 0, matrix
+        return
+    kind = np.uint8 if matrix.dtype == np.uint8 else np.float32
+    step = max(1, _PIECE_BYTES // max(1, 4 * matrix.shape[1]))
+    for first in range(0, len(matrix), step):
+        yield first, np.ascontiguousarray(matrix[first : first + step], dtype=kind)
+
+
+def element_of(array: Array) -> int:
+    return ELEMENTS["u8"] if array.dtype == np.uint8 else ELEMENTS["f32"]
+
+
+class IdColumns:
+    """Ids in columns, and the memory that they lie in."""
+
+    def __init__(self, ids: Iterable[Id] | Array) -> None:
+        self.numbers: Array | None = None
+        self.kinds: Array | None = None
+        self.offsets: Array | None = None
+        self.texts = b""
+        if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+            self._take_array(ids)
+        elif isinstance(ids, range):
+            self._take_array(np.arange(ids.start, ids.stop, ids.step))
+        elif isinstance(ids, (str, bytes)):
+            raise ValidationError(f"ids is the text {ids!r}, expected a list of ids")
+        else:
+            self._take_list(list(ids))
+
+    def _take_array(self, ids: Array) -> None:
+        if ids.ndim != 1:
+            raise ValidationError(f"ids has shape {ids.shape}, expected [count]")
+        if ids.dtype.kind == "i" and len(ids) and ids.min() < 0:
+            raise ValidationError(f"id {ids.min()} is negative")
+        self.numbers = np.ascontiguousarray(ids, dtype=np.uint64)
+
+    def _take_list(self, ids: list[Id]) -> None:
+        if not any(isinstance(one, (str, uuid.UUID)) for one in ids):
+            self.numbers = np.fromiter((number_of(one) for one in ids), np.uint64, len(ids))
+            return
+        parts = [b"" if is_number(one) else text_of(one) for one in ids]
+        self.texts = b"".join(parts)
+        self.offsets = np.zeros(len(ids) + 1, np.uint64)
+        np.cumsum([len(part) for part in parts], out=self.offsets[1:])
+        self.kinds = np.fromiter((0 if is_number(one) else 1 for one in ids), np.uint8, len(ids))
+        self.numbers = np.fromiter(
+            (number_of(one) if is_number(one) else 0 for one in ids), np.uint64, len(ids)
+        )
+
+    def __len__(self) -> int:
+        return 0 if self.numbers is None else len(self.numbers)
+
+    def structure(self, first: int = 0, count: int | None = None) -> Ids:
+        """What the library reads: ids `first ..< first + count`."""
+        given = Ids(len(self) - first if count is None else count)
+        if self.numbers is not None:
+            given.numbers = self.numbers.ctypes.data + 8 * first
+        if self.kinds is not None and self.offsets is not None:
+            given.kinds = self.kinds.ctypes.data + first
+            given.text_offsets = self.offsets.ctypes.data + 8 * first
+            given.texts = bytes_address(self.texts)
+        return given
+
+
+def is_number(one: object) -> bool:
+    return isinstance(one, (int, np.integer)) and not isinstance(one, bool)
+
+
+def number_of(one: object) -> int:
+    if not is_number(one):
+        raise ValidationError(
+            f"id {one!r} is of type {type(one).__name__}, expected int, str or UUID"
+        )
+    number = int(cast(int, one))
+    if not 0 <= number <= _NUMBER_MAX:
+        raise ValidationError(f"id {number} is outside 0...{_NUMBER_MAX}")
+    return number
+
+
+def text_of(one: object) -> bytes:
+    if isinstance(one, uuid.UUID):
+        return str(one).encode()
+    if not isinstance(one, str):
+        raise ValidationError(
+            f"id {one!r} is of type {type(one).__name__}, expected int, str or UUID"
+        )
+    try:
+        text = one.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValidationError(f"id {one!r} has no UTF-8: {error}") from error
+    if not 1 <= len(text) <= 512:
+        raise ValidationError(f"id {one[:40]!r} has {len(text)} bytes, expected 1...512")
+    return text
+
+
+class MetadataColumn:
+    """Metadata objects as JSON texts one behind the other."""
+
+    def __init__(self, metadata: Sequence[Metadata | None], count: int) -> None:
+        if isinstance(metadata, Mapping):
+            raise ValidationError("metadata is one object, expected a list with one per vector")
+        if len(metadata) != count:
+            raise ValidationError(f"{len(metadata)} metadata objects for {count} vectors")
+        parts = [b"" if one is None else json_of(one) for one in metadata]
+        self.texts = b"".join(parts)
+        self.offsets = np.zeros(count + 1, np.uint64)
+        np.cumsum([len(part) for part in parts], out=self.offsets[1:])
+
+    def addresses(self, first: int) -> tuple[int, int]:
+        """Of the offsets from record `first` on, and of the texts."""
+        return self.offsets.ctypes.data + 8 * first, bytes_address(self.texts)
+
+
+def json_of(metadata: Metadata) -> bytes:
+    if not isinstance(metadata, Mapping):
+        raise ValidationError(f"metadata is a {type(metadata).__name__}, expected a dict")
+    try:
+        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(f"metadata cannot be written as JSON: {error}") from error
+    return text.encode("utf-8", "surrogatepass")
+
+
+def bytes_address(data: bytes) -> int:
+    """Where the bytes lie; valid while `data` lives."""
+    return int(np.frombuffer(data, np.uint8).ctypes.data) if data else 0
+
+
+def choice(what: str, value: object, choices: dict[str, int]) -> None:
+    if value not in choices:
+        raise ValidationError(f"{what} is {value!r}, expected one of {', '.join(choices)}")
+
+
+def whole(what: str, value: object, least: int = 0) -> int:
+    if not is_number(value) or not least <= (number := cast(int, value)) <= 2**31:
+        raise ValidationError(f"{what} is {value!r}, expected a whole number from {least} on")
+    return int(number)

@@ -1,0 +1,202 @@
+"""Vectors from files and tables, and back; what it takes is imported when it is used."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._convert import Array, Id, Metadata
+from .errors import DatabaseError, ValidationError
+
+if TYPE_CHECKING:
+    from ._collection import Collection
+
+# Rows that are read, stored and counted at a time.
+_ROWS = 20_000
+
+
+class Part(NamedTuple):
+    """Some rows of a file; without ids they are numbered."""
+
+    vectors: Array
+    ids: Sequence[Id] | None = None
+    metadata: Sequence[Metadata | None] | None = None
+
+
+def import_file(
+    collection: "Collection", path: str | os.PathLike[str], progress: bool | None
+) -> int:
+    """As `Collection.import_file`."""
+    file = Path(path)
+    if not file.is_file():
+        raise ValidationError(f"there is no file {file}")
+    reader = {
+        ".npy": _npy,
+        ".fvecs": lambda file: _vecs(file, np.dtype("<f4")),
+        ".bvecs": lambda file: _vecs(file, np.dtype("u1")),
+        ".parquet": _parquet,
+    }.get(file.suffix)
+    if reader is None:
+        raise ValidationError(f"{file} is of a kind that is not read: .npy .fvecs .bvecs .parquet")
+    total, parts = reader(file)
+    done = 0
+    with _bar(file.name, total, progress) as tell:
+        for part in parts:
+            collection.add_batch(part.vectors, part.ids, part.metadata)
+            done += len(part.vectors)
+            tell(done)
+    return done
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """Shows how many rows are done: by tqdm if it is there, else in a line written anew."""
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        yield lambda done: None
+        return
+    try:
+        import tqdm
+    except ImportError:
+        yield lambda done: _show_line(name, done, total)
+        sys.stderr.write("\n")
+        return
+    with tqdm.tqdm(total=total, desc=name, unit=" vectors", unit_scale=True) as bar:
+        yield lambda done: bar.update(done - bar.n) and None
+
+
+def _show_line(name: str, done: int, total: int) -> None:
+    sys.stderr.write(f"\r{name}: {done:,} of {total:,} vectors")
+    sys.stderr.flush()
+
+
+def _slices(matrix: Array) -> Iterator[Part]:
+    for first in range(0, len(matrix), _ROWS):
+        yield Part(matrix[first : first + _ROWS])
+
+
+def _npy(file: Path) -> tuple[int, Iterator[Part]]:
+    try:
+        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValidationError(f"{file} cannot be read: {error}") from error
+    if matrix.ndim != 2:
+        raise ValidationError(f"{file} has shape {matrix.shape}, expected [count, dim]")
+    return len(matrix), _slices(matrix)
+
+
+def _vecs(file: Path, element: "np.dtype[Any]") -> tuple[int, Iterator[Part]]:
+    """Rows of a `<i4` dimension and so many elements (corpus-texmex.irisa.fr)."""
+    content = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
+    if not len(content):
+        return 0, iter(())
+    dim = int(content[:4].view("<i4")[0]) if len(content) >= 4 else 0
+    row_bytes = 4 + dim * element.itemsize
+    if dim <= 0 or len(content) % row_bytes:
+        raise ValidationError(f"{file}: {len(content)} bytes are no rows of {dim} elements")
+    rows = content.reshape(-1, row_bytes)
+    different = np.flatnonzero((rows[:, :4] != rows[0, :4]).any(axis=1))
+    if len(different):
+        raise ValidationError(f"{file}: row {different[0]} has another dimension than the first")
+    return len(rows), _slices(rows[:, 4:].view(element))
+
+
+def _parquet(file: Path) -> tuple[int, Iterator[Part]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DatabaseError(f"{file} needs pyarrow: pip install omendb[parquet]") from error
+    try:
+        table = pyarrow.parquet.ParquetFile(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValidationError(f"{file} cannot be read: {error}") from error
+    names = table.schema_arrow.names
+    if "vector" not in names:
+        raise ValidationError(f"{file} has no column vector, only {', '.join(names)}")
+
+    def parts() -> Iterator[Part]:
+        for batch in table.iter_batches(_ROWS):
+            column = batch.column("vector")
+            rest = [name for name in names if name not in ("vector", "id")]
+            yield Part(
+                _matrix_of(column, str(file)),
+                batch.column("id").to_pylist() if "id" in names else None,
+                _objects(batch.select(rest).to_pylist()) if rest else None,
+            )
+
+    return table.metadata.num_rows, parts()
+
+
+def _matrix_of(column: Any, where: str) -> Array:
+    """The rows of a column of lists, without a copy where they follow each other."""
+    if column.null_count or not len(column):
+        raise ValidationError(f"{where}: a vector is missing")
+    values = column.flatten()
+    dim, rest = divmod(len(values), len(column))
+    lengths = column.value_lengths().to_numpy() if hasattr(column, "value_lengths") else None
+    if rest or (lengths is not None and (lengths != dim).any()):
+        raise ValidationError(f"{where}: vectors are of several lengths")
+    matrix: Array = values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
+    return matrix
+
+
+def _objects(rows: list[dict[str, Any]]) -> list[Metadata | None]:
+    """Metadata of rows of a table: what is missing is left out."""
+    objects: list[Metadata | None] = []
+    for row in rows:
+        kept = {str(name): value for name, value in row.items() if not _is_missing(value)}
+        nested = kept.get("metadata")
+        if set(kept) == {"metadata"} and isinstance(nested, dict):
+            kept = nested
+        objects.append(kept or None)
+    return objects
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def to_pandas(collection: "Collection") -> Any:
+    """As `Collection.to_pandas`."""
+    import pandas
+
+    records = [
+        record
+        for ids in _batches(collection.list_ids())
+        for record in collection.get_many(ids)
+        if record is not None
+    ]
+    return pandas.DataFrame(
+        {
+            "id": [record.id for record in records],
+            "vector": [record.vector for record in records],
+            "metadata": [record.metadata for record in records],
+        }
+    )
+
+
+def _batches(ids: list[int | str]) -> Iterator[list[int | str]]:
+    for first in range(0, len(ids), _ROWS):
+        yield ids[first : first + _ROWS]
+
+
+def add_pandas(collection: "Collection", frame: Any) -> None:
+    """As `Collection.add_pandas`."""
+    if "vector" not in frame.columns:
+        raise ValidationError(
+            f"the frame has no column vector, only {', '.join(map(str, frame.columns))}"
+        )
+    rest = [name for name in frame.columns if name not in ("vector", "id")]
+    for first in range(0, len(frame), _ROWS):
+        part = frame.iloc[first : first + _ROWS]
+        try:
+            vectors = np.stack([np.asarray(vector) for vector in part["vector"]])
+        except ValueError as error:
+            raise ValidationError(f"the vectors are no matrix: {error}") from error
+        ids = part["id"].tolist() if "id" in frame.columns else None
+        objects = _objects(part[rest].to_dict("records")) if rest else None
+        collection.add_batch(vectors, ids, objects)

@@ -1,0 +1,215 @@
+"""The library behind the package: structures and functions of `omendb.h`, through ctypes.
+
+ctypes lets other Python threads run during every call.
+"""
+
+import ctypes
+import os
+import threading
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_char,
+    c_char_p,
+    c_float,
+    c_int32,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from pathlib import Path
+from typing import Any
+
+from .errors import DatabaseError, error_of
+
+ABI_VERSION = 1
+FOLDER = Path(__file__).parent
+
+METRICS = {"l2": 0, "cosine": 1, "ip": 2}
+ELEMENTS = {"f32": 0, "u8": 1}
+CODES = {"f32": 0, "u8": 1, "u4": 2, "u1": 3}
+DURABILITIES = {"always": 0, "interval": 1, "none": 2}
+
+
+class Error(Structure):
+    _fields_ = [("code", c_int32), ("message", c_char * 508)]
+
+
+class Ids(Structure):
+    _fields_ = [
+        ("count", c_uint64),
+        ("numbers", c_void_p),
+        ("kinds", c_void_p),
+        ("text_offsets", c_void_p),
+        ("texts", c_void_p),
+    ]
+
+
+class Schema(Structure):
+    _fields_ = [
+        ("dim", c_uint32),
+        ("metric", c_int32),
+        ("element", c_int32),
+        ("codes", c_int32),
+        ("m", c_uint32),
+        ("ef_construction", c_uint32),
+    ]
+
+
+class Batch(Structure):
+    _fields_ = [
+        ("count", c_uint64),
+        ("dim", c_uint32),
+        ("element", c_int32),
+        ("vectors", c_void_p),
+        ("stride", c_uint64),
+        ("ids", Ids),
+        ("metadata_offsets", c_void_p),
+        ("metadata", c_void_p),
+    ]
+
+
+class Counts(Structure):
+    _fields_ = [("upserted", c_uint64), ("replaced", c_uint64), ("deleted", c_uint64)]
+
+
+class Query(Structure):
+    _fields_ = [
+        ("count", c_uint64),
+        ("dim", c_uint32),
+        ("element", c_int32),
+        ("vectors", c_char_p),
+        ("k", c_uint32),
+        ("ef", c_uint32),
+        ("recall", c_float),
+        ("max_distance", c_float),
+        ("exact", c_uint8),
+        ("with_vector", c_uint8),
+        ("with_metadata", c_uint8),
+        ("allow_partial", c_uint8),
+    ]
+
+
+class Result(Structure):
+    _fields_ = [
+        ("query_count", c_uint64),
+        ("count", c_uint64),
+        ("counts", POINTER(c_uint32)),
+        ("distances", POINTER(c_float)),
+        ("ids_count", c_uint64),
+        ("numbers", POINTER(c_uint64)),
+        ("kinds", POINTER(c_uint8)),
+        ("text_offsets", POINTER(c_uint64)),
+        ("texts", c_void_p),
+        ("metadata_offsets", POINTER(c_uint64)),
+        ("metadata", c_void_p),
+        ("vectors", c_void_p),
+        ("element", c_int32),
+        ("dim", c_uint32),
+        ("shards_total", c_uint32),
+        ("shards_failed", c_uint32),
+        ("rows", POINTER(c_uint32)),
+    ]
+
+
+class Vectors(Structure):
+    _fields_ = [
+        ("base", c_void_p),
+        ("row_count", c_uint64),
+        ("stride", c_uint64),
+        ("dim", c_uint32),
+        ("element", c_int32),
+    ]
+
+
+# Result and arguments of each function, less the error that comes last.
+_SIGNATURES: dict[str, list[object]] = {
+    "omendb_open": [c_char_p, c_int32, c_uint32, POINTER(c_void_p)],
+    "omendb_connect": [c_char_p, POINTER(c_void_p)],
+    "omendb_close": [c_void_p],
+    "omendb_create": [c_void_p, c_char_p, POINTER(Schema)],
+    "omendb_drop": [c_void_p, c_char_p],
+    "omendb_clear": [c_void_p, c_char_p],
+    "omendb_upsert": [c_void_p, c_char_p, POINTER(Batch), POINTER(Counts)],
+    "omendb_delete": [c_void_p, c_char_p, POINTER(Ids), POINTER(Counts)],
+    "omendb_search": [c_void_p, c_char_p, POINTER(Query), POINTER(POINTER(Result))],
+    "omendb_get": [c_void_p, c_char_p, POINTER(Ids), c_uint8, POINTER(POINTER(Result))],
+    "omendb_list": [c_void_p, c_char_p, POINTER(POINTER(Result)), POINTER(POINTER(Vectors))],
+    "omendb_count": [c_void_p, c_char_p, POINTER(c_uint64)],
+    "omendb_info": [c_void_p, POINTER(c_void_p)],
+    "omendb_checkpoint": [c_void_p],
+}
+_FREES: dict[str, object] = {
+    "omendb_result_free": POINTER(Result),
+    "omendb_vectors_free": POINTER(Vectors),
+    "omendb_text_free": c_void_p,
+}
+
+
+def path() -> Path:
+    """Where the library is: what OMENDB_LIBRARY names, or inside the package."""
+    named = os.environ.get("OMENDB_LIBRARY")
+    return Path(named) if named else FOLDER / "lib" / "libOmenDB.so"
+
+
+def _load() -> ctypes.CDLL:
+    where = path()
+    try:
+        loaded = ctypes.CDLL(str(where))
+    except OSError as error:
+        raise ImportError(f"{where} cannot be loaded: {error}") from error
+    loaded.omendb_abi_version.restype = c_uint32
+    version = loaded.omendb_abi_version()
+    if version != ABI_VERSION:
+        raise ImportError(f"{where} has ABI version {version}, this package needs {ABI_VERSION}")
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.restype = c_int32
+        function.argtypes = [*arguments, POINTER(Error)]
+    for name, argument in _FREES.items():
+        function = getattr(loaded, name)
+        function.restype = None
+        function.argtypes = [argument]
+    return loaded
+
+
+library = _load()
+search: Any = library.omendb_search
+free_result: Any = library.omendb_result_free
+
+
+class _PerThread(threading.local):
+    """Structures that calls of one thread use again and again."""
+
+    def __init__(self) -> None:
+        self.error = Error()
+        self.query = Query()
+        # What `query` was filled with, all but the vector.
+        self.asked: tuple[object, ...] = ()
+        self.result = POINTER(Result)()
+        self.references = byref(self.query), byref(self.result), byref(self.error)
+
+
+local = _PerThread()
+
+
+def call(name: str, *arguments: object) -> None:
+    """Calls a function of the library.
+
+    Raises what went wrong as an error of this package.
+    """
+    error = local.error
+    code = getattr(library, name)(*arguments, error)
+    if code:
+        raise error_of(code, error.message.decode("utf-8", "replace"))
+
+
+def bundled_cluster() -> Path | None:
+    """The program that runs clusters, if the package brings it."""
+    found = FOLDER / "bin" / "omen-cluster"
+    return found if found.exists() else None
+
+
+__all__ = ["DatabaseError", "call", "library", "local"]

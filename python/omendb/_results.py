@@ -1,0 +1,203 @@
+"""What searches and lookups return, and how it is read out of the library's columns."""
+
+import ctypes
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._convert import Array
+from ._library import Result, library
+
+_ELEMENTS: "dict[int, np.dtype[Any]]" = {0: np.dtype(np.float32), 1: np.dtype(np.uint8)}
+
+
+def element_dtype(element: int) -> "np.dtype[Any]":
+    return _ELEMENTS[element]
+
+
+class SearchResult:
+    """One hit of a search.
+
+    `distance` is smaller for nearer records: the squared Euclidean distance for `l2`, one minus the
+    cosine for `cosine`, minus the inner product for `ip`. `score` is larger for nearer ones.
+    """
+
+    __slots__ = ("_json", "_metadata", "_metric", "distance", "id", "vector")
+
+    id: int | str
+    distance: float
+    vector: Array | None
+
+    def __init__(
+        self,
+        id: int | str,
+        distance: float,
+        metric: str,
+        text: bytes = b"",
+        vector: Array | None = None,
+    ) -> None:
+        self.id = id
+        self.distance = distance
+        self.vector = vector
+        self._metric = metric
+        self._json = text
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The record's metadata; empty when it has none."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[str, Any] = json.loads(self._json) if self._json else {}
+            return self._metadata
+
+    @property
+    def score(self) -> float:
+        """1 / (1 + distance) for `l2`, the cosine, or the inner product."""
+        if self._metric == "l2":
+            return 1 / (1 + self.distance)
+        return 1 - self.distance if self._metric == "cosine" else -self.distance
+
+    def __repr__(self) -> str:
+        return f"SearchResult(id={self.id!r}, distance={self.distance:.6g})"
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A stored record."""
+
+    id: int | str
+    metadata: dict[str, Any]
+    vector: Array | None = None
+
+
+class BatchResult(NamedTuple):
+    """Hits of many queries as arrays.
+
+    `ids` and `distances` have the shape [queries, limit]; row i has `counts[i]` hits, ascending by
+    distance, and behind them the id 0 or None and the distance infinity. `ids` is of uint64, or of
+    objects where some id is a text.
+    """
+
+    ids: Array
+    distances: Array
+    counts: Array
+
+
+class ResultReader:
+    """Reads one result's columns; what it returns stays when the result is freed."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self.count = int(result.count)
+
+    def ids(self) -> list[int | str]:
+        found = self.result
+        numbers: list[int | str] = found.numbers[: self.count] if self.count else []
+        if not found.kinds:
+            return numbers
+        kinds = found.kinds[: self.count]
+        offsets = found.text_offsets[: self.count + 1]
+        texts = ctypes.string_at(found.texts, offsets[-1])
+        return [
+            texts[offsets[i] : offsets[i + 1]].decode() if kinds[i] else numbers[i]
+            for i in range(self.count)
+        ]
+
+    def id_array(self) -> Array:
+        """The ids as uint64, or as objects."""
+        if self.result.kinds:
+            array = np.empty(self.count, object)
+            array[:] = self.ids()
+            return array
+        return self._copy(self.result.numbers, np.uint64, self.count)
+
+    def rows(self) -> Array:
+        return self._copy(self.result.rows, np.int64, self.count)
+
+    def metadata(self) -> list[bytes]:
+        found = self.result
+        if not found.metadata_offsets:
+            return [b""] * self.count
+        offsets = found.metadata_offsets[: self.count + 1]
+        texts = ctypes.string_at(found.metadata, offsets[-1])
+        return [texts[offsets[i] : offsets[i + 1]] for i in range(self.count)]
+
+    def vectors(self) -> Array | None:
+        found = self.result
+        if not found.vectors:
+            return None
+        kind = element_dtype(found.element)
+        count = self.count * found.dim
+        copied = ctypes.string_at(found.vectors, count * kind.itemsize)
+        return np.frombuffer(bytearray(copied), kind).reshape(self.count, found.dim)
+
+    def distances(self) -> list[float]:
+        return self.result.distances[: self.count] if self.count else []
+
+    def records(self) -> list[Record]:
+        vectors = self.vectors()
+        return [
+            Record(id, json.loads(text) if text else {}, None if vectors is None else vectors[i])
+            for i, (id, text) in enumerate(zip(self.ids(), self.metadata(), strict=True))
+        ]
+
+    def hits(self, metric: str) -> list[SearchResult]:
+        if not self.result.kinds and not self.result.metadata_offsets and not self.result.vectors:
+            found, count = self.result, self.count
+            if not count:
+                return []
+            return [
+                SearchResult(id, distance, metric)
+                for id, distance in zip(found.numbers[:count], found.distances[:count])  # noqa: B905
+            ]
+        vectors = self.vectors()
+        return [
+            SearchResult(id, distance, metric, text, None if vectors is None else vectors[i])
+            for i, (id, distance, text) in enumerate(
+                zip(self.ids(), self.distances(), self.metadata(), strict=True)
+            )
+        ]
+
+    def batch(self, limit: int) -> BatchResult:
+        found = self.result
+        counts = self._copy(found.counts, np.uint32, int(found.query_count))
+        distances = self._copy(found.distances, np.float32, self.count)
+        ids = self.id_array()
+        shape = (len(counts), limit)
+        if self.count == len(counts) * limit:
+            return BatchResult(ids.reshape(shape), distances.reshape(shape), counts)
+        there = np.arange(limit) < counts[:, None]
+        all_ids = np.full(shape, None) if ids.dtype == object else np.zeros(shape, np.uint64)
+        all_distances = np.full(shape, np.inf, np.float32)
+        all_ids[there] = ids
+        all_distances[there] = distances
+        return BatchResult(all_ids, all_distances, counts)
+
+    @staticmethod
+    def _copy(pointer: Any, kind: Any, count: int) -> Array:
+        if not count:
+            return np.empty(0, kind)
+        return np.ctypeslib.as_array(pointer, (count,)).astype(kind, copy=True)
+
+
+class StoredVectors:
+    """Shows the memory that vectors are stored in to NumPy, and keeps it while an array uses it."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        shown = pointer.contents
+        kind = element_dtype(shown.element)
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (int(shown.row_count), int(shown.dim)),
+            "strides": (int(shown.stride), kind.itemsize),
+            "typestr": kind.str,
+            # Rows never change.
+            "data": (int(shown.base), True),
+        }
+
+    def __del__(self) -> None:
+        library.omendb_vectors_free(self._pointer)

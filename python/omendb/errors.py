@@ -1,0 +1,51 @@
+"""What can go wrong, one class for each thing to do about it."""
+
+
+class OmenDBError(Exception):
+    """The base of all errors of this package.
+
+    `code` is the number of the error in `omendb.h`, or 0 where it was found in Python.
+    """
+
+    code: int
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ValidationError(OmenDBError, ValueError):
+    """The call is wrong: fix it. Nothing was changed."""
+
+
+class DatabaseError(OmenDBError):
+    """The database cannot do it: no memory or disk space, or the system refused."""
+
+
+class Locked(DatabaseError):
+    """Another process has the files open; the message names it."""
+
+
+class Unavailable(DatabaseError):
+    """Closed, or a cluster that does not answer now: try again later."""
+
+
+class Corrupt(DatabaseError):
+    """Stored bytes are damaged."""
+
+
+_CLASSES: dict[int, type[OmenDBError]] = {
+    1: ValidationError,
+    2: ValidationError,
+    3: ValidationError,
+    4: Unavailable,
+    5: Unavailable,
+    7: Corrupt,
+    8: Locked,
+}
+NOT_FOUND = 2
+
+
+def error_of(code: int, message: str) -> OmenDBError:
+    """The error that a function of the library told."""
+    return _CLASSES.get(code, DatabaseError)(message, code)

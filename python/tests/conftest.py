@@ -1,0 +1,23 @@
+"""Data that several tests use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SAMPLE = Path(__file__).resolve().parents[2] / "bench" / "sample"
+
+
+@pytest.fixture(scope="session")
+def sift():
+    """10,000 real descriptors, queries, and the true neighbours: ([n, 128] uint8, ...)."""
+    return tuple(np.load(SAMPLE / f"sift10k_{part}.npy") for part in ("base", "query", "neighbors"))
+
+
+@pytest.fixture(params=["memory", "path"])
+def db(request, tmp_path):
+    """An empty database, in memory and on a path."""
+    import omendb
+
+    with omendb.DB(None if request.param == "memory" else tmp_path / "db") as opened:
+        yield opened

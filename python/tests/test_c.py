@@ -1,0 +1,147 @@
+"""The C interface from C: the example of the documentation, and calls that are wrong."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from omendb import _library
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Everything that can be null, is; and handles that are none.
+WRONG = """
+#include <assert.h>
+#include <string.h>
+#include "omendb.h"
+
+int main(void) {
+    omendb_error error;
+    omendb *db = NULL;
+    uint64_t count;
+    omendb_result *result;
+    assert(omendb_abi_version() == OMENDB_ABI_VERSION);
+    assert(omendb_open(NULL, 0, 0, NULL, &error) == OMENDB_BAD_REQUEST);
+    assert(strstr(error.message, "null"));
+    assert(omendb_open(NULL, 0, 0, &db, NULL) == OMENDB_OK);
+    assert(omendb_open("/tmp", 7, 0, &db, &error) == OMENDB_BAD_REQUEST && db == NULL);
+    assert(omendb_open("/tmp", OMENDB_DURABILITY_INTERVAL, 0, &db, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_open("\\xff", 0, 0, &db, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_open(NULL, 0, 0, &db, &error) == OMENDB_OK);
+    omendb *other = (omendb *)12345;
+    assert(omendb_count(other, "c", &count, &error) == OMENDB_UNAVAILABLE);
+    assert(omendb_count(NULL, "c", &count, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_count(db, NULL, &count, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_count(db, "c", NULL, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_create(db, "c", NULL, &error) == OMENDB_BAD_REQUEST);
+    omendb_schema schema = {.dim = 2, .codes = OMENDB_CODES_STANDARD};
+    assert(omendb_create(db, "NO", &schema, &error) == OMENDB_BAD_REQUEST);
+    schema.metric = 300;
+    assert(omendb_create(db, "c", &schema, &error) == OMENDB_BAD_REQUEST);
+    schema.metric = OMENDB_L2;
+    schema.element = -1;
+    assert(omendb_create(db, "c", &schema, &error) == OMENDB_BAD_REQUEST);
+    schema.element = OMENDB_F32;
+    assert(omendb_create(db, "c", &schema, &error) == OMENDB_OK);
+    assert(omendb_upsert(db, "c", NULL, NULL, &error) == OMENDB_BAD_REQUEST);
+    const float vectors[] = {1, 2, 3, 4};
+    const uint64_t ids[] = {1, 2}, offsets[] = {5, 3, 3};
+    omendb_batch batch = {.count = 2, .dim = 2, .vectors = vectors, .stride = 8};
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.ids.count = 2;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.ids.numbers = ids;
+    batch.stride = 7;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.stride = UINT64_MAX;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.stride = 8;
+    batch.metadata_offsets = offsets;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.metadata_offsets = NULL;
+    batch.count = batch.ids.count = UINT64_MAX;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.count = batch.ids.count = 2;
+    batch.vectors = NULL;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
+    batch.vectors = vectors;
+    assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_OK);
+    omendb_query query = {.count = 1, .dim = 2, .vectors = vectors, .k = 0, .max_distance = 1e30f};
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST && !result);
+    query.k = 1;
+    query.vectors = NULL;
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST);
+    query.vectors = vectors;
+    query.count = UINT64_MAX;
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST);
+    query.count = 1;
+    query.dim = 0xFFFFFFFF;
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST);
+    query.dim = 2;
+    assert(omendb_search(db, "c", &query, NULL, &error) == OMENDB_BAD_REQUEST);
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_OK);
+    assert(result->count == 1 && result->ids.numbers[0] == 1 && result->distances[0] == 0);
+    omendb_result_free(result);
+    omendb_result_free(NULL);
+    omendb_vectors_free(NULL);
+    omendb_text_free(NULL);
+    assert(omendb_close(db, &error) == OMENDB_OK);
+    assert(omendb_close(db, &error) == OMENDB_OK);
+    assert(omendb_close(NULL, &error) == OMENDB_OK);
+    assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_UNAVAILABLE);
+    return 0;
+}
+"""
+
+
+@pytest.fixture
+def compile_c(tmp_path):
+    compiler = shutil.which("cc") or shutil.which("clang")
+    assert compiler, "no C compiler"
+
+    def compile_file(source: Path) -> Path:
+        library = _library.path().resolve()
+        program = tmp_path / source.stem
+        subprocess.run(
+            [
+                compiler,
+                "-std=c11",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                str(source),
+                "-o",
+                str(program),
+                f"-I{ROOT / 'Sources' / 'COmenDB'}",
+                str(library),
+                f"-Wl,-rpath,{library.parent}",
+                "-Wl,--allow-shlib-undefined",
+                "-lm",
+            ],
+            check=True,
+        )
+        return program
+
+    return compile_file
+
+
+@pytest.mark.parametrize("place", ["memory", "path"])
+def test_the_example(compile_c, tmp_path, place):
+    program = compile_c(ROOT / "docs" / "examples" / "embedded.c")
+    words = [str(program)] + ([str(tmp_path / "db")] if place == "path" else [])
+    for _ in range(2):
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [
+            "3 upserted",
+            'apple 0.0000 {"n": 1}',
+            "blue 0.0061 ",
+            "collection nuts does not exist",
+        ]
+
+
+def test_wrong_calls_are_errors(compile_c, tmp_path):
+    source = tmp_path / "wrong.c"
+    source.write_text(WRONG)
+    done = subprocess.run([compile_c(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,134 @@
+"""Many threads on one database, many databases, and asyncio."""
+
+import asyncio
+import os
+import resource
+import threading
+import time
+
+import numpy as np
+
+import omendb
+
+SECONDS = float(os.environ.get("OMENDB_THREAD_SECONDS", "3"))
+DIM = 16
+
+
+def vectors(count, seed):
+    return np.random.default_rng(seed).random((count, DIM), np.float32)
+
+
+def work(db, number, end, failures):
+    """Writes ids of its own, and finds them again."""
+    try:
+        generator = np.random.default_rng(number)
+        mine = {}
+        step = 0
+        while time.monotonic() < end:
+            step += 1
+            id = number * 1000 + step % 200
+            mine[id] = generator.random(DIM, np.float32)
+            db.add(id, mine[id], {"by": number})
+            known = list(mine)[int(generator.integers(len(mine)))]
+            found = db.search(mine[known], 1)[0]
+            assert found.id == known and found.metadata == {"by": number}, (found, known)
+            if step % 10 == 0:
+                assert db.delete(known)
+                del mine[known]
+                assert db.get(known) is None
+        for id, vector in mine.items():
+            assert np.array_equal(db.get(id).vector, vector)
+    except BaseException as error:  # Told by the main thread.
+        failures.append(error)
+
+
+def run(databases):
+    failures = []
+    end = time.monotonic() + SECONDS
+    threads = [
+        threading.Thread(target=work, args=(db, number, end, failures))
+        for number, db in enumerate(databases)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+
+
+def test_eight_threads_on_one_database(db):
+    run([db] * 8)
+
+
+def test_eight_databases():
+    databases = [omendb.DB() for _ in range(8)]
+    try:
+        run(databases)
+    finally:
+        for db in databases:
+            db.close()
+
+
+def test_memory_stays_flat():
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    data = vectors(500, 1)
+    with omendb.DB() as db:
+        db.add_batch(data, metadata=[{"n": i} for i in range(500)])
+
+        def use():
+            for _ in range(300):
+                db.search(data[3], 50, with_vector=True)
+                db.search_batch(data[:50], 10)
+                db.get_many(range(100))
+                db.to_numpy()
+                with omendb.DB() as other:
+                    other.add(1, [1, 2])
+
+        use()
+        before = resident()
+        use()
+        assert resident() - before < 4 << 20
+
+
+def test_closing_while_others_call():
+    for _ in range(20):
+        db = omendb.DB()
+        db.add_batch(vectors(100, 1))
+        failures = []
+
+        def search(db=db, failures=failures):
+            try:
+                while True:
+                    db.search(np.ones(DIM, np.float32))
+            except omendb.Unavailable:
+                pass
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=search) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.01)
+        db.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert not failures
+
+
+def test_asyncio():
+    async def use():
+        async with omendb.AsyncDB() as db:
+            data = vectors(200, 1)
+            await db.add_batch(data)
+            found = await asyncio.gather(*(db.search(vector, 1) for vector in data[:50]))
+            assert [hits[0].id for hits in found] == list(range(50))
+            assert await db.count() == 200
+            assert (await db.search_batch(data, 2)).ids[:, 0].tolist() == list(range(200))
+            await db.delete(3)
+            assert await db.get(3) is None
+
+    asyncio.run(use())
