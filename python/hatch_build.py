@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ class BuildWithSwift(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
             return
-        package = Path(self.root) / "omendb"
         built = os.environ.get("OMENDB_PREBUILT")
         if built is None:
             script = Path(self.root).parent / "scripts" / "build-library"
@@ -25,7 +25,7 @@ class BuildWithSwift(BuildHookInterface[Any]):
             built = built.strip().splitlines()[-1]
         for folder, name in (("lib", "libOmenDB.so"), ("bin", "omen-cluster")):
             build_data["force_include"][str(Path(built) / name)] = f"omendb/{folder}/{name}"
-        assert package.is_dir()
         build_data["pure_python"] = False
         # ctypes: one wheel for every Python 3.
-        build_data["tag"] = "py3-none-linux_x86_64"
+        machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"py3-none-{machine}"

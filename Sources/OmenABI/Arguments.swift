@@ -103,6 +103,8 @@ enum Arguments {
 extension Limits {
     /// Most things in one call from C: keeps sums of bytes far from overflow.
     static let abiCountMax = 1 << 40
+    /// Records asked for at once: with the longest vectors and metadata they fit a frame.
+    static let recordsPerReply = 500
 }
 
 extension Arguments {

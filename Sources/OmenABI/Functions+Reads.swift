@@ -39,19 +39,17 @@ public func omendb_get(
         let name = try Arguments.text(collection, "collection")
         let given = try Arguments.present(ids, "ids").pointee
         let store = try Handles.store(database)
-        let schema = try store.schema(of: name)
-        var found = FoundRecords(element: schema.element, records: [])
+        var found = FoundRecords(element: .f32, records: [])
         let count = try Arguments.count(given.count, "ids")
-        // Parts whose answers fit a frame, whatever metadata there is.
-        let step = max(1, min(Limits.batchCountMax, (16 << 20) / (schema.vectorByteCount + 512)))
-        for first in stride(from: 0, to: count, by: step) {
-            let part = try Arguments.ids(given, first..<min(first + step, count))
+        for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
+            let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
             let records = try store.records(part, in: name, withVector: with_vector != 0)
+            found.element = records.element
             found.records += records.records
             found.shardsTotal = records.shardsTotal
             found.shardsFailed = max(found.shardsFailed, records.shardsFailed)
         }
-        target.pointee = try ResultWriter.records(found, dim: schema.dim)
+        target.pointee = try ResultWriter.records(found)
     }
 }
 

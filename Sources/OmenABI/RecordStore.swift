@@ -71,10 +71,8 @@ final class EmbeddedStore: RecordStore {
         in collection: String,
         withVector: Bool
     ) throws(OmenError) -> FoundRecords {
-        FoundRecords(
-            element: try schema(of: collection).element,
-            records: try database.records(ids, in: collection, withVector: withVector)
-        )
+        let (element, records) = try database.records(ids, in: collection, withVector: withVector)
+        return FoundRecords(element: element, records: records)
     }
 
     func list(_ collection: String) throws(OmenError) -> ListedRecords {

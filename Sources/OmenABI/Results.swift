@@ -60,7 +60,9 @@ struct ResultWriter {
 
     // MARK: - Records
 
-    static func records(_ found: FoundRecords, dim: Int) throws(OmenError) -> OpaqueResult {
+    static func records(_ found: FoundRecords) throws(OmenError) -> OpaqueResult {
+        let vectorByteCount = found.records.first?.vector?.count ?? 0
+        let dim = vectorByteCount / found.element.byteCount
         var writer = ResultWriter()
         let columns = RecordColumns(&writer, found.records)
         let base = try writer.allocate()

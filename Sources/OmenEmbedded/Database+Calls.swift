@@ -77,16 +77,21 @@ extension Database {
         return search.answer
     }
 
-    /// The stored records of those ids that are there, in the order of `ids`.
+    /// The stored records of those ids that are there, in the order of `ids`, and the element type
+    /// of their vectors.
     ///
     /// - Throws: `.notFound` for the collection, `.resourceExhausted` beyond 64 MiB.
     package func records(
         _ ids: [RecordID],
         in collection: String,
         withVector: Bool
-    ) throws(OmenError) -> [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] {
+    ) throws(OmenError) -> (
+        element: ElementType,
+        records: [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)]
+    ) {
         try withEngine { engine throws(OmenError) in
-            try engine.store.records(ids, in: collection, withVector: withVector)
+            let records = try engine.store.records(ids, in: collection, withVector: withVector)
+            return (try engine.store.collection(collection).schema.element, records)
         }
     }
 

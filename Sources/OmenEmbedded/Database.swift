@@ -26,6 +26,8 @@ package final class Database: @unchecked Sendable {
     /// Why nothing can be done any more.
     private var failure: OmenError?
     private var isClosed = false
+    /// Calls that wait for the outcome of what they handed in.
+    private var waiterCount = 0
     private var nextTick = ContinuousClock.now
     private var nextSync = ContinuousClock.now
 
@@ -149,6 +151,8 @@ extension Database {
         try checkOpen()
         let ticket = nextTicket
         nextTicket += 1
+        waiterCount += 1
+        defer { waiterCount -= 1 }
         start(engine, ticket)
         while true {
             let seen = signal.count
@@ -200,8 +204,8 @@ extension Database {
 extension Database {
     /// Writes a checkpoint, which makes the next opening fast, and ends.
     ///
-    /// Call it once everything is done with the database: until then it and its thread stay. Calls
-    /// on other threads that come later throw `.unavailable`; a second call does nothing.
+    /// Until it is called the database and its thread stay. Writes under way come to their end;
+    /// calls on other threads that come later throw `.unavailable`; a second call does nothing.
     /// - Throws: Why the last sync failed: then acknowledged writes may not be durable. A
     ///   checkpoint that fails is no error, the log has everything.
     package func close() throws(OmenError) {
@@ -214,6 +218,12 @@ extension Database {
         }
         owner.lock()
         isClosed = true
+        // Their outcomes come through the log, which must not be closed under them.
+        while waiterCount > 0 {
+            owner.unlock()
+            usleep(1000)
+            owner.lock()
+        }
         let thread = maintenance
         maintenance = nil
         owner.unlock()

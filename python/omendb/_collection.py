@@ -160,8 +160,6 @@ class Collection:
         element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
         if not self._is_there():
             self._create(matrix.shape[1], element)
-        if columns.numbers is not None:
-            self._session.numbers.note(self._name, columns.numbers)
         batch = _library.Batch()
         for first, piece in _convert.pieces(matrix):
             batch.count = len(piece)
@@ -176,6 +174,8 @@ class Collection:
                 # Dropped by somebody else since.
                 self._create(matrix.shape[1], element)
                 call("omendb_upsert", self._session.handle, self._key, batch, None)
+        if columns.numbers is not None:
+            self._session.numbers.note(self._name, columns.numbers)
 
     def _new_ids(self, count: int) -> Array:
         first = self._session.numbers.take(self._name, count, self.list_ids)
@@ -297,19 +297,14 @@ class Collection:
     ) -> BatchResult | list[list[SearchResult]]:
         """As `search` for each row of `queries`, shape [count, dim]: as arrays, or as results."""
         matrix = _convert.as_matrix(queries, "queries")
-        reads = [
-            (first, piece)
-            for start, part in _convert.pieces(matrix)
-            for first, piece in _contiguous(start, part)
-        ]
-        if not self._has_records(filter, limit) or not reads:
+        if not self._has_records(filter, limit) or not len(matrix):
             return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
         query = _library.Query()
         shows_vectors = with_vector and as_results
         result = POINTER(_library.Result)()
         batches: list[BatchResult] = []
         lists: list[list[SearchResult]] = []
-        for _, piece in reads:
+        for piece in _contiguous(matrix):
             query.count = len(piece)
             query.dim = piece.shape[1]
             query.element = _convert.element_of(piece)
@@ -485,10 +480,11 @@ class Collection:
         return iter(self.list_ids())
 
 
-def _contiguous(start: int, part: Array) -> Iterator[tuple[int, Array]]:
+def _contiguous(queries: Array) -> Iterator[Array]:
     """Parts of a size that one search takes, without gaps between rows."""
-    for first in range(0, len(part), _QUERIES_MAX):
-        yield start + first, np.ascontiguousarray(part[first : first + _QUERIES_MAX])
+    for _, part in _convert.pieces(queries):
+        for first in range(0, len(part), _QUERIES_MAX):
+            yield np.ascontiguousarray(part[first : first + _QUERIES_MAX])
 
 
 def _empty(count: int, limit: int) -> BatchResult:

@@ -219,7 +219,7 @@ class DB(Collection):
             time.sleep(0.01)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Copies all collections to a new database at `path`; a cluster cannot be copied so."""
+        """Copies all collections to a new database at `path`."""
         target = os.path.abspath(os.fspath(path))
         if os.path.exists(os.path.join(target, "cluster.manifest")):
             raise ValidationError(f"there is a database at {target} already")

@@ -22,7 +22,7 @@ from ctypes import (
 from pathlib import Path
 from typing import Any
 
-from .errors import DatabaseError, error_of
+from .errors import error_of
 
 ABI_VERSION = 1
 FOLDER = Path(__file__).parent
@@ -210,6 +210,3 @@ def bundled_cluster() -> Path | None:
     """The program that runs clusters, if the package brings it."""
     found = FOLDER / "bin" / "omen-cluster"
     return found if found.exists() else None
-
-
-__all__ = ["DatabaseError", "call", "library", "local"]

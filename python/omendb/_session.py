@@ -7,11 +7,11 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable
-from ctypes import POINTER, byref, c_char_p, c_void_p, cast
+from ctypes import byref, c_char_p, c_void_p, cast
 from typing import Any
 
 from ._convert import Array
-from ._library import call, library, local
+from ._library import call, library
 from .errors import DatabaseError, Unavailable, ValidationError
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
@@ -122,5 +122,3 @@ def _mark_forked() -> None:
 
 
 os.register_at_fork(after_in_child=_mark_forked)
-
-__all__ = ["POINTER", "Session", "connect", "local", "open_at"]

@@ -100,7 +100,7 @@ def test_ids(ids):
 
 
 def test_memory_of_a_large_mapped_file(tmp_path):
-    """A gigabyte that is added takes its own size, the graph, and little more."""
+    """What is added takes its own size, the graph, and little more: no second copy."""
     program = textwrap.dedent(
         """
         import resource, sys

@@ -119,6 +119,37 @@ def test_closing_while_others_call():
         assert not failures
 
 
+def test_closing_while_others_write(tmp_path):
+    for turn in range(10):
+        db = omendb.DB(tmp_path / str(turn))
+        db.add("first", vectors(1, 1)[0])
+        failures = []
+        written = [0] * 4
+
+        def write(number, db=db, failures=failures, written=written):
+            try:
+                while True:
+                    db.add(number * 100_000 + written[number], vectors(1, 1)[0])
+                    written[number] += 1
+            except omendb.Unavailable:
+                pass
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.02)
+        db.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert not failures
+        with omendb.DB(tmp_path / str(turn)) as again:
+            # One more may have been written whose call was told that the database is closed.
+            assert sum(written) + 1 <= len(again) <= sum(written) + 5
+
+
 def test_asyncio():
     async def use():
         async with omendb.AsyncDB() as db:
