@@ -2,6 +2,7 @@ import Foundation
 import OmenCore
 import OmenShard
 import OmenStorage
+import Synchronization
 import Testing
 
 @testable import OmenEmbedded
@@ -121,6 +122,33 @@ import Testing
             #expect(error?.code == .badRequest)
             #expect(error?.message.contains("2 shards") == true)
         }
+    }
+
+    @Test func closingWaitsForThoseWhoWait() throws {
+        let database = try Database()
+        let ticket = Mutex<UInt64?>(nil)
+        let ended = Mutex<[String]>([])
+        let threads = try ["waiter", "closer"].map { name in
+            try BackgroundThread {
+                do throws(OmenError) {
+                    if name == "waiter" {
+                        _ = try database.wait { _, number in ticket.withLock { $0 = number } }
+                    } else {
+                        while ticket.withLock({ $0 }) == nil { usleep(100) }
+                        try database.close()
+                    }
+                } catch { Issue.record(error) }
+                ended.withLock { $0.append(name) }
+            }
+        }
+        usleep(100_000)
+        #expect(ended.withLock { $0 } == [])
+        // The outcome that is waited for.
+        database.owner.lock()
+        database.engine.checkpoint(ticket: try #require(ticket.withLock { $0 }))
+        database.owner.unlock()
+        for thread in threads { thread.join() }
+        #expect(ended.withLock { $0.sorted() } == ["closer", "waiter"])
     }
 
     @Test(arguments: [false, true]) func threadsWriteAndSearchTogether(onDisk: Bool) throws {
