@@ -39,7 +39,8 @@ enum {
 };
 
 enum { OMENDB_L2 = 0, OMENDB_COSINE = 1, OMENDB_IP = 2 };
-enum { OMENDB_F32 = 0, OMENDB_U8 = 1 };
+/* Types of elements. Collections store f32 and u8; f16 and i8 are read and become f32. */
+enum { OMENDB_F32 = 0, OMENDB_U8 = 1, OMENDB_F16 = 2, OMENDB_I8 = 3 };
 /* Codes that the graph is searched on; standard: whatever is fastest for the dimension. */
 enum { OMENDB_CODES_STANDARD = -1, OMENDB_CODES_F32 = 0, OMENDB_CODES_U8 = 1, OMENDB_CODES_U4 = 2,
        OMENDB_CODES_U1 = 3 };
@@ -72,7 +73,7 @@ typedef struct {
 typedef struct {
     uint32_t dim;             /* elements per vector, 1...8192 */
     int32_t metric;           /* OMENDB_L2, ... */
-    int32_t element;          /* what vectors are stored as; OMENDB_U8: whole numbers 0...255 */
+    int32_t element;          /* OMENDB_F32, or OMENDB_U8: whole numbers 0...255 */
     int32_t codes;            /* OMENDB_CODES_STANDARD, ... */
     uint32_t m;               /* links of a row; 0: 16 */
     uint32_t ef_construction; /* width of the candidate list while inserting; 0: 96 */
@@ -112,6 +113,7 @@ typedef struct {
     uint8_t with_vector;
     uint8_t with_metadata;
     uint8_t allow_partial; /* of a cluster: answer without the shards that cannot */
+    uint32_t threads;      /* in this process: share the queries; 0 and 1: this thread alone */
 } omendb_query;
 
 /* Hits or records, in columns. Columns that were not asked for are null. */
@@ -128,10 +130,12 @@ typedef struct {
     uint32_t dim;
     uint32_t shards_total;
     uint32_t shards_failed;   /* of a cluster: shards whose part is missing */
-    const uint32_t *rows;     /* [count] rows in omendb_vectors; only from omendb_list */
+    const uint32_t *rows;     /* [count] rows in omendb_vectors; only beside those */
 } omendb_result;
 
-/* The memory that a collection's vectors lie in. */
+/* The memory that a collection's vectors lie in, not copied: record i is row `rows[i]`. Rows never
+ * change, and later ones are not in it. It stays, whatever happens to the collection or the
+ * database, until omendb_vectors_free. */
 typedef struct {
     const void *base;
     uint64_t row_count; /* rows there are, those of deleted records included */
@@ -178,13 +182,29 @@ int32_t omendb_delete(omendb *database, const char *collection, const omendb_ids
 int32_t omendb_search(omendb *database, const char *collection, const omendb_query *query,
                       omendb_result **result, omendb_error *error);
 
-/* The records of those ids that are there, in the order of `ids`. */
-int32_t omendb_get(omendb *database, const char *collection, const omendb_ids *ids,
-                   uint8_t with_vector, omendb_result **result, omendb_error *error);
+/* A search that is run often, with one vector after the other. */
+typedef struct {
+    omendb *database;
+    const char *collection;
+    omendb_query query;    /* `count` and `vectors` are not looked at */
+    float *distances;      /* [query.k], memory of the caller */
+    uint64_t *numbers;     /* the same for ids */
+    int32_t hit_count;     /* hits in these columns; -1: they are in `result` */
+    omendb_result *result; /* null unless hits may have text ids, metadata or vectors */
+    omendb_error error;
+} omendb_single_search;
 
-/* The ids of all records and, unless `vectors` is null, the memory of their vectors, not copied:
- * record i is row `rows[i]` of it. Rows never change, and later ones are not in it. It stays,
- * whatever happens to the collection or the database, until omendb_vectors_free. Of a cluster there
+/* The nearest records to one vector: what omendb_search finds, for less. */
+int32_t omendb_search_one(omendb_single_search *search, const void *vector);
+
+/* The records of those ids that are there, in the order of `ids`. Vectors that are asked for are
+ * shown where they lie if `vectors` is not null and the database is in this process; otherwise
+ * `*vectors` is null and they are copied into the result. */
+int32_t omendb_get(omendb *database, const char *collection, const omendb_ids *ids,
+                   uint8_t with_vector, omendb_result **result, omendb_vectors **vectors,
+                   omendb_error *error);
+
+/* The ids of all records and, unless `vectors` is null, where their vectors lie. Of a cluster there
  * are only ids: `*vectors` is null. */
 int32_t omendb_list(omendb *database, const char *collection, omendb_result **result,
                     omendb_vectors **vectors, omendb_error *error);

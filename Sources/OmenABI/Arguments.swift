@@ -20,10 +20,15 @@ enum Arguments {
     }
 
     static func element(_ raw: Int32) throws(OmenError) -> ElementType {
-        guard let number = UInt8(exactly: raw), let element = ElementType(rawValue: number) else {
+        guard let element = storedElement(raw) else {
             throw OmenError(.badRequest, "element type \(raw) is unknown")
         }
         return element
+    }
+
+    /// The type of elements that collections store, if `raw` is one.
+    static func storedElement(_ raw: Int32) -> ElementType? {
+        UInt8(exactly: raw).flatMap(ElementType.init(rawValue:))
     }
 
     static func schema(_ given: omendb_schema) throws(OmenError) -> CollectionSchema {
@@ -131,24 +136,36 @@ extension Arguments {
         _ given: omendb_query,
         collection: String
     ) throws(OmenError) -> SearchQuery {
-        let element = try element(given.element)
         let count = try count(given.count, "queries")
         guard (1...Limits.queryCountMax).contains(count) else {
             throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
         }
-        guard (1...Limits.dimensionMax).contains(Int(given.dim)) else {
-            throw OmenError(.badRequest, "dim is \(given.dim), expected 1...\(Limits.dimensionMax)")
-        }
-        guard let vectors = given.vectors else {
-            throw OmenError(.badRequest, "vectors is null")
-        }
-        let byteCount = count * Int(given.dim) * element.byteCount
+        let vectors = try GivenVectors(
+            given.vectors,
+            element: given.element,
+            dim: given.dim,
+            stride: nil,
+            count: count
+        )
+        var query = options(given, collection: collection, element: vectors.element)
+        query.count = count
+        query.vectors = vectors.copy(0..<count)
+        try query.validate()
+        return query
+    }
+
+    /// A query without its vectors.
+    static func options(
+        _ given: omendb_query,
+        collection: String,
+        element: ElementType
+    ) -> SearchQuery {
         var query = SearchQuery(
             collection: collection,
             element: element,
             dim: Int(given.dim),
-            vectors: Array(UnsafeRawBufferPointer(start: vectors, count: byteCount)),
-            count: count,
+            vectors: [],
+            count: 1,
             k: Int(given.k)
         )
         query.ef = Int(given.ef)
@@ -158,7 +175,6 @@ extension Arguments {
         query.withVector = given.with_vector != 0
         query.withMetadata = given.with_metadata != 0
         query.allowPartial = given.allow_partial != 0
-        try query.validate()
         return query
     }
 }

@@ -15,12 +15,44 @@ public func omendb_search(
     call(error) { () throws(OmenError) in
         let target = try outlet(result, "result")
         let name = try Arguments.text(collection, "collection")
-        let query = try Arguments.query(
-            try Arguments.present(query, "query").pointee,
-            collection: name
-        )
-        let found = try Handles.store(database).search(query)
+        let given = try Arguments.present(query, "query").pointee
+        let query = try Arguments.query(given, collection: name)
+        let threadCount = Int(given.threads)
+        let found = try Handles.store(database).search(query, threadCount: threadCount)
         target.pointee = try ResultWriter.hits(found, dim: query.dim)
+    }
+}
+
+/// Finds the nearest records to one vector.
+@c @implementation
+public func omendb_search_one(
+    _ search: UnsafeMutablePointer<omendb_single_search>!,
+    _ vector: UnsafeRawPointer!
+) -> Int32 {
+    guard let search else { return OmenError.Code.badRequest.rawValue }
+    return call(&search.pointee.error) { () throws(OmenError) in
+        search.pointee.result = nil
+        search.pointee.hit_count = 0
+        let name = try Arguments.text(search.pointee.collection, "collection")
+        let store = try Handles.store(search.pointee.database)
+        guard let vector else { throw OmenError(.badRequest, "vector is null") }
+        guard let distances = search.pointee.distances, let numbers = search.pointee.numbers
+        else { throw OmenError(.badRequest, "columns for hits are null") }
+        var given = search.pointee.query
+        if let element = Arguments.storedElement(given.element) {
+            let query = Arguments.options(given, collection: name, element: element)
+            let columns = HitColumns(distances: distances, numbers: numbers)
+            if let count = try store.search(query, vector, into: columns) {
+                search.pointee.hit_count = Int32(count)
+                return
+            }
+        }
+        given.count = 1
+        given.vectors = vector
+        let query = try Arguments.query(given, collection: name)
+        let found = try store.search(query, threadCount: 1)
+        search.pointee.result = try ResultWriter.hits(found, dim: query.dim)
+        search.pointee.hit_count = -1
     }
 }
 
@@ -32,6 +64,7 @@ public func omendb_get(
     _ ids: UnsafePointer<omendb_ids>!,
     _ with_vector: UInt8,
     _ result: UnsafeMutablePointer<UnsafeMutablePointer<omendb_result>?>!,
+    _ vectors: UnsafeMutablePointer<UnsafeMutablePointer<omendb_vectors>?>!,
     _ error: UnsafeMutablePointer<omendb_error>!
 ) -> Int32 {
     call(error) { () throws(OmenError) in
@@ -39,8 +72,16 @@ public func omendb_get(
         let name = try Arguments.text(collection, "collection")
         let given = try Arguments.present(ids, "ids").pointee
         let store = try Handles.store(database)
-        var found = FoundRecords(element: .f32, records: [])
         let count = try Arguments.count(given.count, "ids")
+        vectors?.pointee = nil
+        if let vectors, with_vector != 0,
+            let found = try store.place(try Arguments.ids(given, 0..<count), in: name)
+        {
+            target.pointee = try ResultWriter.records(found)
+            vectors.pointee = found.place.map { VectorsBox.make($0.vectors) }
+            return
+        }
+        var found = FoundRecords(element: .f32, records: [])
         for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
             let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
             let records = try store.records(part, in: name, withVector: with_vector != 0)

@@ -114,7 +114,7 @@ public func omendb_upsert(
 ) -> Int32 {
     call(error) { () throws(OmenError) in
         counts?.pointee = omendb_counts()
-        let parts = try UpsertParts(
+        var parts = try UpsertParts(
             try Arguments.present(batch, "batch").pointee,
             collection: try Arguments.text(collection, "collection")
         )

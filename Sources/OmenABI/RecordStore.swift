@@ -20,6 +20,8 @@ struct FoundRecords {
 
     var element: ElementType
     var records: [Record]
+    /// Where their vectors are, if they are in this process and were not copied.
+    var place: (rows: [UInt32], vectors: StoredVectors)?
     var shardsTotal: UInt32 = 1
     var shardsFailed: UInt32 = 0
 }
@@ -37,12 +39,20 @@ struct ListedRecords {
 /// Safe on any thread.
 protocol RecordStore: AnyObject, Sendable {
     func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts
-    func search(_ query: SearchQuery) throws(OmenError) -> FoundHits
+    func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits
+    /// Searches for one vector, if its hits are sure to be numbers and distances; nil if not.
+    func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int?
     func records(
         _ ids: [RecordID],
         in collection: String,
         withVector: Bool
     ) throws(OmenError) -> FoundRecords
+    /// The same without vectors but with where they are; nil when they are in other processes.
+    func place(_ ids: [RecordID], in collection: String) throws(OmenError) -> FoundRecords?
     func list(_ collection: String) throws(OmenError) -> ListedRecords
     func collections() throws(OmenError) -> [CollectionCounts]
     func schema(of collection: String) throws(OmenError) -> CollectionSchema
@@ -61,10 +71,16 @@ final class EmbeddedStore: RecordStore {
         try database.write(operation)
     }
 
-    func search(_ query: SearchQuery) throws(OmenError) -> FoundHits {
-        let (element, counts, list) = try database.search(query)
+    func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
+        let (element, counts, list) = try database.search(query, threadCount: threadCount)
         return FoundHits(element: element, counts: counts, list: list)
     }
+
+    func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int? { try database.search(query, vector, into: columns) }
 
     func records(
         _ ids: [RecordID],
@@ -73,6 +89,15 @@ final class EmbeddedStore: RecordStore {
     ) throws(OmenError) -> FoundRecords {
         let (element, records) = try database.records(ids, in: collection, withVector: withVector)
         return FoundRecords(element: element, records: records)
+    }
+
+    func place(_ ids: [RecordID], in collection: String) throws(OmenError) -> FoundRecords? {
+        let (stored, metadata) = try database.place(ids, in: collection)
+        return FoundRecords(
+            element: stored.schema.element,
+            records: zip(stored.ids, metadata).map { ($0, $1, nil) },
+            place: (stored.rows, stored.vectors)
+        )
     }
 
     func list(_ collection: String) throws(OmenError) -> ListedRecords {
@@ -143,7 +168,8 @@ final class ClusterStore: RecordStore {
         return reply.counts
     }
 
-    func search(_ query: SearchQuery) throws(OmenError) -> FoundHits {
+    /// On the threads of the cluster's processes.
+    func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
         let reply = try withClient { client throws(OmenError) in try client.search(query) }
         return FoundHits(
             element: reply.element,
@@ -153,6 +179,13 @@ final class ClusterStore: RecordStore {
             shardsFailed: UInt32(reply.coverage.failures.count)
         )
     }
+
+    /// Never: an answer over a socket comes in memory of its own.
+    func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int? { nil }
 
     func records(
         _ ids: [RecordID],
@@ -169,6 +202,8 @@ final class ClusterStore: RecordStore {
             shardsFailed: UInt32(reply.coverage.failures.count)
         )
     }
+
+    func place(_ ids: [RecordID], in collection: String) throws(OmenError) -> FoundRecords? { nil }
 
     func list(_ collection: String) throws(OmenError) -> ListedRecords {
         let schema = try schema(of: collection)

@@ -64,7 +64,7 @@ struct ResultWriter {
         let vectorByteCount = found.records.first?.vector?.count ?? 0
         let dim = vectorByteCount / found.element.byteCount
         var writer = ResultWriter()
-        let columns = RecordColumns(&writer, found.records)
+        let columns = RecordColumns(&writer, found.records, rows: found.place?.rows)
         let base = try writer.allocate()
         let result = OpaqueResult(base, count: found.records.count)
         columns.fill(result, base)
@@ -74,22 +74,21 @@ struct ResultWriter {
 
     static func ids(_ listed: ListedRecords) throws(OmenError) -> OpaqueResult {
         let (ids, schema) = (listed.ids, listed.schema)
-        let rows = listed.place?.rows ?? []
         var writer = ResultWriter()
-        let columns = RecordColumns(&writer, ids.map { ($0, nil, nil) })
-        let place = writer.column(UInt32.self, rows.count)
+        let records = ids.map { FoundRecords.Record($0, nil, nil) }
+        let columns = RecordColumns(&writer, records, rows: listed.place?.rows)
         let base = try writer.allocate()
         let result = OpaqueResult(base, count: ids.count)
         columns.fill(result, base)
-        rows.withUnsafeBytes { (base + place).copy($0) }
-        if listed.place != nil { result.pointee.rows = (base + place).column() }
         result.describe(schema.element, schema.dim, 1, 0)
         return result
     }
 
-    /// Where the columns of ids, metadata and vectors go.
+    /// Where the columns of ids, metadata, vectors and rows go.
     private struct RecordColumns {
         let records: [FoundRecords.Record]
+        /// Nil when vectors are in other processes or were copied.
+        let rows: [UInt32]?
         private let numbers: Int
         private let kinds: Int
         /// Nil when no id is a text.
@@ -98,10 +97,17 @@ struct ResultWriter {
         private var metadata: (offsets: Int, bytes: Int)?
         /// Nil when there are no vectors.
         private var vectors: Int?
+        private let rowsOffset: Int
 
-        init(_ writer: inout ResultWriter, _ records: [FoundRecords.Record]) {
+        init(
+            _ writer: inout ResultWriter,
+            _ records: [FoundRecords.Record],
+            rows: [UInt32]? = nil
+        ) {
             self.records = records
+            self.rows = rows
             let count = records.count
+            rowsOffset = writer.column(UInt32.self, rows?.count ?? 0)
             numbers = writer.column(UInt64.self, count)
             kinds = writer.column(UInt8.self, count)
             var textByteCount = 0
@@ -132,6 +138,10 @@ struct ResultWriter {
 
         func fill(_ result: OpaqueResult, _ base: UnsafeMutableRawPointer) {
             fillIDs(result, base)
+            if let rows {
+                rows.withUnsafeBytes { (base + rowsOffset).copy($0) }
+                result.pointee.rows = (base + rowsOffset).column()
+            }
             if let metadata {
                 let offsets = (base + metadata.offsets).assumingMemoryBound(to: UInt64.self)
                 var end = 0

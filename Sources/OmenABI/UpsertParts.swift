@@ -9,69 +9,49 @@ struct UpsertParts {
 
     private let given: omendb_batch
     let collection: String
-    private let element: ElementType
+    private let vectors: GivenVectors
     private let count: Int
-    private let rowByteCount: Int
-    private let stride: Int
-    private let base: UnsafeRawPointer
+    /// What all rows were found to be right for.
+    private var checkedAgainst: CollectionSchema?
 
     init(_ given: omendb_batch, collection: String) throws(OmenError) {
         self.given = given
         self.collection = collection
-        element = try Arguments.element(given.element)
         count = try Arguments.count(given.count, "vectors")
-        guard (1...Limits.dimensionMax).contains(Int(given.dim)) else {
-            throw OmenError(.badRequest, "dim is \(given.dim), expected 1...\(Limits.dimensionMax)")
-        }
-        rowByteCount = Int(given.dim) * element.byteCount
-        guard let stride = Int(exactly: given.stride), stride >= rowByteCount,
-            !count.multipliedReportingOverflow(by: stride).overflow
-        else {
-            throw OmenError(
-                .badRequest,
-                "rows are \(given.stride) bytes apart, expected at least \(rowByteCount)"
-            )
-        }
-        self.stride = stride
+        vectors = try GivenVectors(
+            given.vectors,
+            element: given.element,
+            dim: given.dim,
+            stride: given.stride,
+            count: count
+        )
         guard given.ids.count == given.count else {
             throw OmenError(.badRequest, "\(given.ids.count) ids for \(given.count) vectors")
         }
-        guard let vectors = given.vectors else {
-            throw OmenError(.badRequest, "vectors is null")
-        }
-        base = vectors
     }
 
     var ranges: [Range<Int>] {
-        let step = max(1, min(Limits.batchCountMax, Self.byteCountMax / rowByteCount))
+        let step = max(1, min(Limits.batchCountMax, Self.byteCountMax / vectors.storedRowByteCount))
         return Swift.stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) }
     }
 
     /// Checks all rows before the first part is written, where there are several: a wrong one must
     /// not leave others behind.
-    func check(against schema: CollectionSchema) throws(OmenError) {
-        guard Int(given.dim) == schema.dim else {
+    mutating func check(against schema: CollectionSchema) throws(OmenError) {
+        guard vectors.dim == schema.dim else {
             throw OmenError(
                 .badRequest,
-                "vectors have \(given.dim) dimensions, collection \(collection) has \(schema.dim)"
+                "vectors have \(vectors.dim) dimensions, collection \(collection) has \(schema.dim)"
             )
         }
-        for row in 0..<count {
-            let failure = VectorValidation.failure(
-                UnsafeRawBufferPointer(start: base + row * stride, count: rowByteCount),
-                number: row,
-                element: element,
-                dim: schema.dim,
-                metric: schema.metric,
-                what: "vector"
-            )
-            if let failure { throw failure }
-        }
+        try vectors.check(count, metric: schema.metric)
         if given.ids.kinds != nil || given.ids.text_offsets != nil {
             for range in ranges { _ = try Arguments.ids(given.ids, range) }
         }
-        guard given.metadata_offsets != nil else { return }
-        for row in 0..<count { try checkMetadata(row) }
+        if given.metadata_offsets != nil {
+            for row in 0..<count { try checkMetadata(row) }
+        }
+        checkedAgainst = schema
     }
 
     private func checkMetadata(_ row: Int) throws(OmenError) {
@@ -95,34 +75,20 @@ struct UpsertParts {
     }
 
     func batch(_ range: Range<Int>) throws(OmenError) -> UpsertBatch {
-        let byteCount = range.count * rowByteCount
-        let vectors = [UInt8](unsafeUninitializedCapacity: byteCount) { target, filled in
-            let target = UnsafeMutableRawBufferPointer(target)
-            filled = byteCount
-            guard let start = target.baseAddress else { return }
-            if stride == rowByteCount {
-                start.copyMemory(from: base + range.lowerBound * stride, byteCount: byteCount)
-                return
-            }
-            for (place, row) in range.enumerated() {
-                (start + place * rowByteCount).copyMemory(
-                    from: base + row * stride,
-                    byteCount: rowByteCount
-                )
-            }
-        }
         var metadata: [[UInt8]] = []
         if given.metadata_offsets != nil {
             metadata.reserveCapacity(range.count)
             for row in range { metadata.append(Array(try self.metadata(row))) }
         }
-        return UpsertBatch(
+        var batch = UpsertBatch(
             collection: collection,
-            element: element,
-            dim: Int(given.dim),
+            element: vectors.element,
+            dim: vectors.dim,
             ids: try Arguments.ids(given.ids, range),
-            vectors: vectors,
+            vectors: vectors.copy(range),
             metadata: metadata
         )
+        batch.checkedAgainst = checkedAgainst
+        return batch
     }
 }

@@ -75,3 +75,19 @@ package final class BackgroundThread: @unchecked Sendable {
         pthread_join(handle, nil)
     }
 }
+
+extension BackgroundThread {
+    /// Runs `work` for every number below `count`, each on a thread, this one among them; returns
+    /// when all have ended.
+    ///
+    /// - Throws: `.resourceExhausted` when the system refuses a thread; those before have ended.
+    package static func share(
+        _ count: Int,
+        _ work: @escaping @Sendable (Int) -> Void
+    ) throws(OmenError) {
+        var threads: [BackgroundThread] = []
+        defer { for thread in threads { thread.join() } }
+        for index in 1..<max(1, count) { threads.append(try BackgroundThread { work(index) }) }
+        if count > 0 { work(0) }
+    }
+}

@@ -40,6 +40,36 @@ package struct Hit: Equatable, Sendable {
     }
 }
 
+/// Memory of a caller for the hits of one query: numbers and distances, room for `k` of each.
+package struct HitColumns {
+    package let distances: UnsafeMutablePointer<Float>
+    package let numbers: UnsafeMutablePointer<UInt64>
+
+    package init(
+        distances: UnsafeMutablePointer<Float>,
+        numbers: UnsafeMutablePointer<UInt64>
+    ) {
+        self.distances = distances
+        self.numbers = numbers
+    }
+
+    /// Orders equal distances by id: an index knows rows only, and rows order by age.
+    ///
+    /// - Precondition: `range` is ascending by distance.
+    package func orderTies(in range: Range<Int>) {
+        var begin = range.lowerBound
+        while begin < range.upperBound {
+            var end = begin + 1
+            while end < range.upperBound, distances[end] == distances[begin] { end += 1 }
+            if end - begin > 1 {
+                var equal = UnsafeMutableBufferPointer(start: numbers + begin, count: end - begin)
+                equal.sort()
+            }
+            begin = end
+        }
+    }
+}
+
 /// Hits of one or more queries, query after query.
 ///
 /// Nearly every answer is numbers and distances: as two columns they are copied in one piece, where
@@ -48,6 +78,21 @@ package enum HitList: Sendable {
     /// Columns of equal length.
     case numbered(distances: [Float], ids: [UInt64])
     case full([Hit])
+
+    /// The hits of several lists, one list's after the other's.
+    package init(joining lists: [HitList]) {
+        var allDistances: [Float] = []
+        var allNumbers: [UInt64] = []
+        for list in lists {
+            guard case .numbered(let distances, let ids) = list else {
+                self = .full(lists.flatMap(\.array))
+                return
+            }
+            allDistances += distances
+            allNumbers += ids
+        }
+        self = .numbered(distances: allDistances, ids: allNumbers)
+    }
 
     package var count: Int {
         switch self {

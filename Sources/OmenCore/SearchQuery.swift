@@ -50,11 +50,39 @@ package struct SearchQuery: Equatable, Sendable {
         self.k = k
     }
 
-    /// Checks what can be checked without the collection: limits, finiteness and agreement.
+    /// Checks what can be checked without the collection: limits and agreement.
     package func validate() throws(OmenError) {
         guard (1...Limits.queryCountMax).contains(count) else {
             throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
         }
+        try validateOptions()
+        let expected = count * dim * element.byteCount
+        guard vectors.count == expected else {
+            throw OmenError(
+                .badRequest,
+                "\(vectors.count) bytes of query vectors, expected \(expected)"
+            )
+        }
+    }
+
+    /// The same search for parts of the queries: `count` of them, as alike as can be.
+    ///
+    /// - Precondition: `count` is in `1...self.count`, and the query is valid.
+    package func shares(_ count: Int) -> [SearchQuery] {
+        let rowByteCount = dim * element.byteCount
+        return (0..<count).map { index in
+            let range = index * self.count / count..<(index + 1) * self.count / count
+            var share = self
+            share.count = range.count
+            share.vectors = Array(
+                vectors[range.lowerBound * rowByteCount..<range.upperBound * rowByteCount]
+            )
+            return share
+        }
+    }
+
+    /// The same but for the vectors and their number.
+    package func validateOptions() throws(OmenError) {
         guard (1...Limits.kMax).contains(k) else {
             throw OmenError(.badRequest, "k is \(k), expected 1...\(Limits.kMax)")
         }
@@ -72,13 +100,6 @@ package struct SearchQuery: Equatable, Sendable {
         }
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
-        }
-        let expected = count * dim * element.byteCount
-        guard vectors.count == expected else {
-            throw OmenError(
-                .badRequest,
-                "\(vectors.count) bytes of query vectors, expected \(expected)"
-            )
         }
     }
 }

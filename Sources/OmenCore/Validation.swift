@@ -169,14 +169,16 @@ extension UpsertBatch {
             throw OmenError(.badRequest, "\(vectors.count) bytes of vectors, expected \(expected)")
         }
         for id in ids { try id.validate() }
-        try VectorValidation.check(
-            vectors,
-            element: element,
-            dim: dim,
-            metric: schema.metric,
-            what: "vector"
-        )
-        try validateMetadata()
+        if checkedAgainst != schema {
+            try VectorValidation.check(
+                vectors,
+                element: element,
+                dim: dim,
+                metric: schema.metric,
+                what: "vector"
+            )
+            try validateMetadata()
+        }
         guard element != schema.element else { return self }
         var converted = self
         converted.vectors = try VectorValidation.convert(
@@ -249,12 +251,7 @@ extension SearchQuery {
     /// `validate()`, then the dimension and values against the collection.
     package func validated(against schema: CollectionSchema) throws(OmenError) -> SearchQuery {
         try validate()
-        guard dim == schema.dim else {
-            throw OmenError(
-                .badRequest,
-                "queries have \(dim) dimensions, collection \(collection) has \(schema.dim)"
-            )
-        }
+        try validateDim(schema)
         try VectorValidation.check(
             vectors,
             element: element,
@@ -263,5 +260,32 @@ extension SearchQuery {
             what: "query"
         )
         return self
+    }
+
+    /// The same for the options and one vector that lies elsewhere.
+    package func validate(
+        _ vector: UnsafeRawPointer,
+        against schema: CollectionSchema
+    ) throws(OmenError) {
+        try validateOptions()
+        try validateDim(schema)
+        let failure = VectorValidation.failure(
+            UnsafeRawBufferPointer(start: vector, count: dim * element.byteCount),
+            number: 0,
+            element: element,
+            dim: dim,
+            metric: schema.metric,
+            what: "query"
+        )
+        if let failure { throw failure }
+    }
+
+    private func validateDim(_ schema: CollectionSchema) throws(OmenError) {
+        guard dim == schema.dim else {
+            throw OmenError(
+                .badRequest,
+                "queries have \(dim) dimensions, collection \(collection) has \(schema.dim)"
+            )
+        }
     }
 }

@@ -23,6 +23,10 @@ package struct UpsertBatch: Equatable, Sendable {
     /// JSON text of each record's metadata object; empty when no record has any, else one per id,
     /// where an empty array means none.
     package var metadata: [[UInt8]]
+    /// The schema that vectors and metadata were found to be right for.
+    ///
+    /// They are not looked at again while the collection has it. Known to this process only.
+    package var checkedAgainst: CollectionSchema?
 
     package init(
         collection: String,

@@ -28,10 +28,8 @@ extension Database {
 
     /// Whether as many vectors wait to be linked as may.
     private func isCrowded() throws(OmenError) -> Bool {
-        try withEngine { engine throws(OmenError) in
-            let load = engine.store.load
-            return load.hotRowCount >= Limits.hotRowCountMax
-                || load.hotByteCount >= Limits.hotByteCountMax
+        try reading { engine throws(OmenError) in
+            !engine.core.hotLimits.allow(engine.store.load)
         }
     }
 
@@ -46,37 +44,6 @@ extension Database {
 // MARK: - Reading
 
 extension Database {
-    /// The nearest records to each query.
-    ///
-    /// - Returns: The element type of vectors, how many hits each query has, and the hits.
-    /// - Throws: `.notFound`, `.badRequest`.
-    /// - Complexity: As `ef` or `recall` ask for: O(ef * m * dim) per query, or O(rows * dim).
-    package func search(
-        _ query: SearchQuery
-    ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: HitList) {
-        try query.validate()
-        var planned = query
-        let plan = SearchPlan(
-            k: query.k,
-            ef: query.ef,
-            recall: query.recall,
-            exact: query.exact,
-            shardCount: 1,
-            largestShare: 1
-        )
-        planned.ef = plan.ef
-        if query.recall > 0 { planned.shardCount = 1 }
-        owner.lock()
-        defer { owner.unlock() }
-        try checkOpen()
-        var search = try engine.store.beginSearch(planned)
-        while !search.isFinished {
-            try search.step()
-            if !search.isFinished { owner.yield() }
-        }
-        return search.answer
-    }
-
     /// The stored records of those ids that are there, in the order of `ids`, and the element type
     /// of their vectors.
     ///
@@ -89,9 +56,22 @@ extension Database {
         element: ElementType,
         records: [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)]
     ) {
-        try withEngine { engine throws(OmenError) in
+        try reading { engine throws(OmenError) in
             let records = try engine.store.records(ids, in: collection, withVector: withVector)
             return (try engine.store.collection(collection).schema.element, records)
+        }
+    }
+
+    /// The stored records of those ids that are there, in the order of `ids`, where their vectors
+    /// lie, and the metadata of each.
+    ///
+    /// - Throws: `.notFound`.
+    package func place(
+        _ ids: [RecordID],
+        in collection: String
+    ) throws(OmenError) -> (records: StoredRecords, metadata: [[UInt8]?]) {
+        try reading { engine throws(OmenError) in
+            try engine.store.collection(collection).stored(ids)
         }
     }
 
@@ -101,14 +81,14 @@ extension Database {
     /// - Throws: `.notFound`.
     /// - Complexity: O(rows).
     package func list(_ collection: String) throws(OmenError) -> StoredRecords {
-        try withEngine { engine throws(OmenError) in
+        try reading { engine throws(OmenError) in
             try engine.store.collection(collection).storedRecords
         }
     }
 
     /// - Throws: `.notFound`.
     package func schema(of collection: String) throws(OmenError) -> CollectionSchema {
-        try withEngine { engine throws(OmenError) in
+        try reading { engine throws(OmenError) in
             try engine.store.collection(collection).schema
         }
     }
@@ -117,14 +97,14 @@ extension Database {
     ///
     /// - Throws: `.notFound`.
     package func count(_ collection: String) throws(OmenError) -> Int {
-        try withEngine { engine throws(OmenError) in
+        try reading { engine throws(OmenError) in
             try engine.store.collection(collection).vectorCount
         }
     }
 
     /// Every collection, in the order of creation.
     package func collections() throws(OmenError) -> [CollectionCounts] {
-        try withEngine { engine throws(OmenError) in
+        try reading { engine throws(OmenError) in
             engine.store.ordered.map { collection in
                 var counts = CollectionCounts(collection.name, collection.schema)
                 counts.vectorCount = collection.vectorCount

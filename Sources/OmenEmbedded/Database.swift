@@ -6,9 +6,9 @@ internal import OmenStorage
 /// A database inside this process: the engine of a cluster's shard, called directly.
 ///
 /// In memory, or on a path whose files are those of a cluster with one shard, so that
-/// `omen-cluster start` serves them when no process has them open. Safe on any thread; calls run
-/// one at a time. A thread of its own links new vectors and builds indexes anew, while no call
-/// wants the engine.
+/// `omen-cluster start` serves them when no process has them open. Safe on any thread: reads run
+/// beside each other, writes one at a time. A thread of its own links new vectors and builds
+/// indexes anew, while no call wants the engine.
 package final class Database: @unchecked Sendable {
     /// Nil in memory.
     package let path: String?
@@ -41,7 +41,7 @@ package final class Database: @unchecked Sendable {
     /// - Throws: `.resourceExhausted` when the system refuses a thread.
     package convenience init() throws(OmenError) {
         let signal = CompletionSignal()
-        let engine = ShardEngine(wake: { signal.raise() })
+        let engine = ShardEngine(hotLimits: .process, wake: { signal.raise() })
         try self.init(engine, signal, path: nil, lock: nil, durability: .none)
     }
 
@@ -67,13 +67,15 @@ package final class Database: @unchecked Sendable {
             )
         }
         let signal = CompletionSignal()
+        var configuration = ShardEngine.Configuration(
+            directory: shardDirectory(0, in: directory).path,
+            identity: manifest.identity(ofShard: 0),
+            durability: durability,
+            memoryByteCountMax: try SystemMemory.availableByteCount()
+        )
+        configuration.hotLimits = .process
         let engine = try ShardEngine(
-            ShardEngine.Configuration(
-                directory: shardDirectory(0, in: directory).path,
-                identity: manifest.identity(ofShard: 0),
-                durability: durability,
-                memoryByteCountMax: try SystemMemory.availableByteCount()
-            ),
+            configuration,
             progress: { _ in },
             wake: { signal.raise() }
         )
@@ -113,14 +115,14 @@ package final class Database: @unchecked Sendable {
 // MARK: - Calling the engine
 
 extension Database {
-    /// Runs `body` with the engine, while nobody else does.
+    /// Runs `body`, which changes nothing, with the engine, maybe beside other readers.
     ///
     /// - Throws: `.unavailable` when the database is closed, why it failed, what `body` throws.
-    func withEngine<Result>(
+    func reading<Result>(
         _ body: (ShardEngine) throws(OmenError) -> Result
     ) throws(OmenError) -> Result {
-        owner.lock()
-        defer { owner.unlock() }
+        owner.share()
+        defer { owner.release() }
         try checkOpen()
         return try body(engine)
     }
@@ -146,8 +148,8 @@ extension Database {
     func wait(
         for start: (ShardEngine, _ ticket: UInt64) -> Void
     ) throws(OmenError) -> WriteCounts {
-        owner.lock()
-        defer { owner.unlock() }
+        owner.own()
+        defer { owner.release() }
         try checkOpen()
         let ticket = nextTicket
         nextTicket += 1
@@ -160,9 +162,9 @@ extension Database {
             engine.drainCompletions()
             if let outcome = outcomes.removeValue(forKey: ticket) { return try outcome.get() }
             if let failure { throw failure }
-            owner.unlock()
+            owner.release()
             signal.wait(beyond: seen, milliseconds: 1000)
-            owner.lock()
+            owner.own()
         }
     }
 
@@ -171,8 +173,8 @@ extension Database {
     /// - Returns: Milliseconds until the next, and the count of events seen; nil at the end.
     private func maintain() -> (milliseconds: Int, seen: UInt64)? {
         owner.letOthersPass()
-        owner.lock()
-        defer { owner.unlock() }
+        owner.own()
+        defer { owner.release() }
         guard !isClosed, failure == nil else { return nil }
         let seen = signal.count
         engine.drainCompletions()
@@ -216,28 +218,28 @@ extension Database {
                 LogLine.write("database \(path ?? "")", "closed without a checkpoint: \(error)")
             }
         }
-        owner.lock()
+        owner.own()
         isClosed = true
         // Their outcomes come through the log, which must not be closed under them.
         while waiterCount > 0 {
-            owner.unlock()
+            owner.release()
             usleep(1000)
-            owner.lock()
+            owner.own()
         }
         let thread = maintenance
         maintenance = nil
-        owner.unlock()
+        owner.release()
         signal.raise()
         guard let thread else { return }
         thread.join()
-        owner.lock()
-        defer { owner.unlock() }
+        owner.own()
+        defer { owner.release() }
         if let error = engine.close() { throw error }
     }
 
     private var isServing: Bool {
-        owner.lock()
-        defer { owner.unlock() }
+        owner.own()
+        defer { owner.release() }
         return failure == nil && !isClosed
     }
 }

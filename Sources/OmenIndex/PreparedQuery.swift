@@ -17,7 +17,8 @@ extension VectorIndex {
     /// - Throws: `.badRequest` for a zero vector under cosine.
     func prepare(
         _ query: UnsafeRawPointer,
-        element: ElementType
+        element: ElementType,
+        _ scratch: Scratch
     ) throws(OmenError) -> PreparedQuery {
         let kernels = Kernels.best.pointee
         let dim = schema.dim
@@ -48,7 +49,8 @@ extension VectorIndex {
             exact.scale = inverse(norm)
         }
         guard traversesCodes else { return PreparedQuery(exact: exact, traversal: exact) }
-        return codeScorers(exact, factor: schema.metric == .cosine ? exact.scale : 1)
+        let factor = schema.metric == .cosine ? exact.scale : 1
+        return codeScorers(exact, factor: factor, scratch)
     }
 
     /// Writes whole numbers 0...255 as bytes.
@@ -70,7 +72,11 @@ extension VectorIndex {
     /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>; under ip
     /// <q, y> alone ranks, and the query needs no centring. An image has a scale of its own, so a
     /// query far outside of the codes' range is none worse than another.
-    private func codeScorers(_ exact: Scorer, factor: Float) -> PreparedQuery {
+    private func codeScorers(
+        _ exact: Scorer,
+        factor: Float,
+        _ scratch: Scratch
+    ) -> PreparedQuery {
         let kernels = Kernels.best.pointee
         let isInner = schema.metric == .ip
         let image = kernels.encode_query(

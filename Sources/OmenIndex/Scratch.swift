@@ -1,7 +1,12 @@
-internal import OmenCore
+package import OmenCore
+internal import Synchronization
 
 /// Memory that searching and linking reuse, so that neither allocates.
-struct Scratch {
+///
+/// Belongs to one thread at a time; fits any index of the schema it was made for.
+package final class Scratch {
+    /// What the last search found.
+    package var hits: [Neighbor] = []
     /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.
     static let scanCount = BaseSearch.expansionsPerHop * 128
 
@@ -30,6 +35,11 @@ struct Scratch {
     /// The query in the space of the codes, padded with zeros.
     let queryImage: UnsafeMutablePointer<Int8>
 
+    /// - Throws: `.resourceExhausted` without address space.
+    package convenience init(_ schema: CollectionSchema) throws(OmenError) {
+        try self.init(layout: RowLayout(schema))
+    }
+
     init(layout: RowLayout) throws(OmenError) {
         visited = try VisitedSet()
         let dim = max(layout.vectorDim, layout.codeStride)
@@ -43,7 +53,7 @@ struct Scratch {
         queryImage = Self.zeros(dim)
     }
 
-    func deallocate() {
+    deinit {
         beam.deallocate()
         results.deallocate()
         middle.deallocate()
@@ -64,5 +74,28 @@ struct Scratch {
             alignment: 64
         )
         return bytes.initializeMemory(as: Value.self, repeating: 0, count: count)
+    }
+}
+
+/// Scratch memory for searches that run side by side: as much as there ever were at once.
+package final class ScratchPool: Sendable {
+    private struct Idle: @unchecked Sendable { var scratch: Scratch }
+
+    private let schema: CollectionSchema
+    private let idle = Mutex<[Idle]>([])
+
+    package init(_ schema: CollectionSchema) { self.schema = schema }
+
+    /// Runs `body` with scratch memory of its own.
+    ///
+    /// - Throws: `.resourceExhausted` without address space for more; what `body` throws.
+    package func withScratch<Result>(
+        _ body: (Scratch) throws(OmenError) -> Result
+    ) throws(OmenError) -> Result {
+        let waiting = idle.withLock { $0.popLast() }
+        let lent: Idle
+        if let waiting { lent = waiting } else { lent = Idle(scratch: try Scratch(schema)) }
+        defer { idle.withLock { $0.append(lent) } }
+        return try body(lent.scratch)
     }
 }

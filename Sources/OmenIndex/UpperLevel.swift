@@ -34,17 +34,27 @@ extension VectorIndex {
     /// `level`.
     ///
     /// - Returns: The slot on `level` (a row if `level` is 0) where the walk ended.
-    func descend(_ scorer: Scorer, from entry: Entry, to level: Int) -> UInt32 {
+    func descend(
+        _ scorer: Scorer,
+        from entry: Entry,
+        to level: Int,
+        _ scratch: Scratch
+    ) -> UInt32 {
         var slot = entry.slot
         var current = entry.level
         while current > level {
-            slot = upper(current).below(walk(scorer, level: current, from: slot))
+            slot = upper(current).below(walk(scorer, level: current, from: slot, scratch))
             current -= 1
         }
         return slot
     }
 
-    private func walk(_ scorer: Scorer, level: Int, from start: UInt32) -> UInt32 {
+    private func walk(
+        _ scorer: Scorer,
+        level: Int,
+        from start: UInt32,
+        _ scratch: Scratch
+    ) -> UInt32 {
         let upper = upper(level)
         let todo = scratch.todo
         let rows = scratch.rows

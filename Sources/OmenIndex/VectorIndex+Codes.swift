@@ -35,7 +35,8 @@ extension VectorIndex {
         packedCount = 0
     }
 
-    /// Derives what searching needs from the codes of rows that were linked since the last call.
+    /// Derives what searching needs from the codes of rows that were linked since the last call;
+    /// whatever links rows ends with it.
     ///
     /// That is one number a row under codes u8: |y|^2, where y is the code around its middle. Under
     /// u4 and u1 it is the packed code and two numbers:

@@ -21,6 +21,7 @@ extension VectorIndex {
         while linked < rows, linkedCount < rowCount {
             if stepBatch(atMost: rows - linked) { linked += 1 }
         }
+        packCodes()
         if linked > 0, Self.checksInvariants { mustHoldInvariants() }
         return linked
     }
@@ -38,6 +39,7 @@ extension VectorIndex {
             _ = stepBatch(atMost: .max)
             taken += 1
         }
+        packCodes()
         if taken > 0, Self.checksInvariants { mustHoldInvariants() }
         return taken
     }
@@ -72,7 +74,7 @@ extension VectorIndex {
     private func connectUppers(_ row: UInt32, level: Int, node: UInt32, from entry: Entry) {
         var scorer = rowScorer()
         scorer.aim(at: row)
-        var slot = descend(scorer, from: entry, to: min(level, entry.level))
+        var slot = descend(scorer, from: entry, to: min(level, entry.level), scratch)
         var node = node
         for current in stride(from: level, to: 0, by: -1) {
             if current <= entry.level {

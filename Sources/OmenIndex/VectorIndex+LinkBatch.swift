@@ -68,7 +68,8 @@ extension VectorIndex {
             var slot = entry.slot
             for level in stride(from: entry.level, to: 0, by: -1) {
                 place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
-                slot = descend(scorer, from: Entry(level: level, slot: slot), to: level - 1)
+                let node = Entry(level: level, slot: slot)
+                slot = descend(scorer, from: node, to: level - 1, scratch)
             }
             place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
             place.start = slot

@@ -16,6 +16,7 @@ extension VectorIndex {
     ///   - ef: Candidates kept while searching, at least `k`; 0 for the standard.
     ///   - exact: Compare with every row.
     ///   - maxDistance: Farther hits are left out.
+    ///   - own: The memory to search with; nil for the owner's.
     ///   - hits: Replaced by the hits, ascending by distance, then row.
     /// - Throws: `.badRequest` for a zero query under cosine.
     package func search(
@@ -25,26 +26,28 @@ extension VectorIndex {
         ef: Int,
         exact: Bool,
         maxDistance: Float,
+        using own: Scratch? = nil,
         into hits: inout [Neighbor]
     ) throws(OmenError) {
+        let scratch = own ?? self.scratch
         precondition(k > 0, "k must be positive, got \(k)")
         hits.removeAll(keepingCapacity: true)
-        let prepared = try prepare(query, element: element)
+        let prepared = try prepare(query, element: element, scratch)
         let wanted = min(k, liveCount)
         guard wanted > 0 else { return }
         let width = max(wanted, ef > 0 ? ef : Self.efStandard)
         if exact || isCheaperToScan(width: width) {
             scratch.results.reset(width: wanted, capacity: wanted)
-            scan(0..<rowCount, prepared.exact)
+            scan(0..<rowCount, prepared.exact, scratch)
         } else {
-            searchGraph(prepared, wanted: wanted, width: width)
-            scan(linkedCount..<rowCount, prepared.exact)
+            searchGraph(prepared, wanted: wanted, width: width, scratch)
+            scan(linkedCount..<rowCount, prepared.exact, scratch)
             if scratch.results.count < wanted {
                 scratch.results.reset(width: wanted, capacity: wanted)
-                scan(0..<rowCount, prepared.exact)
+                scan(0..<rowCount, prepared.exact, scratch)
             }
         }
-        emit(maxDistance: maxDistance, into: &hits)
+        scratch.emit(maxDistance: maxDistance, into: &hits)
     }
 
     /// Whether comparing with every row takes no longer than walking the graph.
@@ -56,21 +59,31 @@ extension VectorIndex {
     }
 
     /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
-    private func searchGraph(_ prepared: PreparedQuery, wanted: Int, width: Int) {
+    private func searchGraph(
+        _ prepared: PreparedQuery,
+        wanted: Int,
+        width: Int,
+        _ scratch: Scratch
+    ) {
         scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry else { return }
-        if packedCount < linkedCount { packCodes() }
-        let startCount = findStarts(prepared.traversal, from: entry)
+        let startCount = findStarts(prepared.traversal, from: entry, scratch)
         let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
         // Inner products have no ratio, deleted rows in the list are no results, and by narrow
         // codes the order of the first is not known yet.
         let stop: EarlyStop =
             schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
             ? .never : EarlyStop(wanted: results, width: width)
-        searchBase(prepared.traversal, startCount: startCount, width: width, stop: stop)
+        searchBase(
+            prepared.traversal,
+            startCount: startCount,
+            width: width,
+            stop: stop,
+            scratch
+        )
         guard !traversesCodes else {
-            if let middle = prepared.middle { sortBeam(by: middle) }
-            return rerank(prepared.exact, wanted: wanted)
+            if let middle = prepared.middle { scratch.sortBeam(by: middle) }
+            return rerank(prepared.exact, wanted: wanted, scratch)
         }
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
@@ -83,32 +96,13 @@ extension VectorIndex {
         }
     }
 
-    /// Sorts the whole beam anew by distances of another scorer.
-    private func sortBeam(by scorer: Scorer) {
-        let count = scratch.beam.count
-        let keys = scratch.beam.keys
-        scratch.middle.reset(width: count, capacity: count)
-        var first = 0
-        while first < count {
-            let share = min(Scratch.scanCount, count - first)
-            for i in 0..<share { scratch.todo[i] = Candidates.row(keys[first + i]) }
-            scorer.score(scratch.todo, share, into: scratch.distances)
-            for i in 0..<share {
-                let key = Candidates.key(scratch.distances[i], scratch.todo[i])
-                _ = scratch.middle.insertLive(key)
-            }
-            first += share
-        }
-        keys.update(from: scratch.middle.keys, count: count)
-    }
-
     /// Leaves the rows to begin with on level 0 in `scratch.todo`.
     ///
     /// Under ip the graph is built in another space than it is searched in, and a walk down often
     /// ends at the wrong one of several groups. So there the best of a whole level begin too: the
     /// lowest level that is quickly scanned, a random sample of the rows.
-    private func findStarts(_ scorer: Scorer, from entry: Entry) -> Int {
-        let first = descend(scorer, from: entry, to: 0)
+    private func findStarts(_ scorer: Scorer, from entry: Entry, _ scratch: Scratch) -> Int {
+        let first = descend(scorer, from: entry, to: 0, scratch)
         scratch.todo[0] = first
         guard schema.metric == .ip,
             let level = (1...Section.uppers.count).first(where: { upperCounts[$0 - 1] <= 512 }),
@@ -134,11 +128,12 @@ extension VectorIndex {
     }
 
     /// Best-first search of level 0 with the scratch beam, from the first rows in `scratch.todo`.
-    func searchBase(
+    private func searchBase(
         _ scorer: Scorer,
         startCount: Int,
         width: Int,
-        stop: EarlyStop = .never
+        stop: EarlyStop,
+        _ scratch: Scratch
     ) {
         let mixed = deletedCount > 0
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
@@ -166,7 +161,7 @@ extension VectorIndex {
     private func rerankCount(wanted: Int) -> Int { wanted + max(5, wanted / 4) }
 
     /// Scores the first candidates of the beam again, on their full vectors.
-    private func rerank(_ scorer: Scorer, wanted: Int) {
+    private func rerank(_ scorer: Scorer, wanted: Int, _ scratch: Scratch) {
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
         var left = rerankCount(wanted: wanted)
@@ -191,7 +186,7 @@ extension VectorIndex {
     }
 
     /// Merges the live rows of a range into the scratch results.
-    private func scan(_ range: Range<Int>, _ scorer: Scorer) {
+    private func scan(_ range: Range<Int>, _ scorer: Scorer, _ scratch: Scratch) {
         let deleted = UnsafePointer(deleted)
         let distances = scratch.distances
         var first = range.lowerBound
@@ -208,10 +203,31 @@ extension VectorIndex {
             first += count
         }
     }
+}
 
-    private func emit(maxDistance: Float, into hits: inout [Neighbor]) {
-        for i in 0..<scratch.results.count {
-            let key = scratch.results.keys[i]
+extension Scratch {
+    /// Sorts the whole beam anew by distances of another scorer.
+    fileprivate func sortBeam(by scorer: Scorer) {
+        let count = beam.count
+        let keys = beam.keys
+        middle.reset(width: count, capacity: count)
+        var first = 0
+        while first < count {
+            let share = min(Self.scanCount, count - first)
+            for i in 0..<share { todo[i] = Candidates.row(keys[first + i]) }
+            scorer.score(todo, share, into: distances)
+            for i in 0..<share {
+                let key = Candidates.key(distances[i], todo[i])
+                _ = middle.insertLive(key)
+            }
+            first += share
+        }
+        keys.update(from: middle.keys, count: count)
+    }
+
+    fileprivate func emit(maxDistance: Float, into hits: inout [Neighbor]) {
+        for i in 0..<results.count {
+            let key = results.keys[i]
             let distance = Candidates.distance(key)
             guard distance <= maxDistance else { return }
             hits.append(Neighbor(distance: distance, row: Candidates.row(key)))

@@ -7,7 +7,8 @@ package import OmenCore
 /// Rows are numbered in the order of `append` and never move. Rows `0..<linkedCount` are in the
 /// graph (HNSW: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using
 /// hierarchical navigable small world graphs", 2016); rows `linkedCount..<rowCount` are hot: every
-/// search scans them. Single-threaded; memory only.
+/// search scans them. Memory only. Belongs to one thread at a time, but while nothing changes any
+/// number of threads may search, each with scratch memory of its own.
 ///
 /// Invariants, checked by `checkInvariants()`:
 /// - every link names another linked row, no list names a row twice, none is longer than its slots;
@@ -21,7 +22,7 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
-    /// Linked rows whose codes are ready to be searched; the rest follows before a search.
+    /// Linked rows whose codes are ready to be searched: all of them but while linking.
     var packedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
@@ -55,7 +56,8 @@ package final class VectorIndex {
     var quantizer: Quantizer
     /// How well it finds near rows; measured when it was built at once, nil when it never was.
     package internal(set) var calibration: SearchCalibration?
-    var scratch: Scratch
+    /// The owner's; searches beside each other bring their own.
+    package let scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
     private var epoch: UInt8 = 0
 
@@ -122,10 +124,7 @@ package final class VectorIndex {
         scratch = try Scratch(layout: layout)
     }
 
-    deinit {
-        quantizer.deallocate()
-        scratch.deallocate()
-    }
+    deinit { quantizer.deallocate() }
 
     /// Adds a vector as a hot row: found by the next search, linked later.
     ///

@@ -26,16 +26,18 @@ package struct StoredVectors: Sendable {
     package var base: UnsafeRawPointer { UnsafeRawPointer(region.base) }
 }
 
-/// The live records of a collection: ids, and where their vectors are.
+/// Live records of a collection: ids, and where their vectors are.
 package struct StoredRecords: Sendable {
     package let schema: CollectionSchema
     package let ids: [RecordID]
-    /// Row of each in `vectors`, ascending.
+    /// Row of each in `vectors`.
     package let rows: [UInt32]
     package let vectors: StoredVectors
 }
 
 extension ShardCollection {
+    /// All live records, in the order of their rows.
+    ///
     /// - Complexity: O(rows).
     package var storedRecords: StoredRecords {
         var ids: [RecordID] = []
@@ -48,13 +50,32 @@ extension ShardCollection {
             ids.append(records.id(of: row))
             rows.append(row)
         }
-        let vectors = StoredVectors(
+        return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: storedVectors)
+    }
+
+    private var storedVectors: StoredVectors {
+        StoredVectors(
             index.vectorRegion,
             schema: schema,
             stride: index.vectorStride,
             rowCount: index.rowCount
         )
-        return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: vectors)
+    }
+
+    /// Those of `wanted` that are there, in that order, and the metadata of each.
+    ///
+    /// - Complexity: O(wanted), and the bytes of their metadata.
+    package func stored(
+        _ wanted: [RecordID]
+    ) -> (records: StoredRecords, metadata: [[UInt8]?]) {
+        let found = wanted.compactMap { id in records.row(of: id).map { (id, $0) } }
+        let stored = StoredRecords(
+            schema: schema,
+            ids: found.map(\.0),
+            rows: found.map(\.1),
+            vectors: storedVectors
+        )
+        return (stored, stored.rows.map { records.metadata(of: $0) })
     }
 
     /// Rows looked at for one page: what other requests wait for meanwhile.

@@ -19,8 +19,8 @@ package final class ShardCollection {
     var isLinkingPaused = false
     /// How often the rows were put into another order.
     package private(set) var orderCount: UInt64 = 0
-    /// Reused by every search.
-    private var neighbors: [Neighbor] = []
+    /// Memory for searches beside each other.
+    let scratches: ScratchPool
 
     /// An empty collection.
     init(name: String, schema: CollectionSchema, lsn: UInt64) throws(OmenError) {
@@ -28,6 +28,7 @@ package final class ShardCollection {
         self.schema = schema
         index = try VectorIndex(schema: schema, seed: hashID(.text(name)))
         records = try RecordTable()
+        scratches = ScratchPool(schema)
         changedLSN = lsn
     }
 
@@ -49,6 +50,7 @@ package final class ShardCollection {
         self.schema = schema
         self.index = index
         self.records = records
+        scratches = ScratchPool(schema)
         changedLSN = file.lsn
         noteSaved(file)
     }
@@ -85,6 +87,8 @@ package final class ShardCollection {
     package var vectorCount: Int { records.liveCount }
     /// Whether any row ever had metadata.
     var hasMetadata: Bool { records.metadataHeapByteCount > 0 }
+    /// Whether any row ever had a text for an id.
+    var hasTextIDs: Bool { records.idHeapByteCount > 0 }
     package var rowCount: Int { index.rowCount }
     package var linkedCount: Int { index.linkedCount }
     package var deletedCount: Int { index.deletedCount }
@@ -161,9 +165,13 @@ extension ShardCollection {
         return query
     }
 
-    /// Keeps the nearest rows to one query of a validated request, ascending by distance, then
-    /// row, until the next call.
-    func findNeighbors(of position: Int, in query: SearchQuery) throws(OmenError) {
+    /// Leaves the nearest rows to one query of a validated request, ascending by distance, then
+    /// row, in the hits of `scratch`.
+    func findNeighbors(
+        of position: Int,
+        in query: SearchQuery,
+        _ scratch: Scratch
+    ) throws(OmenError) {
         let offset = position * query.dim * query.element.byteCount
         let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
@@ -175,7 +183,8 @@ extension ShardCollection {
                     ef: query.ef,
                     exact: query.exact,
                     maxDistance: query.maxDistance,
-                    into: &neighbors
+                    using: scratch,
+                    into: &scratch.hits
                 )
                 return nil
             } catch { return error }
@@ -183,11 +192,44 @@ extension ShardCollection {
         if let failure { throw failure }
     }
 
-    /// How many `findNeighbors` found.
-    var neighborCount: Int { neighbors.count }
+    /// The nearest rows to a validated query, whose vectors lie elsewhere.
+    ///
+    /// - Precondition: All ids are numbers.
+    /// - Returns: How many.
+    func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int {
+        try scratches.withScratch { scratch throws(OmenError) in
+            try index.search(
+                vector,
+                element: query.element,
+                k: query.k,
+                ef: query.ef,
+                exact: query.exact,
+                maxDistance: query.maxDistance,
+                using: scratch,
+                into: &scratch.hits
+            )
+            for (place, neighbor) in scratch.hits.enumerated() {
+                guard let number = records.number(of: neighbor.row) else {
+                    preconditionFailure("row \(neighbor.row) has a text id among numbers")
+                }
+                columns.distances[place] = neighbor.distance
+                columns.numbers[place] = number
+            }
+            columns.orderTies(in: scratch.hits.indices)
+            return scratch.hits.count
+        }
+    }
 
-    /// Appends what was found as columns; false, and nothing is appended, if an id is a text.
-    func appendNeighbors(to distances: inout [Float], _ numbers: inout [UInt64]) -> Bool {
+    /// Appends rows as columns; false, and nothing is appended, if an id is a text.
+    func append(
+        _ neighbors: [Neighbor],
+        to distances: inout [Float],
+        _ numbers: inout [UInt64]
+    ) -> Bool {
         let start = numbers.count
         for neighbor in neighbors {
             guard let number = records.number(of: neighbor.row) else {
@@ -201,9 +243,8 @@ extension ShardCollection {
         return true
     }
 
-    /// What was found at `position`, with what was asked for.
-    func hit(_ position: Int, _ query: SearchQuery) -> Hit {
-        let neighbor = neighbors[position]
+    /// A row that was found, with what was asked for.
+    func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
         var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
         if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
         if query.withVector {

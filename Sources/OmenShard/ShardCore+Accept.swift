@@ -104,12 +104,10 @@ extension ShardCore {
     ///
     /// What is applied must not fail: replaying it would fail in the same way, for ever.
     private func checkLoad(_ collection: String) throws(OmenError) {
-        guard load.hotRowCount < Limits.hotRowCountMax,
-            load.hotByteCount < Limits.hotByteCountMax
-        else {
+        guard hotLimits.allow(load) else {
             throw OmenError(
                 .resourceExhausted,
-                "\(load.hotRowCount) vectors of \(load.hotByteCount) bytes wait to be linked, limits \(Limits.hotRowCountMax) and \(Limits.hotByteCountMax)"
+                "\(load.hotRowCount) vectors of \(load.hotByteCount) bytes wait to be linked, limits \(hotLimits.rowCount) and \(hotLimits.byteCount)"
             )
         }
         guard !load.fullCollections.contains(collection) else {

@@ -68,6 +68,7 @@ package struct ShardCore {
     }
 
     let durability: Durability
+    package let hotLimits: HotLimits
     var failure: OmenError?
     /// Schemas as they will be once all accepted writes are applied.
     var schemas: [String: CollectionSchema]
@@ -105,15 +106,18 @@ package struct ShardCore {
     ///   - checkpointLSN: What the newest checkpoint covers.
     ///   - keys: The request keys that recovery found.
     ///   - logByteCount: Bytes of the records behind the checkpoint, which recovery replayed.
+    ///   - hotLimits: Vectors that may wait to be linked.
     package init(
         durability: Durability,
         schemas: [String: CollectionSchema],
         appliedLSN: UInt64,
         checkpointLSN: UInt64,
         keys: RequestKeyTable,
-        logByteCount: Int = 0
+        logByteCount: Int = 0,
+        hotLimits: HotLimits = .shard
     ) {
         self.durability = durability
+        self.hotLimits = hotLimits
         self.schemas = schemas
         appliedSchemas = schemas
         self.appliedLSN = appliedLSN

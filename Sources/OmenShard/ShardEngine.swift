@@ -26,6 +26,7 @@ package final class ShardEngine {
         package var buildTurnPath: String?
         /// Hot rows of a collection from which on it may be built anew.
         package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
+        package var hotLimits = HotLimits.shard
 
         package init(
             directory: String,
@@ -121,7 +122,8 @@ package final class ShardEngine {
             appliedLSN: recovered.appliedLSN,
             checkpointLSN: recovered.checkpointLSN,
             keys: recovered.keys,
-            logByteCount: recovered.logByteCount
+            logByteCount: recovered.logByteCount,
+            hotLimits: configuration.hotLimits
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
@@ -151,9 +153,11 @@ package final class ShardEngine {
     ///
     /// - Parameters:
     ///   - rebuildRowCountMin: As in `Configuration`.
+    ///   - hotLimits: Vectors that may wait to be linked.
     ///   - wake: As above; also called on the owner's thread, in the midst of a call.
     package init(
         rebuildRowCountMin: Int = RebuildPolicy.hotRowCountMin,
+        hotLimits: HotLimits = .shard,
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
@@ -164,7 +168,8 @@ package final class ShardEngine {
             schemas: [:],
             appliedLSN: 0,
             checkpointLSN: 0,
-            keys: RequestKeyTable()
+            keys: RequestKeyTable(),
+            hotLimits: hotLimits
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions

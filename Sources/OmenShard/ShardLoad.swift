@@ -24,6 +24,30 @@ package struct ShardLoad: Equatable, Sendable {
     }
 }
 
+/// Most vectors that may wait to be linked; beyond it writes are refused until there are fewer.
+package struct HotLimits: Equatable, Sendable {
+    package var rowCount: Int
+    package var byteCount: Int
+
+    /// For a shard of a cluster, where others search meanwhile.
+    package static let shard = HotLimits(
+        rowCount: Limits.hotRowCountMax,
+        byteCount: Limits.hotByteCountMax
+    )
+    /// For a database inside one process: as much as eight shards take.
+    ///
+    /// One import of a few million vectors is then linked in one piece, and not part after part,
+    /// each with all rows before it again.
+    package static let process = HotLimits(
+        rowCount: 8 * Limits.hotRowCountMax,
+        byteCount: 8 * Limits.hotByteCountMax
+    )
+
+    package func allow(_ load: ShardLoad) -> Bool {
+        load.hotRowCount < rowCount && load.hotByteCount < byteCount
+    }
+}
+
 extension ShardStore {
     /// How full the shard is now.
     ///

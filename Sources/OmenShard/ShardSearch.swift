@@ -50,19 +50,35 @@ package struct ShardSearch {
     /// Answers the next query.
     ///
     /// - Throws: `.resourceExhausted` when the answer outgrows a frame.
-    package mutating func step() throws(OmenError) {
+    package mutating func step() throws(OmenError) { try step(collection.index.scratch) }
+
+    /// Answers all queries, while other threads may do the same and nothing changes the shard.
+    ///
+    /// - Parameter pause: Called between two queries; there the shard may change.
+    /// - Throws: As `step`; `.resourceExhausted` without address space for one more search.
+    package mutating func runBesideOthers(_ pause: () -> Void) throws(OmenError) {
+        let scratches = collection.scratches
+        try scratches.withScratch { scratch throws(OmenError) in
+            while true {
+                try step(scratch)
+                if isFinished { return }
+                pause()
+            }
+        }
+    }
+
+    private mutating func step(_ scratch: Scratch) throws(OmenError) {
         precondition(!isFinished, "a step behind the last query")
         searches.add()
-        try collection.findNeighbors(of: counts.count, in: query)
-        let count: Int
-        if hasColumns, collection.appendNeighbors(to: &distances, &numbers) {
-            count = collection.neighborCount
+        try collection.findNeighbors(of: counts.count, in: query, scratch)
+        let count = scratch.hits.count
+        if hasColumns, collection.append(scratch.hits, to: &distances, &numbers) {
             byteCount += 12 * count
             try ReplyBudget.check(byteCount)
             orderColumnTies(from: numbers.count - count)
         } else {
             if hasColumns { leaveColumns() }
-            count = try appendHits()
+            try appendHits(scratch.hits)
         }
         counts.append(UInt32(count))
     }
@@ -74,16 +90,15 @@ package struct ShardSearch {
         numbers = []
     }
 
-    private mutating func appendHits() throws(OmenError) -> Int {
+    private mutating func appendHits(_ neighbors: [Neighbor]) throws(OmenError) {
         let start = hits.count
-        for index in 0..<collection.neighborCount {
-            let hit = collection.hit(index, query)
+        for neighbor in neighbors {
+            let hit = collection.hit(neighbor, query)
             byteCount += ReplyBudget.byteCount(metadata: hit.metadata, vector: hit.vector)
             try ReplyBudget.check(byteCount)
             hits.append(hit)
         }
         orderTies(from: start)
-        return hits.count - start
     }
 
     /// Orders equal distances by id: the index knows rows only, and rows order by age.
@@ -98,12 +113,13 @@ package struct ShardSearch {
     }
 
     private mutating func orderColumnTies(from start: Int) {
-        var begin = start
-        while begin < numbers.count {
-            var end = begin + 1
-            while end < numbers.count, distances[end] == distances[begin] { end += 1 }
-            if end - begin > 1 { numbers[begin..<end].sort() }
-            begin = end
+        let range = start..<numbers.count
+        distances.withUnsafeMutableBufferPointer { distances in
+            numbers.withUnsafeMutableBufferPointer { numbers in
+                guard let left = distances.baseAddress, let right = numbers.baseAddress
+                else { return }
+                HitColumns(distances: left, numbers: right).orderTies(in: range)
+            }
         }
     }
 }

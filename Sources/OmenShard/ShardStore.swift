@@ -76,6 +76,30 @@ package final class ShardStore {
         )
     }
 
+    /// Answers one query into the caller's memory, while other threads may do the same and nothing
+    /// changes the shard.
+    ///
+    /// - Parameters:
+    ///   - query: Its `count` and `vectors` are not looked at.
+    ///   - vector: `query.dim` elements.
+    ///   - columns: Room for `query.k` hits.
+    /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
+    ///   nothing was searched.
+    /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` without address space.
+    package func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int? {
+        let collection = try collection(query.collection)
+        guard !query.withVector, !(query.withMetadata && collection.hasMetadata),
+            !collection.hasTextIDs
+        else { return nil }
+        try query.validate(vector, against: collection.schema)
+        searches.add()
+        return try collection.search(collection.planned(query), vector, into: columns)
+    }
+
     /// Answers a search at once; shape of the result as in `SearchReply`.
     package func search(
         _ query: SearchQuery

@@ -144,9 +144,9 @@ import Testing
         usleep(100_000)
         #expect(ended.withLock { $0 } == [])
         // The outcome that is waited for.
-        database.owner.lock()
+        database.owner.own()
         database.engine.checkpoint(ticket: try #require(ticket.withLock { $0 }))
-        database.owner.unlock()
+        database.owner.release()
         for thread in threads { thread.join() }
         #expect(ended.withLock { $0.sorted() } == ["closer", "waiter"])
     }

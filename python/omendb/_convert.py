@@ -1,7 +1,8 @@
 """What users pass in, as the columns that the library reads.
 
-Arrays are read where they lie if their elements are float32 or uint8, in native byte order, and
-each row is contiguous. Everything else is converted a few megabytes at a time, once: to float32.
+Arrays are read where they lie if their elements are float32, float16, uint8 or int8, in native byte
+order, and each row is contiguous. Everything else is converted once, a few megabytes at a time: to
+float32, or where only the layout differs to rows one behind the other.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from ._library import ELEMENTS, Ids
+from ._library import READ_ELEMENTS, Ids
 from .errors import ValidationError
 
 Id: TypeAlias = int | str | uuid.UUID
@@ -24,7 +25,7 @@ Array: TypeAlias = npt.NDArray[Any]
 _NUMBER_MAX = 2**64 - 1
 # Bytes of float32 that are converted at a time.
 _PIECE_BYTES = 4 << 20
-_READ_IN_PLACE = (np.dtype(np.float32), np.dtype(np.uint8))
+READ_IN_PLACE = tuple(np.dtype(name) for name in READ_ELEMENTS)
 
 
 def as_array(vectors: Any, what: str) -> Array:
@@ -51,35 +52,31 @@ def as_matrix(vectors: Any, what: str = "vectors") -> Array:
 
 
 def as_vector(vector: Any, what: str = "vector") -> Array:
-    """One vector, contiguous float32 or uint8."""
-    if type(vector) is np.ndarray and vector.dtype in _READ_IN_PLACE and vector.ndim == 1:
-        return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
+    """One vector of elements that are read in place, not always contiguous."""
     array = as_array(vector, what)
     if array.ndim != 1:
         raise ValidationError(f"{what} has shape {array.shape}, expected [dim]")
-    if array.dtype not in _READ_IN_PLACE:
-        return array.astype(np.float32)
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    return array if array.dtype in READ_IN_PLACE else array.astype(np.float32)
 
 
 def pieces(matrix: Array) -> Iterator[tuple[int, Array]]:
     """The rows as arrays that the library can read, with the number of each one's first row."""
     row_bytes = matrix.shape[1] * matrix.itemsize
-    in_place = matrix.dtype in _READ_IN_PLACE and (
+    in_place = matrix.dtype in READ_IN_PLACE and (
         matrix.shape[1] <= 1
         or (matrix.strides[1] == matrix.itemsize and matrix.strides[0] >= row_bytes)
     )
     if in_place and (matrix.shape[0] <= 1 or matrix.strides[0] >= row_bytes):
         yield 0, matrix
         return
-    kind = np.uint8 if matrix.dtype == np.uint8 else np.float32
+    kind = matrix.dtype if matrix.dtype in READ_IN_PLACE else np.dtype(np.float32)
     step = max(1, _PIECE_BYTES // max(1, 4 * matrix.shape[1]))
     for first in range(0, len(matrix), step):
         yield first, np.ascontiguousarray(matrix[first : first + step], dtype=kind)
 
 
 def element_of(array: Array) -> int:
-    return ELEMENTS["u8"] if array.dtype == np.uint8 else ELEMENTS["f32"]
+    return READ_ELEMENTS[array.dtype.name]
 
 
 class IdColumns:

@@ -29,6 +29,8 @@ FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
 ELEMENTS = {"f32": 0, "u8": 1}
+# Types of arrays that are read where they lie.
+READ_ELEMENTS = {"float32": 0, "uint8": 1, "float16": 2, "int8": 3}
 CODES = {"f32": 0, "u8": 1, "u4": 2, "u1": 3}
 DURABILITIES = {"always": 0, "interval": 1, "none": 2}
 
@@ -89,6 +91,7 @@ class Query(Structure):
         ("with_vector", c_uint8),
         ("with_metadata", c_uint8),
         ("allow_partial", c_uint8),
+        ("threads", c_uint32),
     ]
 
 
@@ -114,6 +117,19 @@ class Result(Structure):
     ]
 
 
+class SingleSearch(Structure):
+    _fields_ = [
+        ("database", c_void_p),
+        ("collection", c_char_p),
+        ("query", Query),
+        ("distances", c_void_p),
+        ("numbers", c_void_p),
+        ("hit_count", c_int32),
+        ("result", POINTER(Result)),
+        ("error", Error),
+    ]
+
+
 class Vectors(Structure):
     _fields_ = [
         ("base", c_void_p),
@@ -135,7 +151,14 @@ _SIGNATURES: dict[str, list[object]] = {
     "omendb_upsert": [c_void_p, c_char_p, POINTER(Batch), POINTER(Counts)],
     "omendb_delete": [c_void_p, c_char_p, POINTER(Ids), POINTER(Counts)],
     "omendb_search": [c_void_p, c_char_p, POINTER(Query), POINTER(POINTER(Result))],
-    "omendb_get": [c_void_p, c_char_p, POINTER(Ids), c_uint8, POINTER(POINTER(Result))],
+    "omendb_get": [
+        c_void_p,
+        c_char_p,
+        POINTER(Ids),
+        c_uint8,
+        POINTER(POINTER(Result)),
+        POINTER(POINTER(Vectors)),
+    ],
     "omendb_list": [c_void_p, c_char_p, POINTER(POINTER(Result)), POINTER(POINTER(Vectors))],
     "omendb_count": [c_void_p, c_char_p, POINTER(c_uint64)],
     "omendb_info": [c_void_p, POINTER(c_void_p)],
@@ -172,27 +195,50 @@ def _load() -> ctypes.CDLL:
         function = getattr(loaded, name)
         function.restype = None
         function.argtypes = [argument]
+    # Without argument types: checking those of a search takes longer than passing them.
+    loaded.omendb_search_one.restype = c_int32
     return loaded
 
 
 library = _load()
-search: Any = library.omendb_search
-free_result: Any = library.omendb_result_free
+
+
+class Searcher:
+    """What searches for one vector use again and again, on one thread."""
+
+    __slots__ = ("asked", "distances", "numbers", "reference", "run", "search")
+
+    def __init__(self) -> None:
+        self.search = SingleSearch()
+        self.reference = byref(self.search)
+        self.run: Any = library.omendb_search_one
+        # What `search` was filled with.
+        self.asked: tuple[object, ...] = ()
+        self.reserve(10)
+
+    def reserve(self, count: int) -> None:
+        """Makes room for so many hits."""
+        self.numbers: Any = (c_uint64 * count)()
+        self.distances: Any = (c_float * count)()
+        self.search.numbers = ctypes.addressof(self.numbers)
+        self.search.distances = ctypes.addressof(self.distances)
 
 
 class _PerThread(threading.local):
-    """Structures that calls of one thread use again and again."""
-
     def __init__(self) -> None:
         self.error = Error()
-        self.query = Query()
-        # What `query` was filled with, all but the vector.
-        self.asked: tuple[object, ...] = ()
-        self.result = POINTER(Result)()
-        self.references = byref(self.query), byref(self.result), byref(self.error)
+        self.searcher = Searcher()
 
 
 local = _PerThread()
+
+
+def _forget_handles() -> None:
+    # A child's first search must find out that the database is not its own.
+    local.searcher.asked = ()
+
+
+os.register_at_fork(after_in_child=_forget_handles)
 
 
 def call(name: str, *arguments: object) -> None:

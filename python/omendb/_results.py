@@ -3,6 +3,7 @@
 import ctypes
 import json
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,25 +25,23 @@ class SearchResult:
     cosine for `cosine`, minus the inner product for `ip`. `score` is larger for nearer ones.
     """
 
-    __slots__ = ("_json", "_metadata", "_metric", "distance", "id", "vector")
+    # Every search makes ten of these: most never get a vector or metadata, and do without.
+    __slots__ = ("_json", "_metadata", "_vector", "distance", "id")
 
     id: int | str
     distance: float
-    vector: Array | None
+    _json: bytes
+    _metadata: dict[str, Any]
+    _vector: Array
 
-    def __init__(
-        self,
-        id: int | str,
-        distance: float,
-        metric: str,
-        text: bytes = b"",
-        vector: Array | None = None,
-    ) -> None:
+    def __init__(self, id: int | str, distance: float) -> None:
         self.id = id
         self.distance = distance
-        self.vector = vector
-        self._metric = metric
-        self._json = text
+
+    @property
+    def vector(self) -> Array | None:
+        """The stored vector, if `with_vector` asked for it."""
+        return getattr(self, "_vector", None)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -50,18 +49,36 @@ class SearchResult:
         try:
             return self._metadata
         except AttributeError:
-            self._metadata: dict[str, Any] = json.loads(self._json) if self._json else {}
+            text = getattr(self, "_json", b"")
+            self._metadata = json.loads(text) if text else {}
             return self._metadata
 
     @property
     def score(self) -> float:
         """1 / (1 + distance) for `l2`, the cosine, or the inner product."""
-        if self._metric == "l2":
-            return 1 / (1 + self.distance)
-        return 1 - self.distance if self._metric == "cosine" else -self.distance
+        return 1 / (1 + self.distance)
 
     def __repr__(self) -> str:
         return f"SearchResult(id={self.id!r}, distance={self.distance:.6g})"
+
+
+class _CosineResult(SearchResult):
+    __slots__ = ()
+
+    @property
+    def score(self) -> float:
+        return 1 - self.distance
+
+
+class _InnerProductResult(SearchResult):
+    __slots__ = ()
+
+    @property
+    def score(self) -> float:
+        return -self.distance
+
+
+RESULTS = {"l2": SearchResult, "cosine": _CosineResult, "ip": _InnerProductResult}
 
 
 @dataclass(slots=True, eq=False)
@@ -137,29 +154,29 @@ class ResultReader:
     def distances(self) -> list[float]:
         return self.result.distances[: self.count] if self.count else []
 
-    def records(self) -> list[Record]:
-        vectors = self.vectors()
+    def records(self, shown: Any) -> list[Record]:
+        """What was found, with the vectors of `shown`, or if it is null those of the result."""
+        vectors: Any = self.vectors()
+        if shown:
+            stored = np.asarray(StoredVectors(shown))
+            vectors = [stored[row] for row in self.rows()]
+        elif vectors is None:
+            vectors = repeat(None, self.count)
         return [
-            Record(id, json.loads(text) if text else {}, None if vectors is None else vectors[i])
-            for i, (id, text) in enumerate(zip(self.ids(), self.metadata(), strict=True))
+            Record(id, json.loads(text) if text else {}, vector)
+            for id, text, vector in zip(self.ids(), self.metadata(), vectors, strict=True)
         ]
 
     def hits(self, metric: str) -> list[SearchResult]:
-        if not self.result.kinds and not self.result.metadata_offsets and not self.result.vectors:
-            found, count = self.result, self.count
-            if not count:
-                return []
-            return [
-                SearchResult(id, distance, metric)
-                for id, distance in zip(found.numbers[:count], found.distances[:count])  # noqa: B905
-            ]
+        hits: list[SearchResult] = list(map(RESULTS[metric], self.ids(), self.distances()))
+        if self.result.metadata_offsets:
+            for hit, text in zip(hits, self.metadata(), strict=True):
+                hit._json = text
         vectors = self.vectors()
-        return [
-            SearchResult(id, distance, metric, text, None if vectors is None else vectors[i])
-            for i, (id, distance, text) in enumerate(
-                zip(self.ids(), self.distances(), self.metadata(), strict=True)
-            )
-        ]
+        if vectors is not None:
+            for hit, vector in zip(hits, vectors, strict=True):
+                hit._vector = vector
+        return hits
 
     def batch(self, limit: int) -> BatchResult:
         found = self.result

@@ -1,6 +1,5 @@
 """One handle of the library, shared by the collections of a database."""
 
-import contextlib
 import json
 import os
 import secrets
@@ -99,8 +98,10 @@ class Session:
         return found
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:  # noqa: SIM105 - at the interpreter's end modules may be gone
             self.close()
+        except Exception:
+            pass
 
 
 def open_at(path: str | None, durability: int, interval_ms: int) -> Session:

@@ -1,0 +1,304 @@
+"""Records of a collection: writing them, and reading them by their ids."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from ctypes import POINTER, byref, c_uint64
+from typing import Any
+
+import numpy as np
+
+from . import _convert, _library
+from ._convert import Array, Id, IdColumns, Metadata, MetadataColumn
+from ._library import call, library
+from ._results import RESULTS, Record, ResultReader, StoredVectors
+from ._session import Session
+from .errors import NOT_FOUND, OmenDBError, ValidationError
+
+
+class Records:
+    """What `Collection` does without searching."""
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        *,
+        dim: int | None = None,
+        metric: str = "l2",
+        element: str | None = None,
+        codes: str | None = None,
+        m: int | None = None,
+        ef_construction: int | None = None,
+    ) -> None:
+        self._session = session
+        self._name = name
+        self._key = name.encode()
+        self._wanted = (metric, element, codes, m, ef_construction)
+        _convert.choice("metric", metric, _library.METRICS)
+        _convert.choice("element", element or "f32", _library.ELEMENTS)
+        _convert.choice("codes", codes or "u8", _library.CODES)
+        existing = self._schema()
+        self._note(existing["metric"] if existing else metric, existing is not None)
+        if existing is None and dim is not None:
+            self._create(dim, element or "f32")
+        elif existing is not None:
+            self._must_match(existing, dim)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def metric(self) -> str:
+        return str(self._metric)
+
+    @property
+    def dim(self) -> int | None:
+        """Elements per vector; None before there is a first one."""
+        schema = self._schema()
+        return int(schema["dim"]) if schema else None
+
+    def _schema(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._session.info()["collections"].get(self._name)
+        return found
+
+    def _must_match(self, existing: dict[str, Any], dim: int | None) -> None:
+        if dim is not None and existing["dim"] != dim:
+            raise ValidationError(
+                f"collection {self._name} has {existing['dim']} dimensions, expected {dim}"
+            )
+
+    def _create(self, dim: int, element: str) -> None:
+        metric, _, codes, m, ef_construction = self._wanted
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 8192:
+            raise ValidationError(f"dim is {dim!r}, expected 1...8192")
+        schema = _library.Schema(
+            int(dim),
+            _library.METRICS[metric],
+            _library.ELEMENTS[element],
+            -1 if codes is None else _library.CODES[codes],
+            _convert.whole("m", m or 0),
+            _convert.whole("ef_construction", ef_construction or 0),
+        )
+        call("omendb_create", self._session.handle, self._key, schema)
+        self._note(metric, True)
+
+    def _note(self, metric: str, exists: bool) -> None:
+        self._metric = metric
+        self._kind = RESULTS[metric]
+        self._exists = exists
+
+    # Writing.
+
+    def add(self, id: Id, vector: Any, metadata: Metadata | None = None) -> None:
+        """Inserts a record, or replaces the one of that id."""
+        array = _convert.as_vector(vector)
+        self._upsert(array[None, :], [id], None if metadata is None else [metadata])
+
+    upsert = add
+
+    def add_batch(
+        self,
+        vectors: Any,
+        ids: Iterable[Id] | Array | None = None,
+        metadata: Sequence[Metadata | None] | None = None,
+    ) -> Sequence[Any]:
+        """Inserts or replaces records; the last of equal ids wins.
+
+        `vectors` has the shape [count, dim]; see the package's documentation for what is read in
+        place. Without `ids` records are numbered on from the highest number there is; in a cluster,
+        where others may do the same, from a random one. Returns the ids, those of an array as a
+        list.
+        """
+        matrix = _convert.as_matrix(vectors)
+        if ids is None:
+            ids = self._new_ids(len(matrix))
+        elif not isinstance(ids, (np.ndarray, range, list)):
+            ids = list(ids)
+        self._upsert(matrix, ids, metadata)
+        return ids.tolist() if isinstance(ids, np.ndarray) else ids
+
+    upsert_batch = add_batch
+
+    def _is_there(self) -> bool:
+        """Whether the collection was made; somebody else may have done so meanwhile."""
+        if not self._exists:
+            schema = self._schema()
+            if schema is not None:
+                self._note(schema["metric"], True)
+        return self._exists
+
+    def _try(self, name: str, *arguments: object) -> bool:
+        """Calls the library about this collection; false when there is none, or no longer."""
+        if not self._is_there():
+            return False
+        try:
+            call(name, self._session.handle, self._key, *arguments)
+        except OmenDBError as error:
+            if error.code != NOT_FOUND:
+                raise
+            self._exists = False
+            return False
+        return True
+
+    def _upsert(
+        self,
+        matrix: Array,
+        ids: "Iterable[Id] | Array",
+        metadata: Sequence[Metadata | None] | None,
+    ) -> None:
+        columns = IdColumns(ids)
+        if len(columns) != len(matrix):
+            raise ValidationError(f"{len(columns)} ids for {len(matrix)} vectors")
+        objects = None if metadata is None else MetadataColumn(metadata, len(matrix))
+        if not len(matrix):
+            return
+        element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
+        if not self._is_there():
+            self._create(matrix.shape[1], element)
+        batch = _library.Batch()
+        for first, piece in _convert.pieces(matrix):
+            batch.count = len(piece)
+            batch.dim = piece.shape[1]
+            batch.element = _convert.element_of(piece)
+            batch.vectors = piece.ctypes.data
+            batch.stride = piece.strides[0] if len(piece) > 1 else piece.shape[1] * piece.itemsize
+            batch.ids = columns.structure(first, len(piece))
+            if objects is not None:
+                batch.metadata_offsets, batch.metadata = objects.addresses(first)
+            if not self._try("omendb_upsert", batch, None):
+                # Dropped by somebody else since.
+                self._create(matrix.shape[1], element)
+                call("omendb_upsert", self._session.handle, self._key, batch, None)
+        if columns.numbers is not None:
+            self._session.numbers.note(self._name, columns.numbers)
+
+    def _new_ids(self, count: int) -> Array:
+        first = self._session.numbers.take(self._name, count, self.list_ids)
+        return np.arange(first, first + count, dtype=np.uint64)
+
+    def update(self, id: Id, vector: Any | None = None, metadata: Metadata | None = None) -> bool:
+        """Replaces a record's vector, metadata, or both; False when it is not there."""
+        found = self.get(id, with_vector=True)
+        if found is None:
+            return False
+        self.add(
+            id,
+            found.vector if vector is None else vector,
+            found.metadata or None if metadata is None else metadata,
+        )
+        return True
+
+    def delete(self, id: Id) -> bool:
+        """Removes a record; False when it was not there."""
+        return self.delete_batch([id]) == 1
+
+    def delete_batch(self, ids: Iterable[Id] | Array) -> int:
+        """Removes records; returns how many were there."""
+        columns = IdColumns(ids)
+        counts = _library.Counts()
+        self._try("omendb_delete", columns.structure(), counts)
+        return int(counts.deleted)
+
+    def clear(self) -> None:
+        """Removes all records."""
+        self._try("omendb_clear")
+
+    # Reading.
+
+    def get(self, id: Id, with_vector: bool = True) -> Record | None:
+        """A record, or None when it is not there.
+
+        Its vector is shown where it is stored, read-only, without a copy, and stays as it is; from
+        a cluster it is copied.
+        """
+        return self.get_many([id], with_vector)[0]
+
+    def get_many(self, ids: Iterable[Id] | Array, with_vector: bool = True) -> list[Record | None]:
+        """The records of `ids`, as `get` gives them, with None for those that are not there."""
+        wanted = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        columns = IdColumns(wanted)
+        result = POINTER(_library.Result)()
+        shown = POINTER(_library.Vectors)()
+        if not self._try("omendb_get", columns.structure(), bool(with_vector), result, shown):
+            return [None] * len(wanted)
+        try:
+            records = ResultReader(result.contents).records(shown)
+            found = {record.id: record for record in records}
+        finally:
+            library.omendb_result_free(result)
+        return [found.get(str(one) if isinstance(one, uuid.UUID) else one) for one in wanted]
+
+    def exists(self, id: Id) -> bool:
+        return self.get(id, with_vector=False) is not None
+
+    def list_ids(self) -> list[int | str]:
+        """The ids of all records, oldest first."""
+        result = self._list()
+        if result is None:
+            return []
+        try:
+            return ResultReader(result.contents).ids()
+        finally:
+            library.omendb_result_free(result)
+
+    def _list(self, vectors: Any = None) -> Any:
+        result = POINTER(_library.Result)()
+        return result if self._try("omendb_list", result, vectors) else None
+
+    def count(self) -> int:
+        """Records there are."""
+        count = c_uint64()
+        self._try("omendb_count", byref(count))
+        return int(count.value)
+
+    def size(self) -> int:
+        """The same as `count()`."""
+        return self.count()
+
+    def to_numpy(self) -> tuple[Array, Array]:
+        """All ids, and all vectors in the same order, shape [count, dim].
+
+        The vectors are shown where they are stored, read-only, without a copy, unless records were
+        deleted or replaced since the index was last built anew. The array stays as it is whatever
+        happens to the collection. From a cluster they are copied.
+        """
+        shown = POINTER(_library.Vectors)()
+        result = self._list(shown)
+        if result is None:
+            return np.empty(0, np.uint64), np.empty((0, 0), np.float32)
+        try:
+            reader = ResultReader(result.contents)
+            ids = reader.id_array()
+            rows = reader.rows() if shown else None
+        finally:
+            library.omendb_result_free(result)
+        if rows is None:
+            return self._fetch(ids)
+        stored = np.asarray(StoredVectors(shown))
+        if not len(rows) or rows[-1] == len(rows) - 1:
+            return ids, stored[: len(rows)]
+        return ids, stored[rows]
+
+    def _fetch(self, ids: Array) -> tuple[Array, Array]:
+        """The vectors of a cluster, as many of the records as are still there."""
+        found = [
+            record
+            for first in range(0, len(ids), 10_000)
+            for record in self.get_many(ids[first : first + 10_000])
+            if record is not None and record.vector is not None
+        ]
+        if not found:
+            return ids[:0], np.empty((0, self.dim or 0), np.float32)
+        there = {record.id for record in found}
+        kept = ids[[one in there for one in ids.tolist()]]
+        return kept, np.stack([record.vector for record in found if record.vector is not None])
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, (int, str, uuid.UUID)) and self.exists(id)
+
+    def __iter__(self) -> Iterator[int | str]:
+        return iter(self.list_ids())
