@@ -23,6 +23,10 @@ Metadata: TypeAlias = Mapping[str, Any]
 Array: TypeAlias = npt.NDArray[Any]
 
 _NUMBER_MAX = 2**64 - 1
+# Of elements, as the library has them.
+_MAGNITUDE_MAX = 1e15
+_COSINE_MAGNITUDE_MIN = 1e-15
+_METADATA_BYTES_MAX = 64 << 10
 # Bytes of float32 that are converted at a time.
 _PIECE_BYTES = 4 << 20
 READ_IN_PLACE = tuple(np.dtype(name) for name in READ_ELEMENTS)
@@ -31,9 +35,11 @@ READ_IN_PLACE = tuple(np.dtype(name) for name in READ_ELEMENTS)
 def as_array(vectors: Any, what: str) -> Array:
     """`vectors` as an array, without a copy where it is one: NumPy, buffers, memory maps, torch."""
     if not isinstance(vectors, np.ndarray):
+        # What asarray knows may have DLPack, too; what it does not know it wraps as one object.
+        only_dlpack = hasattr(vectors, "__dlpack__") and not hasattr(vectors, "__array__")
         try:
-            vectors = np.asarray(vectors)
-        except (ValueError, TypeError, RuntimeError) as error:
+            vectors = np.from_dlpack(vectors) if only_dlpack else np.asarray(vectors)
+        except (ValueError, TypeError, RuntimeError, BufferError) as error:
             raise ValidationError(f"{what} cannot be read as an array: {error}") from error
     if vectors.dtype.kind not in "fiu":
         raise ValidationError(
@@ -56,23 +62,63 @@ def as_vector(vector: Any, what: str = "vector") -> Array:
     array = as_array(vector, what)
     if array.ndim != 1:
         raise ValidationError(f"{what} has shape {array.shape}, expected [dim]")
-    return array if array.dtype in READ_IN_PLACE else array.astype(np.float32)
+    if array.dtype in READ_IN_PLACE:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def is_read_in_place(matrix: Array) -> bool:
+    row_bytes = matrix.shape[1] * matrix.itemsize
+    is_row_contiguous = matrix.shape[1] <= 1 or matrix.strides[1] == matrix.itemsize
+    is_ascending = matrix.shape[0] <= 1 or matrix.strides[0] >= row_bytes
+    return matrix.dtype in READ_IN_PLACE and is_row_contiguous and is_ascending
+
+
+def _piece_starts(matrix: Array) -> range:
+    return range(0, len(matrix), max(1, _PIECE_BYTES // max(1, 4 * matrix.shape[1])))
 
 
 def pieces(matrix: Array) -> Iterator[tuple[int, Array]]:
-    """The rows as arrays that the library can read, with the number of each one's first row."""
-    row_bytes = matrix.shape[1] * matrix.itemsize
-    in_place = matrix.dtype in READ_IN_PLACE and (
-        matrix.shape[1] <= 1
-        or (matrix.strides[1] == matrix.itemsize and matrix.strides[0] >= row_bytes)
-    )
-    if in_place and (matrix.shape[0] <= 1 or matrix.strides[0] >= row_bytes):
+    """The rows as arrays that the library can read, with the number of each one's first row.
+
+    One array where they are read in place.
+    """
+    if is_read_in_place(matrix):
         yield 0, matrix
         return
     kind = matrix.dtype if matrix.dtype in READ_IN_PLACE else np.dtype(np.float32)
-    step = max(1, _PIECE_BYTES // max(1, 4 * matrix.shape[1]))
-    for first in range(0, len(matrix), step):
-        yield first, np.ascontiguousarray(matrix[first : first + step], dtype=kind)
+    starts = _piece_starts(matrix)
+    for first in starts:
+        # Numbers too large for float32 become infinite, which the library refuses by name.
+        with np.errstate(over="ignore"):
+            piece = np.ascontiguousarray(matrix[first : first + starts.step], dtype=kind)
+        yield first, piece
+
+
+def check(matrix: Array, metric: str) -> None:
+    """Finds what the library would refuse in a later piece, when others were stored already."""
+    starts = _piece_starts(matrix)
+    if is_read_in_place(matrix) or len(starts) <= 1:
+        return
+    for first in starts:
+        part = matrix[first : first + starts.step]
+        # Not a number where any element is not.
+        largest = np.maximum(
+            part.max(axis=1).astype(np.float64), -part.min(axis=1).astype(np.float64)
+        )
+        for row in np.flatnonzero(~(largest <= _MAGNITUDE_MAX)):
+            values = part[row].astype(np.float64)
+            element = int(np.argmin(np.abs(values) <= _MAGNITUDE_MAX))
+            raise ValidationError(
+                f"vector {first + row} element {element} is {values[element]}, expected a finite "
+                f"number of magnitude at most {_MAGNITUDE_MAX:g}"
+            )
+        for row in np.flatnonzero(largest < _COSINE_MAGNITUDE_MIN) if metric == "cosine" else ():
+            raise ValidationError(
+                f"vector {first + row} is zero or nearly zero, which has no direction for metric "
+                "cosine"
+            )
 
 
 def element_of(array: Array) -> int:
@@ -187,7 +233,12 @@ def json_of(metadata: Metadata) -> bytes:
         text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValidationError(f"metadata cannot be written as JSON: {error}") from error
-    return text.encode("utf-8", "surrogatepass")
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > _METADATA_BYTES_MAX:
+        raise ValidationError(
+            f"metadata has {len(encoded)} bytes, expected at most {_METADATA_BYTES_MAX}"
+        )
+    return encoded
 
 
 def bytes_address(data: bytes) -> int:

@@ -156,6 +156,7 @@ class Records:
         element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
         if not self._is_there():
             self._create(matrix.shape[1], element)
+        _convert.check(matrix, self._metric)
         batch = _library.Batch()
         for first, piece in _convert.pieces(matrix):
             batch.count = len(piece)

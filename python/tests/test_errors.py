@@ -43,6 +43,33 @@ def test_a_bad_vector_far_behind_leaves_nothing(db):
     assert len(db) == 0
 
 
+def test_a_bad_vector_far_behind_leaves_nothing_of_what_is_converted(db):
+    vectors = np.ones((20_000, 128))
+    for wrong in (np.nan, np.inf, 1e20, 1e300):
+        vectors[17_000, 5] = wrong
+        with pytest.raises(omendb.ValidationError, match="vector 17000 element 5"):
+            db.add_batch(vectors)
+        with pytest.raises(omendb.ValidationError, match="vector 17000 element 5"):
+            with np.errstate(over="ignore"):
+                db.add_batch(np.asfortranarray(vectors.astype(np.float32)))
+    vectors[17_000] = 0
+    with omendb.DB(metric="cosine") as other:
+        with pytest.raises(omendb.ValidationError, match="vector 17000 is zero"):
+            other.add_batch(vectors)
+        assert len(other) == 0
+    assert len(db) == 0
+
+
+@pytest.mark.parametrize("count", [2, 40_000])
+def test_halves_that_are_no_numbers(db, count):
+    vectors = np.ones((count, 128), np.float16)
+    for wrong in (np.nan, np.inf, -np.inf):
+        vectors[count - 1, 7] = wrong
+        with pytest.raises(omendb.ValidationError, match=f"vector {count - 1} element 7"):
+            db.add_batch(vectors)
+    assert len(db) == 0
+
+
 BAD_IDS = [
     [-1],
     [2**64],
