@@ -13,7 +13,7 @@ What changes in a program:
     index.hnsw.efSearch = 100                          ef=100 or recall=0.95 in each search
     distances, ids = index.search(queries, k)          found = db.search_batch(queries, k)
                                                        found.ids, found.distances, found.counts
-    index.remove_ids(ids)                              db.delete_batch(ids)
+    index.remove_ids(ids), not with HNSW               db.delete_batch(ids)
     faiss.write_index(index, "file")                   nothing
 
 Note the order of ids and distances. METRIC_L2 is `l2`, squared in both. METRIC_INNER_PRODUCT is
