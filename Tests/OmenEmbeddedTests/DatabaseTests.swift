@@ -168,4 +168,135 @@ import Testing
             try database.close()
         }
     }
+
+    @Test func readersDoNotWaitForEachOther() throws {
+        let lock = OwnerLock()
+        lock.share()
+        let other = try BackgroundThread {
+            lock.share()
+            lock.release()
+        }
+        // Would never end if it waited.
+        other.join()
+        lock.release()
+        #expect(!lock.isWanted)
+    }
+
+    @Test func writersComeBeforeLaterReaders() throws {
+        let lock = OwnerLock()
+        let order = Mutex<[String]>([])
+        lock.share()
+        let writer = try BackgroundThread {
+            lock.own()
+            order.withLock { $0.append("writer") }
+            lock.release()
+        }
+        while !lock.isWanted { usleep(100) }
+        let reader = try BackgroundThread {
+            lock.share()
+            order.withLock { $0.append("reader") }
+            lock.release()
+        }
+        usleep(50_000)
+        #expect(order.withLock { $0 } == [])
+        lock.yieldShare()
+        lock.release()
+        writer.join()
+        reader.join()
+        #expect(order.withLock { $0 } == ["writer", "reader"])
+        #expect(!lock.isWanted)
+    }
+
+    @Test func threadsShareTheQueries() throws {
+        let database = try Database()
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        _ = try database.write(batch(0..<500))
+        guard case .upsert(let all) = batch(0..<500) else { preconditionFailure() }
+        var query = query(0, k: 3)
+        query.vectors = all.vectors
+        query.count = 500
+        query.exact = true
+        let alone = try database.search(query)
+        #expect(alone.counts == Array(repeating: 3, count: 500))
+        for count in [2, 3, 1000] {
+            let shared = try database.search(query, threadCount: count)
+            #expect(shared.counts == alone.counts && shared.hits.array == alone.hits.array)
+        }
+        _ = try database.write(.delete(collection: "c", ids: [.number(3)]))
+        var text = all.selecting([3])
+        text.ids = [.text("three")]
+        _ = try database.write(.upsert(text))
+        let mixed = try database.search(query, threadCount: 4).hits.array
+        #expect(mixed[9].id == .text("three") && mixed[12].id == .number(4))
+        query.dim = 7
+        #expect(throws: OmenError.self) { try database.search(query, threadCount: 4) }
+        try database.close()
+    }
+
+    @Test func oneVectorIsSearchedIntoMemoryOfTheCaller() throws {
+        let database = try Database()
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        _ = try database.write(batch(0..<100))
+        // Equal distances are ordered by id, whichever came first.
+        var twin = batch(7..<8)
+        if case .upsert(var one) = twin {
+            one.ids = [.number(3000)]
+            twin = .upsert(one)
+        }
+        _ = try database.write(twin)
+        _ = try database.write(batch(7..<8))
+        var distances = [Float](repeating: -1, count: 5)
+        var numbers = [UInt64](repeating: 0, count: 5)
+        func search(_ query: SearchQuery) throws -> Int? {
+            try distances.withUnsafeMutableBufferPointer { distances in
+                try numbers.withUnsafeMutableBufferPointer { numbers in
+                    try query.vectors.withUnsafeBytes { vector in
+                        try database.search(
+                            query,
+                            try #require(vector.baseAddress),
+                            into: HitColumns(
+                                distances: try #require(distances.baseAddress),
+                                numbers: try #require(numbers.baseAddress)
+                            )
+                        )
+                    }
+                }
+            }
+        }
+        let expected = try database.search(query(7, k: 5)).hits.array
+        #expect(try search(query(7, k: 5)) == 5)
+        #expect(numbers.map { .number($0) } == expected.map(\.id))
+        #expect(distances == expected.map(\.distance) && numbers[..<2] == [7, 3000])
+        var wrong = query(7)
+        wrong.vectors.replaceSubrange(0..<4, with: [0, 0, 0xC0, 0x7F])
+        #expect(throws: OmenError.self) { try search(wrong) }
+        wrong = query(7)
+        wrong.dim = 9
+        #expect(throws: OmenError.self) { try search(wrong) }
+        // Hits that numbers and distances cannot tell.
+        var more = query(7)
+        more.withVector = true
+        #expect(try search(more) == nil)
+        guard case .upsert(var text) = batch(1..<2) else { preconditionFailure() }
+        text.ids = [.text("one")]
+        _ = try database.write(.upsert(text))
+        #expect(try search(query(7)) == nil)
+        try database.close()
+    }
+
+    @Test func whatWasCheckedIsCheckedAgainForAnotherSchema() throws {
+        let database = try Database()
+        let cosine = CollectionSchema(dim: Self.dim, metric: .cosine)
+        _ = try database.write(.createCollection(name: "c", schema: cosine))
+        var zero = UpsertBatch(
+            collection: "c",
+            element: .f32,
+            dim: Self.dim,
+            ids: [.number(1)],
+            vectors: [UInt8](repeating: 0, count: 4 * Self.dim)
+        )
+        zero.checkedAgainst = Self.schema
+        #expect(throws: OmenError.self) { try database.write(.upsert(zero)) }
+        try database.close()
+    }
 }

@@ -11,7 +11,7 @@ from . import _convert, _files, _library
 from ._convert import READ_IN_PLACE, Array, Metadata
 from ._library import library, local
 from ._records import Records
-from ._results import BatchResult, ResultReader, SearchResult
+from ._results import NO_ID, BatchResult, ResultReader, SearchResult
 from .errors import NOT_FOUND, ValidationError, error_of
 
 _QUERIES_MAX = 10_000
@@ -21,8 +21,9 @@ _PROCESSORS = len(os.sched_getaffinity(0))
 class Collection(Records):
     """Records of one dimension: an id, a vector, and maybe metadata.
 
-    Made by the first `add` with the dimension of its vectors, unless `dim` was given. All methods
-    may be called from any thread.
+    Made by the first `add` with the dimension of its vectors, unless `dim` was given; `metric` is
+    `l2` unless it says `cosine` or `ip`. Of one that is there already, what is given must be true.
+    All methods may be called from any thread.
     """
 
     # Searching.
@@ -48,9 +49,8 @@ class Collection(Records):
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:
             vector = _convert.as_vector(vector, "query")
         searcher = local.searcher
-        asked = (
-            self, vector.size, vector.dtype, limit, ef, recall, exact, max_distance, with_vector
-        )  # fmt: skip
+        shape = (self._token, vector.size, vector.dtype)
+        asked = (shape, limit, ef, recall, exact, max_distance, with_vector)
         if searcher.asked != asked or filter is not None:
             searcher.asked = ()
             if not self._has_records(filter, limit):
@@ -235,7 +235,7 @@ def _contiguous(queries: Array) -> Iterator[Array]:
 
 def _empty(count: int, limit: int) -> BatchResult:
     return BatchResult(
-        np.zeros((count, limit), np.uint64),
+        np.full((count, limit), NO_ID, np.uint64),
         np.full((count, limit), np.inf, np.float32),
         np.zeros(count, np.uint32),
     )

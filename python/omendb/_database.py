@@ -19,6 +19,7 @@ from . import _library, _session
 from ._collection import Collection
 from ._convert import choice, whole
 from ._library import bundled_cluster, call
+from ._records import Wanted
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
 
 _SOCKET = "omen.sock"
@@ -44,7 +45,7 @@ class DB(Collection):
         path: str | os.PathLike[str] | None = None,
         *,
         dim: int | None = None,
-        metric: str = "l2",
+        metric: str | None = None,
         codes: str | None = None,
         element: str | None = None,
         m: int | None = None,
@@ -59,16 +60,8 @@ class DB(Collection):
         self._is_cluster = False
         session = self._open(shards, durability, whole("interval_ms", interval_ms, 1))
         try:
-            super().__init__(
-                session,
-                "default",
-                dim=dim,
-                metric=metric,
-                element=element,
-                codes=codes,
-                m=m,
-                ef_construction=ef_construction,
-            )
+            wanted = Wanted(dim, metric, element, codes, m, ef_construction)
+            super().__init__(session, "default", wanted)
         except BaseException:
             session.close()
             self._remove_temporary()
@@ -152,23 +145,15 @@ class DB(Collection):
         name: str,
         *,
         dim: int | None = None,
-        metric: str = "l2",
+        metric: str | None = None,
         codes: str | None = None,
         element: str | None = None,
         m: int | None = None,
         ef_construction: int | None = None,
     ) -> Collection:
         """The collection of that name, 1...64 of a-z 0-9 _ -; made as `Collection` says."""
-        return Collection(
-            self._session,
-            name,
-            dim=dim,
-            metric=metric,
-            element=element,
-            codes=codes,
-            m=m,
-            ef_construction=ef_construction,
-        )
+        wanted = Wanted(dim, metric, element, codes, m, ef_construction)
+        return Collection(self._session, name, wanted)
 
     def collections(self) -> list[str]:
         """The names of all collections."""

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from ctypes import POINTER, byref, c_uint64
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,35 +14,73 @@ from ._results import RESULTS, Record, ResultReader, StoredVectors
 from ._session import Session
 from .errors import NOT_FOUND, OmenDBError, ValidationError
 
+_DIM_MAX = 8192
+
+
+class Wanted(NamedTuple):
+    """What a collection shall be; None leaves it to what there is, or else to the standard."""
+
+    dim: int | None = None
+    metric: str | None = None
+    element: str | None = None
+    codes: str | None = None
+    m: int | None = None
+    ef_construction: int | None = None
+
+    def check(self) -> None:
+        for what, choices in (
+            ("metric", _library.METRICS),
+            ("element", _library.ELEMENTS),
+            ("codes", _library.CODES),
+        ):
+            value = getattr(self, what)
+            if value is not None:
+                _convert.choice(what, value, choices)
+        for what in ("dim", "m", "ef_construction"):
+            value = getattr(self, what)
+            if value is not None:
+                _convert.whole(what, value, 1)
+
+    def must_match(self, name: str, existing: dict[str, Any]) -> None:
+        for what, value in self._asdict().items():
+            if value is not None and existing[what] != value:
+                raise ValidationError(
+                    f"collection {name} has {what} {existing[what]}, expected {value}"
+                )
+
+    def schema(self, dim: int, element: str) -> _library.Schema:
+        """For a new collection whose first vectors are like that."""
+        if not 1 <= dim <= _DIM_MAX:
+            raise ValidationError(f"dim is {dim}, expected 1...{_DIM_MAX}")
+        return _library.Schema(
+            dim,
+            _library.METRICS[self.metric or "l2"],
+            _library.ELEMENTS[self.element or element],
+            -1 if self.codes is None else _library.CODES[self.codes],
+            self.m or 0,
+            self.ef_construction or 0,
+        )
+
 
 class Records:
     """What `Collection` does without searching."""
 
-    def __init__(
-        self,
-        session: Session,
-        name: str,
-        *,
-        dim: int | None = None,
-        metric: str = "l2",
-        element: str | None = None,
-        codes: str | None = None,
-        m: int | None = None,
-        ef_construction: int | None = None,
-    ) -> None:
+    def __init__(self, session: Session, name: str, wanted: Wanted) -> None:
         self._session = session
         self._name = name
         self._key = name.encode()
-        self._wanted = (metric, element, codes, m, ef_construction)
-        _convert.choice("metric", metric, _library.METRICS)
-        _convert.choice("element", element or "f32", _library.ELEMENTS)
-        _convert.choice("codes", codes or "u8", _library.CODES)
+        self._wanted = wanted
+        # Stands for this collection where a reference would keep the database open.
+        self._token = object()
+        wanted.check()
         existing = self._schema()
-        self._note(existing["metric"] if existing else metric, existing is not None)
-        if existing is None and dim is not None:
-            self._create(dim, element or "f32")
-        elif existing is not None:
-            self._must_match(existing, dim)
+        if existing is None:
+            self._note(wanted.metric or "l2", False)
+            if wanted.dim is not None:
+                self._create(wanted.dim, "f32")
+        else:
+            wanted.must_match(name, existing)
+            self._note(existing["metric"], True)
 
     @property
     def name(self) -> str:
@@ -62,26 +100,14 @@ class Records:
         found: dict[str, Any] | None = self._session.info()["collections"].get(self._name)
         return found
 
-    def _must_match(self, existing: dict[str, Any], dim: int | None) -> None:
-        if dim is not None and existing["dim"] != dim:
-            raise ValidationError(
-                f"collection {self._name} has {existing['dim']} dimensions, expected {dim}"
-            )
-
     def _create(self, dim: int, element: str) -> None:
-        metric, _, codes, m, ef_construction = self._wanted
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 8192:
-            raise ValidationError(f"dim is {dim!r}, expected 1...8192")
-        schema = _library.Schema(
-            int(dim),
-            _library.METRICS[metric],
-            _library.ELEMENTS[element],
-            -1 if codes is None else _library.CODES[codes],
-            _convert.whole("m", m or 0),
-            _convert.whole("ef_construction", ef_construction or 0),
+        call(
+            "omendb_create",
+            self._session.handle,
+            self._key,
+            self._wanted.schema(int(dim), element),
         )
-        call("omendb_create", self._session.handle, self._key, schema)
-        self._note(metric, True)
+        self._note(self._wanted.metric or "l2", True)
 
     def _note(self, metric: str, exists: bool) -> None:
         self._metric = metric
@@ -153,7 +179,7 @@ class Records:
         objects = None if metadata is None else MetadataColumn(metadata, len(matrix))
         if not len(matrix):
             return
-        element = self._wanted[1] or ("u8" if matrix.dtype == np.uint8 else "f32")
+        element = "u8" if matrix.dtype == np.uint8 else "f32"
         if not self._is_there():
             self._create(matrix.shape[1], element)
         _convert.check(matrix, self._metric)

@@ -90,12 +90,16 @@ class Record:
     vector: Array | None = None
 
 
+# What stands where there is no hit.
+NO_ID = 2**64 - 1
+
+
 class BatchResult(NamedTuple):
     """Hits of many queries as arrays.
 
     `ids` and `distances` have the shape [queries, limit]; row i has `counts[i]` hits, ascending by
-    distance, and behind them the id 0 or None and the distance infinity. `ids` is of uint64, or of
-    objects where some id is a text.
+    distance, and behind them the distance infinity and the id 2**64 - 1, which is -1 as an int64;
+    None where `ids` is of objects because some id is a text, and not of uint64.
     """
 
     ids: Array
@@ -187,7 +191,7 @@ class ResultReader:
         if self.count == len(counts) * limit:
             return BatchResult(ids.reshape(shape), distances.reshape(shape), counts)
         there = np.arange(limit) < counts[:, None]
-        all_ids = np.full(shape, None) if ids.dtype == object else np.zeros(shape, np.uint64)
+        all_ids = np.full(shape, None if ids.dtype == object else NO_ID, ids.dtype)
         all_distances = np.full(shape, np.inf, np.float32)
         all_ids[there] = ids
         all_distances[there] = distances

@@ -227,3 +227,36 @@ def test_reopening_keeps_everything(tmp_path):
             assert db.search(data[9], 1)[0].id == 9
             assert db.add_batch(data[:1]) == [3000]
             db.delete(3000)
+
+
+def test_a_database_that_nobody_has_any_more_is_closed(tmp_path):
+    db = omendb.DB(tmp_path / "db")
+    db.add(1, [1, 2])
+    assert db.search([1, 2])[0].id == 1
+    del db
+    with omendb.DB(tmp_path / "db") as again:
+        assert again.list_ids() == [1]
+
+
+def test_where_there_is_no_hit(db):
+    db.add(3, [1, 2])
+    found = db.search_batch([[1, 2]], 2)
+    assert found.ids.astype(np.int64).tolist() == [[3, -1]]
+    assert found.distances.tolist() == [[0, np.inf]] and found.counts.tolist() == [1]
+    db.add("a", [2, 2])
+    assert db.search_batch([[1, 2]], 3).ids.tolist() == [[3, "a", None]]
+
+
+def test_threads_share_the_queries(db, sift):
+    base, queries, _ = sift
+    for ids in (None, [f"n{i}" for i in range(len(base))]):
+        db.clear()
+        db.add_batch(base, ids)
+        alone = db.search_batch(queries, 10, threads=1, exact=True)
+        for count in (2, 3, 7):
+            found = db.search_batch(queries, 10, threads=count, exact=True)
+            assert (found.ids == alone.ids).all() and (found.distances == alone.distances).all()
+            results = db.search_batch(queries, 3, threads=count, exact=True, as_results=True)
+            assert [[hit.id for hit in hits] for hits in results] == alone.ids[:, :3].tolist()
+    with pytest.raises(omendb.ValidationError, match="threads"):
+        db.search_batch(queries, threads=0)

@@ -49,9 +49,10 @@ def test_a_bad_vector_far_behind_leaves_nothing_of_what_is_converted(db):
         vectors[17_000, 5] = wrong
         with pytest.raises(omendb.ValidationError, match="vector 17000 element 5"):
             db.add_batch(vectors)
+        with np.errstate(over="ignore"):
+            columns = np.asfortranarray(vectors.astype(np.float32))
         with pytest.raises(omendb.ValidationError, match="vector 17000 element 5"):
-            with np.errstate(over="ignore"):
-                db.add_batch(np.asfortranarray(vectors.astype(np.float32)))
+            db.add_batch(columns)
     vectors[17_000] = 0
     with omendb.DB(metric="cosine") as other:
         with pytest.raises(omendb.ValidationError, match="vector 17000 is zero"):
@@ -175,12 +176,23 @@ def test_a_cosine_needs_a_direction():
 
 
 def test_a_schema_stays(tmp_path):
-    with omendb.DB(tmp_path / "db", dim=4) as db:
+    with omendb.DB(tmp_path / "db", dim=4, metric="cosine") as db:
         db.add(1, [1, 2, 3, 4])
-    with pytest.raises(omendb.ValidationError, match="4 dimensions"):
-        omendb.DB(tmp_path / "db", dim=5)
+    for wrong in (
+        {"dim": 5},
+        {"metric": "l2"},
+        {"element": "u8"},
+        {"codes": "u4"},
+        {"m": 8},
+        {"ef_construction": 50},
+    ):
+        what, value = next(iter(wrong.items()))
+        with pytest.raises(omendb.ValidationError, match=f"has {what} .*, expected {value}"):
+            omendb.DB(tmp_path / "db", **wrong)
     with omendb.DB(tmp_path / "db") as db:
-        assert len(db) == 1
+        assert db.metric == "cosine" and len(db) == 1
+        with pytest.raises(omendb.ValidationError, match="expected l2"):
+            db.collection("default", metric="l2")
 
 
 def test_a_closed_database_says_so(db):
