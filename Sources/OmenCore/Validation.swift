@@ -236,8 +236,21 @@ extension UpsertBatch {
         )
     }
 
+    /// Whether every id is a number above the one before it, as the ids of most large batches are.
+    private var hasAscendingNumbers: Bool {
+        var least: UInt64 = 0
+        for index in ids.indices {
+            guard case .number(let number) = ids[index], number >= least, number < .max else {
+                return false
+            }
+            least = number + 1
+        }
+        return true
+    }
+
     /// The batch without rows whose id comes again later: the last of equal ids wins.
     package func keepingLastOfEqualIDs() -> UpsertBatch {
+        if hasAscendingNumbers { return self }
         var seen = Set<RecordID>(minimumCapacity: ids.count)
         var kept: [Int] = []
         for index in ids.indices.reversed() where seen.insert(ids[index]).inserted {

@@ -217,6 +217,14 @@ def python_block(rows: dict) -> list[str]:
             *markdown(*python.table(rows["rows"]))]
 
 
+@needs("python")
+def packages_block(rows: dict) -> list[str]:
+    found = rows["packages"]
+    shape = found["dataset"]
+    return [f"{shape['rows']:,} vectors x {shape['dim']}, {shape['type']}.", "",
+            *markdown(*python.packages_table(found))]
+
+
 @needs("open")
 def open_block(rows: dict) -> list[str]:
     return picture("open") + markdown(
@@ -270,6 +278,7 @@ BLOCKS = {
     "rounds": rounds_block,
     "dims": dims_block,
     "python": python_block,
+    "packages": packages_block,
     "open": open_block,
     "profile": profile_block,
     "readme": readme_block,

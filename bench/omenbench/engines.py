@@ -49,6 +49,10 @@ class Engine:
         """Ids of the nearest `K`, shape [queries][K]."""
         raise NotImplementedError
 
+    def search_one(self, query, width: int) -> None:
+        """The same for one query, shape [dim], as the package is usually called."""
+        self.search(query[None], width, 1)
+
     def save(self, path: str) -> None:
         raise NotImplementedError
 
@@ -257,6 +261,30 @@ class OldOmendb(Engine):
         return found
 
 
+class Package(Engine):
+    """This project's package. Bytes stay bytes, as for SVS."""
+
+    name, package = "OmenDB", "omendb"
+    parameters = {"m": 16, "ef_construction": 96}
+
+    def convert(self, vectors):
+        if self.metric == "cosine":
+            return numpy.ascontiguousarray(vectors.astype(numpy.float32))
+        return numpy.ascontiguousarray(vectors)
+
+    def build(self, base, threads):
+        import omendb
+        self.index = omendb.DB(metric=self.metric)
+        self.index.add_batch(base, range(len(base)))
+        self.index.wait_linked()
+
+    def search(self, queries, width, threads):
+        return self.index.search_batch(queries, K, ef=width, threads=threads).ids
+
+    def search_one(self, query, width):
+        self.index.search(query, K, ef=width)
+
+
 ENGINES = {
     "hnswlib": Hnswlib,
     "faiss": Faiss,
@@ -266,3 +294,6 @@ ENGINES = {
     "svs-lvq": SvsLvq,
     "omendb-pypi": OldOmendb,
 }
+
+# What `bench/run python` measures beside the peers; it is none of them.
+PACKAGE = "omendb-package"

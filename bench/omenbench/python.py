@@ -1,10 +1,14 @@
-"""What calling from Python costs: the package beside the same database called from Swift.
+"""The Python package: what calling from Python costs, and how it stands beside other packages.
 
-Adding float32 vectors to a database in memory, searches one by one and in one call, in turn; the best
-of several rounds each, because what is compared are microseconds of a call. And how long importing
-the package and making a database take.
+Adding float32 vectors to a database in memory, searches one by one and in one call, beside the same
+calls in Swift, in turn; the best of several repeats of each in each round, because what is compared are
+microseconds of a call. And how long importing the package and making a database take.
+
+Then all vectors there are, in this package and in others through theirs: building, queries in one
+call with one thread and with two, and one by one.
 """
 
+import functools
 import json
 import os
 import statistics
@@ -13,15 +17,17 @@ import sys
 
 import numpy
 
-from omenbench import datasets
+from omenbench import curves, datasets, peers
 from omenbench.binaries import binary
 from omenbench.console import say, show_table
+from omenbench.engines import ENGINES, PACKAGE, Package
 from omenbench.failure import Failure
-from omenbench.paths import ROOT
+from omenbench.paths import BENCH, ROOT
 from omenbench.process import run_json
 
-SUMMARY = "the Python package beside the same calls in Swift"
+SUMMARY = "the Python package beside the same calls in Swift, and beside other packages"
 EFS = [16, 128]
+PACKAGES = ["hnswlib", "faiss", "usearch-i8", "svs", PACKAGE]
 
 PROGRAM = """
 import json, sys, time
@@ -35,9 +41,13 @@ opened = time.perf_counter() - start
 base = numpy.load(sys.argv[1], mmap_mode="r")
 base = numpy.array(base)
 queries = numpy.load(sys.argv[2])
-start = time.perf_counter()
-db.add_batch(base, range(len(base)))
-added = time.perf_counter() - start
+added = float("inf")
+for _ in range(int(sys.argv[4])):
+    db.close()
+    db = omendb.DB()
+    start = time.perf_counter()
+    db.add_batch(base, range(len(base)))
+    added = min(added, time.perf_counter() - start)
 db.wait_linked()
 points = []
 for ef in json.loads(sys.argv[3]):
@@ -48,7 +58,7 @@ for ef in json.loads(sys.argv[3]):
             db.search(query, 10, ef=ef)
         single = min(single, time.perf_counter() - start)
         start = time.perf_counter()
-        db.search_batch(queries, 10, ef=ef)
+        db.search_batch(queries, 10, ef=ef, threads=1)
         batch = min(batch, time.perf_counter() - start)
     scale = 1e6 / len(queries)
     points.append({"ef": ef, "single_us": single * scale, "batch_us": batch * scale})
@@ -59,9 +69,12 @@ print(json.dumps({"import_ms": imported * 1e3, "open_ms": opened * 1e3, "add_sec
 
 def add_arguments(parser) -> None:
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls-count", type=int, default=100_000,
+                        help="vectors to measure calls with (100,000)")
     parser.add_argument("--repeats", type=int, default=7, help="of each search in a round (7)")
 
 
+@functools.cache
 def library() -> str:
     """The built library; OMENDB_LIBRARY names another one."""
     given = os.environ.get("OMENDB_LIBRARY")
@@ -75,8 +88,8 @@ def library() -> str:
 
 
 def run(options, recorder) -> None:
-    count = options.count or 100_000
-    dataset = datasets.find("sift", options.data, count)
+    whole = datasets.find("sift", options.data, options.count)
+    dataset = datasets.find("sift", options.data, min(whole.count, options.calls_count))
     folder = dataset.files["base"].parent
     base = folder / "python-base.npy"
     queries = folder / "python-queries.npy"
@@ -87,10 +100,83 @@ def run(options, recorder) -> None:
     finally:
         base.unlink()
         queries.unlink()
+    recorder.rows["packages"] = {
+        "dataset": whole.describe(),
+        "engines": packages(options, recorder, whole),
+    }
+    show_packages(recorder.rows["packages"])
+
+
+def environment() -> dict[str, str]:
+    # The package of this checkout before the one of the same name that is installed as a peer.
+    return {**os.environ, "OMENDB_LIBRARY": library(),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(BENCH)])}
+
+
+def packages(options, recorder, dataset) -> dict:
+    """Each package's figures: medians of the rounds, each round all packages in turn."""
+    runs: dict[str, list[dict]] = {}
+    for turn in range(options.rounds):
+        for name in PACKAGES:
+            say(f"python: {dataset.name}, round {turn + 1} of {options.rounds}, {name}")
+            runs.setdefault(name, []).append(package(name, dataset, recorder))
+    return {name: package_summary(name, found) for name, found in runs.items()}
+
+
+def package(name: str, dataset, recorder) -> dict:
+    is_ours = name == PACKAGE
+    spec = {
+        "engine": name,
+        "metric": dataset.metric,
+        "files": {part: str(path) for part, path in dataset.files.items()},
+        "threads": 1 if is_ours else peers.BUILD_THREADS,
+        "kept": None if is_ours else str(peers.kept_folder(name, dataset)),
+        "widths": peers.WIDTHS,
+        "singles": True,
+    }
+    command = [sys.executable, "-P", "-m", "omenbench.peer_process", json.dumps(spec)]
+    recorder.note_command([*command[:4], f"'{{engine: {name}, data: {dataset.name}}}'"])
+    own = environment() if is_ours else {**os.environ, "PYTHONPATH": str(BENCH)}
+    return run_json(command, environment=own)
+
+
+def package_summary(name: str, runs: list[dict]) -> dict:
+    points = curves.merge_runs([run["points"] for run in runs], by="width")
+    built = runs[0]["built"]
+    return {
+        "title": (Package if name == PACKAGE else ENGINES[name]).name,
+        "build_threads": built["threads"],
+        "vectors_per_second": built["rows"] / statistics.median(
+            run["built"]["seconds"] for run in runs),
+        "points": points,
+        "at_recall": {
+            str(recall): {key: curves.at_recall(points, recall, key).json()
+                          for key in ("qps_1", "qps_2")}
+            for recall in peers.RECALLS
+        },
+        "singles": {key: statistics.median(run["singles"][key] for run in runs)
+                    for key in ("width", "us", "batch_us")},
+    }
+
+
+def packages_table(rows: dict) -> tuple[list[str], list[list]]:
+    titles = ["", "built vec/s", "threads", "QPS @0.95, 1 thread", "2 threads",
+              "one by one, µs a query", "more than in one call, µs"]
+    return titles, [
+        [engine["title"], f"{engine['vectors_per_second']:,.0f}", str(engine["build_threads"]),
+         *(curves.text(engine["at_recall"]["0.95"][key]) for key in ("qps_1", "qps_2")),
+         f"{engine['singles']['us']:.1f}",
+         f"{engine['singles']['us'] - engine['singles']['batch_us']:.1f}"]
+        for engine in rows["engines"].values()
+    ]
+
+
+def show_packages(rows: dict) -> None:
+    show_table(*packages_table(rows))
 
 
 def measure(options, recorder, dataset, base, queries) -> None:
-    environment = {**os.environ, "OMENDB_LIBRARY": library(), "PYTHONPATH": str(ROOT / "python")}
+    own = environment()
     swift = [binary("omen-bench"), "embedded", "--base", base, "--queries", queries,
              "--efs", ",".join(map(str, EFS)), "--repeats", options.repeats]
     recorder.note_command(swift)
@@ -99,7 +185,7 @@ def measure(options, recorder, dataset, base, queries) -> None:
     rounds = []
     for turn in range(options.rounds):
         say(f"python: round {turn + 1} of {options.rounds}")
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        done = subprocess.run(words, env=own, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"the package failed: {done.stderr.strip()}")
         rounds.append({"swift": run_json(swift), "python": json.loads(done.stdout)})
