@@ -7,9 +7,9 @@
     for hit in db.search(numpy.random.rand(128).astype("float32"), limit=3):
         print(hit.id, hit.distance)
 
-Arrays whose elements are float32 or uint8, whose rows are contiguous, are read where they lie,
-memory-mapped files and CPU tensors included. Everything else is converted to float32, a few
-megabytes at a time.
+Arrays whose elements are float32, float16, uint8 or int8, and whose rows are contiguous, are read
+where they lie, memory-mapped files and CPU tensors included. Everything else is converted once, a
+few megabytes at a time. All methods may be called from any thread; searches run beside each other.
 """
 
 from typing import TYPE_CHECKING, Any
