@@ -6,8 +6,8 @@
  * ends the process: every input is checked, and null where a value is needed is an error.
  *
  * Functions return OMENDB_OK or an error's code, and then fill in `error` unless it is null. Memory
- * that is passed in is only read during the call and never kept. Memory that comes out stays until
- * the object that it belongs to is freed.
+ * that is passed in is only read during the call, must not change meanwhile, and is never kept.
+ * Memory that comes out stays until the object that it belongs to is freed.
  */
 #ifndef OMENDB_H
 #define OMENDB_H
@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 1
+#define OMENDB_ABI_VERSION 2
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -182,7 +182,7 @@ int32_t omendb_delete(omendb *database, const char *collection, const omendb_ids
 int32_t omendb_search(omendb *database, const char *collection, const omendb_query *query,
                       omendb_result **result, omendb_error *error);
 
-/* A search that is run often, with one vector after the other. */
+/* A search that is run often, with one vector after the other, by one thread at a time. */
 typedef struct {
     omendb *database;
     const char *collection;
@@ -190,7 +190,9 @@ typedef struct {
     float *distances;      /* [query.k], memory of the caller */
     uint64_t *numbers;     /* the same for ids */
     int32_t hit_count;     /* hits in these columns; -1: they are in `result` */
-    omendb_result *result; /* null unless hits may have text ids, metadata or vectors */
+    /* Null unless there is more to hits than columns tell, the vector has to be converted, or the
+     * database is a cluster. Free it with omendb_result_free: the next search overwrites it. */
+    omendb_result *result;
     omendb_error error;
 } omendb_single_search;
 

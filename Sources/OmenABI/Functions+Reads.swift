@@ -69,11 +69,11 @@ public func omendb_get(
 ) -> Int32 {
     call(error) { () throws(OmenError) in
         let target = try outlet(result, "result")
+        vectors?.pointee = nil
         let name = try Arguments.text(collection, "collection")
         let given = try Arguments.present(ids, "ids").pointee
         let store = try Handles.store(database)
         let count = try Arguments.count(given.count, "ids")
-        vectors?.pointee = nil
         if let vectors, with_vector != 0,
             let found = try store.place(try Arguments.ids(given, 0..<count), in: name)
         {
@@ -85,6 +85,9 @@ public func omendb_get(
         for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
             let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
             let records = try store.records(part, in: name, withVector: with_vector != 0)
+            guard found.records.isEmpty || found.element == records.element else {
+                throw OmenError(.unavailable, "the collection was made anew meanwhile")
+            }
             found.element = records.element
             found.records += records.records
             found.shardsTotal = records.shardsTotal

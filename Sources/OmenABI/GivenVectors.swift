@@ -1,5 +1,4 @@
 internal import COmenDB
-internal import Glibc
 internal import OmenCore
 internal import Synchronization
 
@@ -79,22 +78,21 @@ struct GivenVectors {
 
     /// Bytes that are worth a thread of their own to check: some milliseconds.
     private static let byteCountPerThread = 8 << 20
+    private static let threadCountMax = 4
 
     /// Checks all of the first `count` rows as `VectorValidation` does.
     ///
     /// On several threads where there are many: what takes the time is memory, of which one
     /// processor alone gets half.
-    /// - Throws: `.badRequest` naming the first wrong row and the element; `.resourceExhausted`
-    ///   when the system refuses a thread.
-    func check(_ count: Int, metric: Metric) throws(OmenError) {
-        let processorCount = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    /// - Throws: `.badRequest` naming the first wrong row and the element.
+    func check(_ count: Int, against schema: CollectionSchema) throws(OmenError) {
         let worthwhileCount = count * rowByteCount / Self.byteCountPerThread
-        let threadCount = max(1, min(processorCount, worthwhileCount))
+        let threadCount = max(1, min(Self.threadCountMax, worthwhileCount))
         let failures = Mutex([OmenError?](repeating: nil, count: threadCount))
         let shared = Shared(vectors: self)
-        try BackgroundThread.share(threadCount) { index in
+        BackgroundThread.share(threadCount) { index in
             let rows = index * count / threadCount..<(index + 1) * count / threadCount
-            let failure = shared.vectors.failure(in: rows, metric: metric)
+            let failure = shared.vectors.failure(in: rows, against: schema)
             failures.withLock { $0[index] = failure }
         }
         if let first = failures.withLock({ $0.lazy.compactMap { $0 }.first }) { throw first }
@@ -103,7 +101,7 @@ struct GivenVectors {
     /// The caller's memory, which stays as it is during the call.
     private struct Shared: @unchecked Sendable { let vectors: GivenVectors }
 
-    private func failure(in rows: Range<Int>, metric: Metric) -> OmenError? {
+    private func failure(in rows: Range<Int>, against schema: CollectionSchema) -> OmenError? {
         let copy = UnsafeMutableRawBufferPointer.allocate(
             byteCount: storedRowByteCount,
             alignment: MemoryLayout<Float>.alignment
@@ -122,10 +120,14 @@ struct GivenVectors {
                 number: row,
                 element: element,
                 dim: dim,
-                metric: metric,
+                metric: schema.metric,
                 what: "vector"
             )
             if let failure { return failure }
+            guard schema.element == .u8, element == .f32 else { continue }
+            if let failure = VectorValidation.wholeFailure(values, number: row, dim: dim) {
+                return failure
+            }
         }
         return nil
     }

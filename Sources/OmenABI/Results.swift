@@ -62,7 +62,7 @@ struct ResultWriter {
 
     static func records(_ found: FoundRecords) throws(OmenError) -> OpaqueResult {
         let vectorByteCount = found.records.first?.vector?.count ?? 0
-        let dim = vectorByteCount / found.element.byteCount
+        let dim = found.place?.vectors.dim ?? vectorByteCount / found.element.byteCount
         var writer = ResultWriter()
         let columns = RecordColumns(&writer, found.records, rows: found.place?.rows)
         let base = try writer.allocate()

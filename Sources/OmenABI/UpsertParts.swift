@@ -44,7 +44,7 @@ struct UpsertParts {
                 "vectors have \(vectors.dim) dimensions, collection \(collection) has \(schema.dim)"
             )
         }
-        try vectors.check(count, metric: schema.metric)
+        try vectors.check(count, against: schema)
         if given.ids.kinds != nil || given.ids.text_offsets != nil {
             for range in ranges { _ = try Arguments.ids(given.ids, range) }
         }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// One operating-system thread that runs one closure.
 ///
@@ -77,17 +78,31 @@ package final class BackgroundThread: @unchecked Sendable {
 }
 
 extension BackgroundThread {
-    /// Runs `work` for every number below `count`, each on a thread, this one among them; returns
-    /// when all have ended.
+    /// Runs `work` for every number below `count`, on up to so many threads, this one among them;
+    /// returns when all is done.
     ///
-    /// - Throws: `.resourceExhausted` when the system refuses a thread; those before have ended.
-    package static func share(
-        _ count: Int,
-        _ work: @escaping @Sendable (Int) -> Void
-    ) throws(OmenError) {
+    /// Where the system refuses threads, those that there are do more.
+    package static func share(_ count: Int, _ work: @escaping @Sendable (Int) -> Void) {
+        let next = Counter()
+        let take: @Sendable () -> Void = {
+            while let number = next.take(below: count) { work(number) }
+        }
         var threads: [BackgroundThread] = []
-        defer { for thread in threads { thread.join() } }
-        for index in 1..<max(1, count) { threads.append(try BackgroundThread { work(index) }) }
-        if count > 0 { work(0) }
+        for _ in 1..<max(1, count) {
+            do throws(OmenError) {
+                threads.append(try BackgroundThread { take() })
+            } catch { break }
+        }
+        take()
+        for thread in threads { thread.join() }
+    }
+}
+
+private final class Counter: Sendable {
+    private let value = Atomic<Int>(0)
+
+    func take(below limit: Int) -> Int? {
+        let taken = value.add(1, ordering: .relaxed).oldValue
+        return taken < limit ? taken : nil
     }
 }

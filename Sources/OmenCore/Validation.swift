@@ -99,6 +99,26 @@ package enum VectorValidation {
         return (0, .nan)
     }
 
+    /// What is wrong with the row of f32 that `bytes` begins with where u8 is stored.
+    ///
+    /// - Precondition: `bytes` holds `dim` elements.
+    /// - Returns: A `.badRequest` naming the first element that no `u8` holds; nil if all fit.
+    package static func wholeFailure(
+        _ bytes: UnsafeRawBufferPointer,
+        number: Int,
+        dim: Int
+    ) -> OmenError? {
+        for index in 0..<dim {
+            let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+            guard UInt8(exactly: value) == nil else { continue }
+            return OmenError(
+                .badRequest,
+                "vector \(number) element \(index) is \(value), the collection stores u8: whole numbers 0...255"
+            )
+        }
+        return nil
+    }
+
     /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32.
     ///
     /// - Throws: `.badRequest` naming the first element a `u8` cannot hold.
@@ -120,13 +140,13 @@ package enum VectorValidation {
             }
         case (.f32, .u8):
             let elementCount = vectors.count / 4
-            var misfit: (index: Int, value: Float)?
+            var misfit: Int?
             let converted = [UInt8](unsafeUninitializedCapacity: elementCount) { target, count in
                 vectors.withUnsafeBytes { bytes in
                     for index in 0..<elementCount {
                         let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
                         guard let whole = UInt8(exactly: value) else {
-                            misfit = (index, value)
+                            misfit = index
                             break
                         }
                         target[index] = whole
@@ -135,10 +155,15 @@ package enum VectorValidation {
                 count = misfit == nil ? elementCount : 0
             }
             if let misfit {
-                throw OmenError(
-                    .badRequest,
-                    "vector \(misfit.index / dim) element \(misfit.index % dim) is \(misfit.value), the collection stores u8: whole numbers 0...255"
-                )
+                let row = misfit / dim
+                let error = vectors.withUnsafeBytes { bytes in
+                    wholeFailure(
+                        UnsafeRawBufferPointer(rebasing: bytes[(row * dim * 4)...]),
+                        number: row,
+                        dim: dim
+                    )
+                }
+                if let error { throw error }
             }
             return converted
         }

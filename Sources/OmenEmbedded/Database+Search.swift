@@ -17,7 +17,8 @@ extension Database {
     ///   - threadCount: Threads that share the queries, this one among them; there are fewer for
     ///     few queries.
     /// - Returns: The hits of all queries, query after query.
-    /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` when the system refuses a thread.
+    /// - Throws: `.notFound`, `.badRequest`, `.unavailable` if the collection was made anew with
+    ///   other elements meanwhile.
     /// - Complexity: As `ef` or `recall` ask for: O(ef * m * dim) per query, or O(rows * dim).
     package func search(
         _ query: SearchQuery,
@@ -29,7 +30,7 @@ extension Database {
         guard most > 1 else { return try searchAlone(planned) }
         let shares = planned.shares(most)
         let answers = Mutex([Result<Answer, OmenError>?](repeating: nil, count: shares.count))
-        try BackgroundThread.share(shares.count) { index in
+        BackgroundThread.share(shares.count) { index in
             let answer: Result<Answer, OmenError>
             do throws(OmenError) {
                 answer = .success(try self.searchAlone(shares[index]))
@@ -52,14 +53,17 @@ extension Database {
     ) throws(OmenError) -> Answer {
         var counts: [UInt32] = []
         var lists: [HitList] = []
-        var element = ElementType.f32
+        var element: ElementType?
         for answer in answers {
             guard let part = try answer?.get() else { preconditionFailure("a thread left nothing") }
+            guard element == nil || element == part.element else {
+                throw OmenError(.unavailable, "the collection was made anew meanwhile")
+            }
             element = part.element
             counts += part.counts
             lists.append(part.hits)
         }
-        return (element, counts, HitList(joining: lists))
+        return (element ?? .f32, counts, HitList(joining: lists))
     }
 
     /// The nearest records to one vector, into the caller's memory.

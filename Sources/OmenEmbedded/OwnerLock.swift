@@ -4,27 +4,32 @@ internal import Synchronization
 /// A lock that one thread holds to change things, or any number to read them, and whose holders can
 /// tell that others wait, so that long work in slices lets them in.
 ///
-/// Whoever wants to change comes before those who come later to read.
-final class OwnerLock: Sendable {
-    private nonisolated(unsafe) let lock = UnsafeMutablePointer<pthread_rwlock_t>.allocate(
-        capacity: 1
-    )
+/// First come, first served: neither readers nor writers, however many, keep the others out. The
+/// system's own lock has no such order: one writer hands it to the next, past readers that came
+/// before. A thread must not ask for it while it has it.
+final class OwnerLock: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private let waiting = Atomic<Int>(0)
 
+    // Under `mutex` from here on.
+    /// The number that whoever comes next gets.
+    private var nextTicket: UInt64 = 0
+    /// The number whose turn it is.
+    private var turn: UInt64 = 0
+    private var readerCount = 0
+    private var isOwned = false
+
     init() {
-        var attributes = pthread_rwlockattr_t()
-        pthread_rwlockattr_init(&attributes)
-        pthread_rwlockattr_setkind_np(
-            &attributes,
-            Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP)
-        )
-        pthread_rwlock_init(lock, &attributes)
-        pthread_rwlockattr_destroy(&attributes)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
     }
 
     deinit {
-        pthread_rwlock_destroy(lock)
-        lock.deallocate()
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
     }
 
     /// Whether another thread waits for the lock.
@@ -32,24 +37,42 @@ final class OwnerLock: Sendable {
 
     /// Takes the lock for this thread alone.
     func own() {
-        if pthread_rwlock_trywrlock(lock) == 0 { return }
-        waiting.add(1, ordering: .relaxed)
-        pthread_rwlock_wrlock(lock)
-        waiting.subtract(1, ordering: .relaxed)
+        pthread_mutex_lock(mutex)
+        awaitTurn { !isOwned && readerCount == 0 }
+        isOwned = true
+        pthread_mutex_unlock(mutex)
     }
 
     /// Takes the lock beside other readers.
-    ///
-    /// - Precondition: This thread does not hold it.
     func share() {
-        if pthread_rwlock_tryrdlock(lock) == 0 { return }
-        waiting.add(1, ordering: .relaxed)
-        pthread_rwlock_rdlock(lock)
-        waiting.subtract(1, ordering: .relaxed)
+        pthread_mutex_lock(mutex)
+        awaitTurn { !isOwned }
+        readerCount += 1
+        // The next in line may be a reader, too.
+        if turn < nextTicket { pthread_cond_broadcast(condition) }
+        pthread_mutex_unlock(mutex)
+    }
+
+    private func awaitTurn(_ isFree: () -> Bool) {
+        let ticket = nextTicket
+        nextTicket += 1
+        if ticket != turn || !isFree() {
+            waiting.add(1, ordering: .relaxed)
+            repeat {
+                pthread_cond_wait(condition, mutex)
+            } while ticket != turn || !isFree()
+            waiting.subtract(1, ordering: .relaxed)
+        }
+        turn += 1
     }
 
     /// Gives back what `own` or `share` took.
-    func release() { pthread_rwlock_unlock(lock) }
+    func release() {
+        pthread_mutex_lock(mutex)
+        if isOwned { isOwned = false } else { readerCount -= 1 }
+        if turn < nextTicket { pthread_cond_broadcast(condition) }
+        pthread_mutex_unlock(mutex)
+    }
 
     /// Lets others have the lock for a moment, if one wants it.
     ///

@@ -37,7 +37,8 @@ package struct HotLimits: Equatable, Sendable {
     /// For a database inside one process: as much as eight shards take.
     ///
     /// One import of a few million vectors is then linked in one piece, and not part after part,
-    /// each with all rows before it again.
+    /// each with all rows before it again. A search that comes meanwhile compares with all that
+    /// wait: a quarter of a second for 2 GiB.
     package static let process = HotLimits(
         rowCount: 8 * Limits.hotRowCountMax,
         byteCount: 8 * Limits.hotByteCountMax

@@ -182,29 +182,44 @@ import Testing
         #expect(!lock.isWanted)
     }
 
-    @Test func writersComeBeforeLaterReaders() throws {
+    @Test func theLockIsGivenInTheOrderOfAsking() throws {
         let lock = OwnerLock()
-        let order = Mutex<[String]>([])
+        let order = Mutex<[Int]>([])
+        lock.own()
+        var threads: [BackgroundThread] = []
+        // Writers and readers in turn; each asks when the one before it waits.
+        for number in 0..<6 {
+            let asked = Mutex(false)
+            threads.append(
+                try BackgroundThread {
+                    asked.withLock { $0 = true }
+                    if number % 2 == 0 { lock.own() } else { lock.share() }
+                    order.withLock { $0.append(number) }
+                    lock.release()
+                }
+            )
+            while !asked.withLock({ $0 }) { usleep(100) }
+            usleep(20_000)
+        }
+        #expect(lock.isWanted && order.withLock { $0 } == [])
+        lock.release()
+        for thread in threads { thread.join() }
+        #expect(order.withLock { $0 } == [0, 1, 2, 3, 4, 5])
+        #expect(!lock.isWanted)
+    }
+
+    @Test func aReaderLetsAWriterIn() throws {
+        let lock = OwnerLock()
         lock.share()
         let writer = try BackgroundThread {
             lock.own()
-            order.withLock { $0.append("writer") }
             lock.release()
         }
         while !lock.isWanted { usleep(100) }
-        let reader = try BackgroundThread {
-            lock.share()
-            order.withLock { $0.append("reader") }
-            lock.release()
-        }
-        usleep(50_000)
-        #expect(order.withLock { $0 } == [])
         lock.yieldShare()
+        #expect(!lock.isWanted)
         lock.release()
         writer.join()
-        reader.join()
-        #expect(order.withLock { $0 } == ["writer", "reader"])
-        #expect(!lock.isWanted)
     }
 
     @Test func threadsShareTheQueries() throws {

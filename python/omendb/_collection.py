@@ -48,32 +48,42 @@ class Collection(Records):
         # Every microsecond counts here: a search takes some ten.
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:
             vector = _convert.as_vector(vector, "query")
-        searcher = local.searcher
-        shape = (self._token, vector.size, vector.dtype)
-        asked = (shape, limit, ef, recall, exact, max_distance, with_vector)
-        if searcher.asked != asked or filter is not None:
-            searcher.asked = ()
-            if not self._has_records(filter, limit):
-                return []
-            search = searcher.search
-            search.database = self._session.handle
-            search.collection = self._key
-            search.query.dim = vector.size
-            search.query.element = _convert.element_of(vector)
-            self._fill(search.query, limit, ef, recall, exact, max_distance, with_vector, True)
-            if len(searcher.numbers) < limit:
-                searcher.reserve(limit)
-            searcher.asked = asked
-        if searcher.run(searcher.reference, vector.tobytes()):
-            return self._failed_search(searcher)
-        count = searcher.search.hit_count
-        if count >= 0:
-            return list(map(self._kind, searcher.numbers[:count], searcher.distances[:count]))
-        result = searcher.search.result
+        searcher, local.searcher = local.searcher, None
+        if searcher is None:
+            searcher = _library.Searcher()
         try:
-            return ResultReader(result.contents).hits(self._metric)
+            # Types, because True and 1.0 are equal to 1.
+            kinds = (self._token, vector.size, vector.dtype, limit.__class__, ef.__class__)
+            asked = (kinds, limit, ef, recall, exact, max_distance, with_vector)
+            if searcher.asked != asked or filter is not None:
+                searcher.asked = ()
+                if not self._has_records(filter, limit):
+                    return []
+                self._prepare(searcher, vector)
+                query = searcher.search.query
+                self._fill(query, limit, ef, recall, exact, max_distance, with_vector, True)
+                if searcher.capacity < limit:
+                    searcher.reserve(limit)
+                searcher.asked = asked
+            if searcher.run(searcher.reference, vector.tobytes()):
+                return self._failed_search(searcher)
+            count = searcher.search.hit_count
+            if count >= 0:
+                return list(map(self._kind, searcher.numbers[:count], searcher.distances[:count]))
+            result = searcher.search.result
+            try:
+                return ResultReader(result.contents).hits(self._metric)
+            finally:
+                library.omendb_result_free(result)
         finally:
-            library.omendb_result_free(result)
+            local.searcher = searcher
+
+    def _prepare(self, searcher: _library.Searcher, vector: Array) -> None:
+        search = searcher.search
+        search.database = self._session.handle
+        search.collection = self._key
+        search.query.dim = vector.size
+        search.query.element = _convert.element_of(vector)
 
     def _failed_search(self, searcher: _library.Searcher) -> list[SearchResult]:
         searcher.asked = ()

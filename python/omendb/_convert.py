@@ -96,7 +96,7 @@ def pieces(matrix: Array) -> Iterator[tuple[int, Array]]:
         yield first, piece
 
 
-def check(matrix: Array, metric: str) -> None:
+def check(matrix: Array, metric: str, element: str) -> None:
     """Finds what the library would refuse in a later piece, when others were stored already."""
     starts = _piece_starts(matrix)
     if is_read_in_place(matrix) or len(starts) <= 1:
@@ -109,16 +109,34 @@ def check(matrix: Array, metric: str) -> None:
         )
         for row in np.flatnonzero(~(largest <= _MAGNITUDE_MAX)):
             values = part[row].astype(np.float64)
-            element = int(np.argmin(np.abs(values) <= _MAGNITUDE_MAX))
+            place = int(np.argmin(np.abs(values) <= _MAGNITUDE_MAX))
             raise ValidationError(
-                f"vector {first + row} element {element} is {values[element]}, expected a finite "
+                f"vector {first + row} element {place} is {values[place]}, expected a finite "
                 f"number of magnitude at most {_MAGNITUDE_MAX:g}"
             )
+        if element == "u8":
+            _check_whole(part, first)
         for row in np.flatnonzero(largest < _COSINE_MAGNITUDE_MIN) if metric == "cosine" else ():
             raise ValidationError(
                 f"vector {first + row} is zero or nearly zero, which has no direction for metric "
                 "cosine"
             )
+
+
+def _check_whole(part: Array, first: int) -> None:
+    wrong = (part < 0) | (part > 255) | (part != np.floor(part))
+    for row, place in np.argwhere(wrong)[:1]:
+        raise ValidationError(
+            f"vector {first + row} element {place} is {part[row, place]}, the collection stores "
+            "u8: whole numbers 0...255"
+        )
+
+
+def name_of(name: object) -> bytes:
+    """A collection's name; its length and letters are for the library to check."""
+    if not isinstance(name, str) or "\0" in name:
+        raise ValidationError(f"collection name {name!r}: expected 1...64 of a-z 0-9 _ -")
+    return name.encode("utf-8", "replace")
 
 
 def element_of(array: Array) -> int:

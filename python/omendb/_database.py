@@ -17,7 +17,7 @@ import numpy as np
 
 from . import _library, _session
 from ._collection import Collection
-from ._convert import choice, whole
+from ._convert import choice, name_of, whole
 from ._library import bundled_cluster, call
 from ._records import Wanted
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
@@ -56,6 +56,8 @@ class DB(Collection):
     ) -> None:
         choice("durability", durability, _library.DURABILITIES)
         self._path = None if path is None else os.path.abspath(os.fspath(path))
+        if "\0" in (self._path or ""):
+            raise ValidationError(f"path {self._path!r} has a zero byte")
         self._end_temporary: weakref.finalize[..., DB] | None = None
         self._is_cluster = False
         session = self._open(shards, durability, whole("interval_ms", interval_ms, 1))
@@ -161,7 +163,7 @@ class DB(Collection):
 
     def drop(self, name: str) -> None:
         """Removes a collection and all its records."""
-        call("omendb_drop", self._session.handle, name.encode())
+        call("omendb_drop", self._session.handle, name_of(name))
         self._session.numbers.forget(name)
         if name == self.name:
             self._exists = False

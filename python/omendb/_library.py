@@ -24,7 +24,7 @@ from typing import Any
 
 from .errors import error_of
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -204,9 +204,9 @@ library = _load()
 
 
 class Searcher:
-    """What searches for one vector use again and again, on one thread."""
+    """What searches for one vector use again and again, one at a time."""
 
-    __slots__ = ("asked", "distances", "numbers", "reference", "run", "search")
+    __slots__ = ("asked", "capacity", "distances", "numbers", "reference", "run", "search")
 
     def __init__(self) -> None:
         self.search = SingleSearch()
@@ -218,16 +218,20 @@ class Searcher:
 
     def reserve(self, count: int) -> None:
         """Makes room for so many hits."""
+        # Whatever interrupts this leaves a capacity that all of the memory has.
+        self.capacity = 0
         self.numbers: Any = (c_uint64 * count)()
         self.distances: Any = (c_float * count)()
         self.search.numbers = ctypes.addressof(self.numbers)
         self.search.distances = ctypes.addressof(self.distances)
+        self.capacity = count
 
 
 class _PerThread(threading.local):
     def __init__(self) -> None:
         self.error = Error()
-        self.searcher = Searcher()
+        # None while a search uses it: one within it, from a signal handler, makes its own.
+        self.searcher: Searcher | None = None
 
 
 local = _PerThread()
@@ -235,7 +239,7 @@ local = _PerThread()
 
 def _forget_handles() -> None:
     # A child's first search must find out that the database is not its own.
-    local.searcher.asked = ()
+    local.searcher = None
 
 
 os.register_at_fork(after_in_child=_forget_handles)

@@ -68,19 +68,19 @@ class Records:
     def __init__(self, session: Session, name: str, wanted: Wanted) -> None:
         self._session = session
         self._name = name
-        self._key = name.encode()
+        self._key = _convert.name_of(name)
         self._wanted = wanted
         # Stands for this collection where a reference would keep the database open.
         self._token = object()
         wanted.check()
         existing = self._schema()
         if existing is None:
-            self._note(wanted.metric or "l2", False)
+            self._note(wanted.metric or "l2", None)
             if wanted.dim is not None:
                 self._create(wanted.dim, "f32")
         else:
             wanted.must_match(name, existing)
-            self._note(existing["metric"], True)
+            self._note(existing["metric"], existing["element"])
 
     @property
     def name(self) -> str:
@@ -107,12 +107,14 @@ class Records:
             self._key,
             self._wanted.schema(int(dim), element),
         )
-        self._note(self._wanted.metric or "l2", True)
+        self._note(self._wanted.metric or "l2", self._wanted.element or element)
 
-    def _note(self, metric: str, exists: bool) -> None:
+    def _note(self, metric: str, element: str | None) -> None:
+        """Keeps what there is; no element: nothing yet."""
         self._metric = metric
         self._kind = RESULTS[metric]
-        self._exists = exists
+        self._element = element or ""
+        self._exists = element is not None
 
     # Writing.
 
@@ -132,9 +134,10 @@ class Records:
         """Inserts or replaces records; the last of equal ids wins.
 
         `vectors` has the shape [count, dim]; see the package's documentation for what is read in
-        place. Without `ids` records are numbered on from the highest number there is; in a cluster,
-        where others may do the same, from a random one. Returns the ids, those of an array as a
-        list.
+        place; it must not change meanwhile. Searches find the vectors at once, and are slower until
+        all are linked. Without `ids` records are numbered on from the highest number there is; in a
+        cluster, where others may do the same, from a random one. Returns the ids, those of an array
+        as a list.
         """
         matrix = _convert.as_matrix(vectors)
         if ids is None:
@@ -151,7 +154,7 @@ class Records:
         if not self._exists:
             schema = self._schema()
             if schema is not None:
-                self._note(schema["metric"], True)
+                self._note(schema["metric"], schema["element"])
         return self._exists
 
     def _try(self, name: str, *arguments: object) -> bool:
@@ -182,7 +185,7 @@ class Records:
         element = "u8" if matrix.dtype == np.uint8 else "f32"
         if not self._is_there():
             self._create(matrix.shape[1], element)
-        _convert.check(matrix, self._metric)
+        _convert.check(matrix, self._metric, self._element)
         batch = _library.Batch()
         for first, piece in _convert.pieces(matrix):
             batch.count = len(piece)

@@ -61,6 +61,27 @@ def test_a_bad_vector_far_behind_leaves_nothing_of_what_is_converted(db):
     assert len(db) == 0
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_a_fraction_far_behind_leaves_nothing_where_bytes_are_stored(kind):
+    vectors = np.ones((20_000, 256), kind)
+    with omendb.DB(dim=256, element="u8") as db:
+        for wrong in (0.5, -1, 256):
+            vectors[19_999, 3] = wrong
+            with pytest.raises(omendb.ValidationError, match="vector 19999 element 3"):
+                db.add_batch(vectors)
+            assert len(db) == 0
+
+
+def test_a_name_ends_where_it_ends(db):
+    db.collection("docs", dim=2).add(1, [1, 2])
+    for call in (db.collection, db.drop):
+        with pytest.raises(omendb.ValidationError, match="name"):
+            call("docs\0x")
+    with pytest.raises(omendb.ValidationError, match="zero byte"):
+        omendb.DB("docs\0x")
+    assert len(db.collection("docs")) == 1
+
+
 @pytest.mark.parametrize("count", [2, 40_000])
 def test_halves_that_are_no_numbers(db, count):
     vectors = np.ones((count, 128), np.float16)
@@ -124,6 +145,10 @@ def test_bad_metadata(db, metadata):
         {"limit": -1},
         {"limit": 10_001},
         {"limit": 1.5},
+        {"limit": 1.0},
+        {"limit": True, "ef": 1},
+        {"limit": 1, "ef": True},
+        {"limit": np.ones(3)},
         {"ef": 0},
         {"ef": 10**9},
         {"recall": 0},
@@ -135,6 +160,8 @@ def test_bad_metadata(db, metadata):
 )
 def test_bad_options_of_a_search(db, options):
     db.add(1, [1, 2])
+    # What was prepared for a right search must not let a wrong one pass.
+    db.search([1, 2], limit=1, ef=1)
     with pytest.raises(omendb.ValidationError):
         db.search([1, 2], **options)
     # Right ones work afterwards.

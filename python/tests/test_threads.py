@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import sys
 import threading
 import time
 
@@ -169,3 +170,54 @@ def test_asyncio():
             assert await db.get(3) is None
 
     asyncio.run(use())
+
+
+def test_a_search_within_a_search():
+    """From a signal handler, say: on the same thread, in the midst of any line."""
+    with omendb.DB() as outer, omendb.DB() as inner:
+        outer.add_batch(np.eye(4, dtype=np.float32), [1, 2, 3, 4])
+        inner.add_batch(np.eye(8, dtype=np.float32), [f"i{i}" for i in range(8)])
+        query = np.eye(4, dtype=np.float32)[2]
+        nested = 0
+
+        def trace(frame, event, argument):
+            nonlocal nested
+            if frame.f_code.co_filename.endswith("_collection.py"):
+                sys.settrace(None)
+                assert len(inner.search(np.ones(8, np.float32), 8)) == 8
+                nested += 1
+                sys.settrace(trace)
+                return trace
+            return None
+
+        for limit in (1, 2, 2, 4):
+            sys.settrace(trace)
+            try:
+                hits = outer.search(query, limit)
+            finally:
+                sys.settrace(None)
+            assert hits[0].id == 3 and len(hits) == limit
+        assert nested > 40
+
+
+def test_writers_do_not_keep_readers_out():
+    with omendb.DB() as db:
+        data = vectors(2000, 1)
+        db.add_batch(data)
+        end = time.monotonic() + 1
+
+        def write(number):
+            while time.monotonic() < end:
+                db.add_batch(data, range(number * 2000, number * 2000 + 2000))
+
+        writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in writers:
+            thread.start()
+        reads = 0
+        while time.monotonic() < end:
+            assert db.count() >= 2000
+            reads += 1
+        for thread in writers:
+            thread.join()
+        # Each waits for the writes that came before it, and for no others.
+        assert reads > 10
