@@ -1,8 +1,9 @@
 """The Python package: what calling from Python costs, and how it stands beside other packages.
 
 Adding float32 vectors to a database in memory, searches one by one and in one call, beside the same
-calls in Swift, in turn, many times; the best of each, because what is compared are microseconds of a
-call, and a busy machine takes more than they do. And how long importing the package and making a database take.
+calls in Swift, in turn: medians of the rounds, and of what Python takes more in each round, of the best
+of several repeats in it. A machine's speed differs between two processes by more than what is compared;
+so the price of a call is also measured within each: what a search takes more than its part of a batch. And how long importing the package and making a database take.
 
 Then all vectors there are, in this package and in others through theirs: building, queries in one
 call with one thread and with two, and one by one.
@@ -17,7 +18,7 @@ import sys
 
 import numpy
 
-from omenbench import curves, datasets, peers
+from omenbench import curves, datasets, machine, peers, results
 from omenbench.binaries import binary
 from omenbench.console import say, show_table
 from omenbench.engines import ENGINES, PACKAGE, Package
@@ -68,11 +69,56 @@ print(json.dumps({"import_ms": imported * 1e3, "open_ms": opened * 1e3, "add_sec
 
 
 def add_arguments(parser) -> None:
+    parser.add_argument("--only", choices=["calls", "packages"],
+                        help="of the two parts; the other stays as it was measured last")
     parser.add_argument("--rounds", type=int, default=3, help="of all packages (3)")
     parser.add_argument("--call-rounds", type=int, default=9, help="of calls (9)")
     parser.add_argument("--calls-count", type=int, default=100_000,
                         help="vectors to measure calls with (100,000)")
     parser.add_argument("--repeats", type=int, default=5, help="of each call in a round (5)")
+
+
+@functools.cache
+def library() -> str:
+    """The built library; OMENDB_LIBRARY names another one."""
+    given = os.environ.get("OMENDB_LIBRARY")
+    if given:
+        return given
+    say("building libOmenDB.so")
+    done = subprocess.run([ROOT / "scripts" / "build-library"], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Failure("scripts/build-library failed")
+    return done.stdout.splitlines()[-1] + "/libOmenDB.so"
+
+
+def run(options, recorder) -> None:
+    whole = datasets.find("sift", options.data, options.count)
+    last = results.load("python")
+    if options.only and last and last["machine"] == machine.machine():
+        recorder.rows.update(last["rows"])
+    if options.only != "packages":
+        measure_calls(options, recorder, whole)
+        show(recorder.rows["rows"])
+    if options.only != "calls":
+        recorder.rows["packages"] = {
+            "dataset": whole.describe(),
+            "engines": packages(options, recorder, whole),
+        }
+        show_packages(recorder.rows["packages"])
+
+
+def measure_calls(options, recorder, whole) -> None:
+    dataset = datasets.find("sift", options.data, min(whole.count, options.calls_count))
+    folder = dataset.files["base"].parent
+    base = folder / "python-base.npy"
+    queries = folder / "python-queries.npy"
+    numpy.save(base, dataset.base[:].astype(numpy.float32))
+    numpy.save(queries, dataset.queries.astype(numpy.float32))
+    try:
+        measure(options, recorder, dataset, base, queries)
+    finally:
+        base.unlink()
+        queries.unlink()
 
 
 @functools.cache
@@ -192,30 +238,35 @@ def measure(options, recorder, dataset, base, queries) -> None:
         rounds.append({"swift": run_json(swift), "python": json.loads(done.stdout)})
     recorder.rows["dataset"] = dataset.describe()
     recorder.rows["rows"] = summary(rounds)
-    show(recorder.rows["rows"])
 
 
 def summary(rounds: list[dict]) -> list[dict]:
-    """Each row's best over the rounds, and the package's part."""
-    def best(side: str, read) -> float:
-        return min(read(found[side]) for found in rounds)
-
-    rows = [row("add_batch, s", best("swift", lambda found: found["add_seconds"]),
-                best("python", lambda found: found["add_seconds"]))]
+    """Each row's medians over the rounds, and what Python takes more in each."""
+    rows = [row("add_batch, s", rounds, lambda found: found["add_seconds"])]
     for place, ef in enumerate(EFS):
-        for what, key in (("search", "single_us"), ("search_batch", "batch_us")):
-            rows.append(row(f"{what} at ef {ef}, µs a query",
-                            *(best(side, lambda found: found["points"][place][key])
-                              for side in ("swift", "python"))))
+        def point(found, place=place) -> dict:
+            return found["points"][place]
+
+        rows += [
+            row(f"search at ef {ef}, µs a query", rounds,
+                lambda found, point=point: point(found)["single_us"]),
+            row(f"search_batch at ef {ef}, µs a query", rounds,
+                lambda found, point=point: point(found)["batch_us"]),
+            row(f"search less search_batch at ef {ef}, µs", rounds,
+                lambda found, point=point: point(found)["single_us"] - point(found)["batch_us"]),
+        ]
     for what, key in (("import omendb, ms", "import_ms"), ("DB(), ms", "open_ms")):
-        rows.append(row(what, None, best("python", lambda found: found[key])))
+        rows.append({"what": what, "swift": None, "more": None, "share": None,
+                     "python": statistics.median(found["python"][key] for found in rounds)})
     return rows
 
 
-def row(what: str, swift: float | None, python: float) -> dict:
-    return {"what": what, "swift": swift, "python": python,
-            "more": None if swift is None else python - swift,
-            "share": None if swift is None else python / swift - 1}
+def row(what: str, rounds: list[dict], read) -> dict:
+    pairs = [(read(found["swift"]), read(found["python"])) for found in rounds]
+    return {"what": what, "swift": statistics.median(swift for swift, _ in pairs),
+            "python": statistics.median(python for _, python in pairs),
+            "more": statistics.median(python - swift for swift, python in pairs),
+            "share": statistics.median(python / swift - 1 for swift, python in pairs)}
 
 
 def table(rows: list[dict]) -> tuple[list[str], list[list]]:
