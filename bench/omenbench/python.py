@@ -147,11 +147,6 @@ def run(options, recorder) -> None:
     finally:
         base.unlink()
         queries.unlink()
-    recorder.rows["packages"] = {
-        "dataset": whole.describe(),
-        "engines": packages(options, recorder, whole),
-    }
-    show_packages(recorder.rows["packages"])
 
 
 def environment() -> dict[str, str]:
