@@ -176,20 +176,28 @@ extension ShardCollection {
         let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
             do throws(OmenError) {
-                try index.search(
-                    base + offset,
-                    element: query.element,
-                    k: query.k,
-                    ef: query.ef,
-                    exact: query.exact,
-                    maxDistance: query.maxDistance,
-                    using: scratch,
-                    into: &scratch.hits
-                )
+                try findNeighbors(of: base + offset, query, scratch)
                 return nil
             } catch { return error }
         }
         if let failure { throw failure }
+    }
+
+    private func findNeighbors(
+        of vector: UnsafeRawPointer,
+        _ query: SearchQuery,
+        _ scratch: Scratch
+    ) throws(OmenError) {
+        try index.search(
+            vector,
+            element: query.element,
+            k: query.k,
+            ef: query.ef,
+            exact: query.exact,
+            maxDistance: query.maxDistance,
+            using: scratch,
+            into: &scratch.hits
+        )
     }
 
     /// The nearest rows to a validated query, whose vectors lie elsewhere.
@@ -202,16 +210,7 @@ extension ShardCollection {
         into columns: HitColumns
     ) throws(OmenError) -> Int {
         try scratches.withScratch { scratch throws(OmenError) in
-            try index.search(
-                vector,
-                element: query.element,
-                k: query.k,
-                ef: query.ef,
-                exact: query.exact,
-                maxDistance: query.maxDistance,
-                using: scratch,
-                into: &scratch.hits
-            )
+            try findNeighbors(of: vector, query, scratch)
             for (place, neighbor) in scratch.hits.enumerated() {
                 guard let number = records.number(of: neighbor.row) else {
                     preconditionFailure("row \(neighbor.row) has a text id among numbers")

@@ -121,34 +121,6 @@ def measure_calls(options, recorder, whole) -> None:
         queries.unlink()
 
 
-@functools.cache
-def library() -> str:
-    """The built library; OMENDB_LIBRARY names another one."""
-    given = os.environ.get("OMENDB_LIBRARY")
-    if given:
-        return given
-    say("building libOmenDB.so")
-    done = subprocess.run([ROOT / "scripts" / "build-library"], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        raise Failure("scripts/build-library failed")
-    return done.stdout.splitlines()[-1] + "/libOmenDB.so"
-
-
-def run(options, recorder) -> None:
-    whole = datasets.find("sift", options.data, options.count)
-    dataset = datasets.find("sift", options.data, min(whole.count, options.calls_count))
-    folder = dataset.files["base"].parent
-    base = folder / "python-base.npy"
-    queries = folder / "python-queries.npy"
-    numpy.save(base, dataset.base[:].astype(numpy.float32))
-    numpy.save(queries, dataset.queries.astype(numpy.float32))
-    try:
-        measure(options, recorder, dataset, base, queries)
-    finally:
-        base.unlink()
-        queries.unlink()
-
-
 def environment() -> dict[str, str]:
     # The package of this checkout before the one of the same name that is installed as a peer.
     return {**os.environ, "OMENDB_LIBRARY": library(),
