@@ -60,6 +60,9 @@ class AsyncDB:
     checkpoint = _in_thread(DB.checkpoint)
     wait_linked = _in_thread(DB.wait_linked)
     save = _in_thread(DB.save)
+    collections = _in_thread(DB.collections)
+    drop = _in_thread(DB.drop)
+    stop = _in_thread(DB.stop)
 
     async def close(self) -> None:
         """As `DB.close`."""

@@ -168,6 +168,9 @@ def test_asyncio():
             assert (await db.search_batch(data, 2)).ids[:, 0].tolist() == list(range(200))
             await db.delete(3)
             assert await db.get(3) is None
+            assert await db.collections() == ["default"]
+            await db.drop("default")
+            assert await db.collections() == []
 
     asyncio.run(use())
 
@@ -221,3 +224,10 @@ def test_writers_do_not_keep_readers_out():
             thread.join()
         # Each waits for the writes that came before it, and for no others.
         assert reads > 10
+
+
+def test_asyncio_has_the_methods_of_a_database():
+    """All but those that make something else, or that Python calls without waiting."""
+    apart = {"collection", "load", "from_numpy", "from_pandas", "name", "metric", "dim", "path"}
+    methods = {name for name in dir(omendb.DB) if not name.startswith("_")}
+    assert methods - apart <= set(dir(omendb.AsyncDB))
