@@ -139,9 +139,8 @@ extension VectorIndex {
         batch.chosenCounts[index] = UInt32(count)
     }
 
-    /// Leaves the rows worth linking to in the scratch beam, without marks.
-    ///
-    /// Those are live ones, unless nothing else is there.
+    /// Leaves the rows worth linking to in the scratch beam, without marks: live ones, and deleted
+    /// ones only where those are few.
     private func searchLinks(_ scorer: Scorer, from start: UInt32, in batch: LinkBatch) {
         let mixed = deletedCount > 0
         let width = batch.keptCount
@@ -163,11 +162,19 @@ extension VectorIndex {
         let count = scratch.beam.count
         for i in 0..<count { keys[i] &= ~1 }
         guard mixed else { return }
+        let deleted = UnsafePointer(deleted)
+        let liveCount = (0..<count).count { !deleted.bit(Candidates.row(keys[$0])) }
+        // Where live rows are few they may be far away, and only deleted ones lead there.
+        var deletedLeft = max(0, min(width, batch.linkCountMax) - liveCount)
         var kept = 0
-        for i in 0..<count where !UnsafePointer(deleted).bit(Candidates.row(keys[i])) {
+        for i in 0..<count {
+            if deleted.bit(Candidates.row(keys[i])) {
+                guard deletedLeft > 0 else { continue }
+                deletedLeft -= 1
+            }
             keys[kept] = keys[i]
             kept += 1
         }
-        scratch.beam.count = kept > 0 ? kept : min(count, width)
+        scratch.beam.count = kept
     }
 }

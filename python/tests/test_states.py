@@ -6,11 +6,14 @@ has returned must be there afterwards.
 
 import multiprocessing
 import os
+import sys
 import tempfile
+import traceback
 
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import HealthCheck, settings
+from hypothesis.errors import StopTest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 DIM = 6
@@ -34,6 +37,7 @@ class Remote:
 
     def __init__(self, path, metric):
         self.path, self.metric = path, metric
+        self.history = [f"begin {metric}"]
         self.start()
 
     def start(self):
@@ -45,15 +49,18 @@ class Remote:
         assert self.pipe.recv() == "open"
 
     def call(self, name, *arguments, **options):
+        self.history.append(f"{name} {arguments} {options}"[:200])
         self.pipe.send((name, arguments, options))
         return self.pipe.recv()
 
     def close(self):
+        self.history.append("close")
         self.pipe.send(None)
         assert self.pipe.recv() == "closed"
         self.process.join()
 
     def kill(self):
+        self.history.append("kill")
         self.process.kill()
         self.process.join()
 
@@ -67,6 +74,11 @@ class Histories(RuleBasedStateMachine):
         self.db = Remote(os.path.join(self.folder.name, "db"), metric)
 
     def teardown(self):
+        # What fails only sometimes is reported as inconsistent, without its cause.
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, StopTest):
+            print(*getattr(getattr(self, "db", None), "history", []), sep="\n")
+            traceback.print_exception(error, file=sys.stdout)
         if hasattr(self, "db"):
             self.db.kill()
             self.folder.cleanup()
