@@ -7,8 +7,8 @@ internal import OmenStorage
 ///
 /// In memory, or on a path whose files are those of a cluster with one shard, so that
 /// `omen-cluster start` serves them when no process has them open. Safe on any thread: reads run
-/// beside each other, writes one at a time. A thread of its own links new vectors and builds
-/// indexes anew, while no call wants the engine.
+/// beside each other, writes one at a time. A thread of its own links new vectors while no
+/// call wants the engine; indexes are built anew on as many as there are processors.
 package final class Database: @unchecked Sendable {
     /// Nil in memory.
     package let path: String?
@@ -41,7 +41,11 @@ package final class Database: @unchecked Sendable {
     /// - Throws: `.resourceExhausted` when the system refuses a thread.
     package convenience init() throws(OmenError) {
         let signal = CompletionSignal()
-        let engine = ShardEngine(hotLimits: .process, wake: { signal.raise() })
+        let engine = ShardEngine(
+            hotLimits: .process,
+            buildHelperCount: Processors.usableCount - 1,
+            wake: { signal.raise() }
+        )
         try self.init(engine, signal, path: nil, lock: nil, durability: .none)
     }
 
@@ -74,6 +78,7 @@ package final class Database: @unchecked Sendable {
             memoryByteCountMax: try SystemMemory.availableByteCount()
         )
         configuration.hotLimits = .process
+        configuration.buildHelperCount = Processors.usableCount - 1
         let engine = try ShardEngine(
             configuration,
             progress: { _ in },

@@ -11,13 +11,13 @@ struct BulkBuild {
     let index: VectorIndex
     /// Rows `0..<count` are linked; those behind stay hot.
     let count: Int
-    let pulse: BulkPulse
+    let team: BulkTeam
     private(set) var clock = BulkClock()
 
-    init(_ index: VectorIndex, count: Int, pulse: BulkPulse) {
+    init(_ index: VectorIndex, count: Int, team: BulkTeam) {
         self.index = index
         self.count = count
-        self.pulse = pulse
+        self.team = team
     }
 
     /// Units that `run` advances its pulse by: comparing in groups, choosing links and linking
@@ -28,7 +28,7 @@ struct BulkBuild {
 
     /// Renumbers the rows so that near ones lie near each other, and links them.
     ///
-    /// Deterministic: the same rows and seed give the same graph.
+    /// Deterministic: the same rows and seed give the same graph, on any number of threads.
     /// - Parameter sourceRows: One number per row, renumbered along.
     /// - Throws: `.stopped`, or `.failed` without memory.
     /// - Complexity: O(count * log(count) * dim) for data that random leaders divide evenly.
@@ -55,13 +55,13 @@ struct BulkBuild {
             slots: layout.baseSlots,
             plan: BulkPlan(slots: layout.baseSlots, count: count, dim: index.schema.dim),
             seed: index.seed,
-            pulse: pulse
+            team: team
         )
         var partition = try layer.partition()
         if let found = partition {
             let order = found.order()
             sourceRows.permute(order)
-            try index.permute(order, pulse)
+            try index.permute(order, team.pulses[0])
             partition = found.permuted(order)
         }
         clock.lap(\.partition)
@@ -91,7 +91,7 @@ struct BulkBuild {
             slots: layout.upperSlots,
             plan: BulkPlan(slots: layout.baseSlots, count: nodeCount, dim: index.schema.dim),
             seed: index.seed &+ UInt64(level) << 32,
-            pulse: pulse
+            team: team
         )
         var clock = BulkClock()
         try layer.link(nil, clock: &clock)

@@ -13,16 +13,11 @@ final class BulkLayer {
     let slots: Int
     let plan: BulkPlan
     let seed: UInt64
-    let pulse: BulkPulse
+    let team: BulkTeam
 
     private let rowMemory: BulkMemory<UInt32>
     private let neighbors: BulkNeighbors
-    private let distances: UnsafeMutablePointer<Float>
-    private let scored: UnsafeMutablePointer<UInt32>
-    private let kept: UnsafeMutablePointer<UInt32>
-    private let merged: UnsafeMutablePointer<UInt32>
-    private var keys: Candidates
-    private static let scratchCount = 4096
+    private let thinners: [BulkThinner]
 
     init(
         _ source: BulkSource,
@@ -32,7 +27,7 @@ final class BulkLayer {
         slots: Int,
         plan: BulkPlan,
         seed: UInt64,
-        pulse: BulkPulse
+        team: BulkTeam
     ) throws(BulkEnd) {
         self.source = source
         rowMemory = rows
@@ -43,7 +38,7 @@ final class BulkLayer {
         self.slots = slots
         self.plan = plan
         self.seed = seed
-        self.pulse = pulse
+        self.team = team
         neighbors = try BulkNeighbors(
             source,
             rows: self.rows,
@@ -57,21 +52,9 @@ final class BulkLayer {
             ),
             plan: plan,
             seed: seed,
-            pulse: pulse
+            team: team
         )
-        distances = .allocate(capacity: Self.scratchCount)
-        scored = .allocate(capacity: Self.scratchCount)
-        kept = .allocate(capacity: Self.scratchCount)
-        merged = .allocate(capacity: Self.scratchCount)
-        keys = Candidates(reserving: Self.scratchCount + 1)
-    }
-
-    deinit {
-        distances.deallocate()
-        scored.deallocate()
-        kept.deallocate()
-        merged.deallocate()
-        keys.deallocate()
+        thinners = try team.forEachThread { BulkThinner(source, slots: slots, pulse: $0) }
     }
 
     /// The first division of the members; nil when there are few.
@@ -98,83 +81,65 @@ final class BulkLayer {
     @inline(__always)
     func list(_ member: Int) -> UnsafeMutablePointer<UInt32> { lists + member &* listStride }
 
-    private func occlusion() -> Occlusion {
-        Occlusion(
-            scorer: source.scorer,
-            alpha: BulkPlan.alpha,
-            distances: distances
-        )
-    }
-
     /// Links each member to its nearest candidates in different directions.
     ///
     /// Leaves the number of links in `neighbors.counts`.
     private func choose() throws(BulkEnd) {
-        var occlusion = occlusion()
-        let counts = neighbors.counts.base
-        for member in 0..<count {
-            if member & 15 == 0 { try pulse.advance(16) }
-            let found = Int(counts[member])
-            neighbors.lists.copy(member, count: found, to: merged)
-            let chosen = thin(member, merged, found, limit: slots, &occlusion)
-            counts[member] = UInt8(truncatingIfNeeded: chosen)
+        let (lists, counts) = (neighbors.lists, neighbors.counts.base)
+        let (thinners, rows) = (thinners, rows)
+        try team.share(count, inParts: team.partCount) { [self] thread, part throws(BulkEnd) in
+            let thinner = thinners[thread]
+            for member in part {
+                if member & 15 == 0 { try thinner.pulse.advance(16) }
+                let found = Int(counts[member])
+                lists.copy(member, count: found, to: thinner.targets)
+                let chosen = thinner.thin(member, found, rows, into: list(member))
+                counts[member] = UInt8(truncatingIfNeeded: chosen)
+            }
         }
-    }
-
-    /// Links a member to those of `targets` that no nearer one hides, nearest first.
-    ///
-    /// - Returns: How many those are.
-    @inline(__always)
-    private func thin(
-        _ member: Int,
-        _ targets: UnsafePointer<UInt32>,
-        _ total: Int,
-        limit: Int,
-        _ occlusion: inout Occlusion
-    ) -> Int {
-        let rows = rows
-        for i in 0..<total { scored[i] = rows[Int(targets[i])] }
-        occlusion.scorer.aim(at: rows[member])
-        occlusion.scorer.score(scored, total, into: distances)
-        keys.reset(width: max(1, total), capacity: max(1, total))
-        for i in 0..<total {
-            _ = keys.insertLive(Candidates.key(distances[i], targets[i]))
-        }
-        let sorted = keys.keys
-        let keptCount = occlusion.choose(
-            sorted,
-            count: total,
-            limit: limit,
-            rowOf: { rows[Int($0)] },
-            kept: kept,
-            keptKeys: sorted
-        )
-        let list = list(member)
-        for i in 0..<slots { list[i] = i < keptCount ? Candidates.row(sorted[i]) : Link.none }
-        return keptCount
     }
 
     /// Adds to each list the members that link to it; what finds no room waits, and then the whole
     /// list is thinned.
     private func linkBack() throws(BulkEnd) {
+        // Each thread has the lists of some members, and looks at the links of all.
+        let stripeCount = team.threadCount
+        var waiting: [BulkWaiting] = []
+        for stripe in 0..<stripeCount {
+            let members = BulkTeam.part(stripe, of: stripeCount, count)
+            waiting.append(try BulkWaiting(members, entryCountMax: count * slots))
+        }
+        let stripes = waiting
+        try team.share(stripeCount) { [self] thread, stripe throws(BulkEnd) in
+            try addBack(to: stripes[stripe], thinners[thread].pulse)
+        }
+        let partCount = team.partCount / stripeCount
+        try team.share(stripeCount * partCount) { [self] thread, piece throws(BulkEnd) in
+            let stripe = stripes[piece / partCount]
+            let part = BulkTeam.part(piece % partCount, of: partCount, stripe.members.count)
+            let first = stripe.members.lowerBound
+            try thinFull(
+                first + part.lowerBound..<first + part.upperBound,
+                stripe,
+                thinners[thread]
+            )
+        }
+    }
+
+    /// Adds links back to the members of one stripe.
+    private func addBack(to waiting: BulkWaiting, _ pulse: BulkPulse) throws(BulkEnd) {
         let chosen = neighbors.counts.base
-        let waiting = try BulkWaiting(count: count, entryCountMax: count * slots)
+        let members = waiting.members
         for member in 0..<count {
-            if member & 15 == 0 { try pulse.advance(8) }
+            if member & 15 == 0 {
+                if members.contains(member) { try pulse.advance(8) } else { try pulse.check() }
+            }
             let list = list(member)
             for i in 0..<Int(chosen[member]) {
-                addBack(member, to: Int(list[i]), chosenCount: chosen, waiting)
+                let target = Int(list[i])
+                guard members.contains(target) else { continue }
+                addBack(member, to: target, chosenCount: chosen, waiting)
             }
-        }
-        var occlusion = occlusion()
-        let room = Self.scratchCount - slots
-        for member in 0..<count {
-            if member & 15 == 0 { try pulse.advance(8) }
-            guard waiting.hasAny(member) else { continue }
-            let list = list(member)
-            for i in 0..<slots { merged[i] = list[i] }
-            let total = slots + waiting.copy(member, into: merged + slots, atMost: room)
-            _ = thin(member, merged, total, limit: slots, &occlusion)
         }
     }
 
@@ -199,46 +164,22 @@ final class BulkLayer {
             waiting.add(link, to: target)
         }
     }
-}
 
-/// Links back that found no room, as chains in one array.
-final class BulkWaiting {
-    /// 1 + the last entry of each member; 0 for none.
-    private let heads: BulkMemory<UInt32>
-    /// The link in the lower half, 1 + the entry before it in the upper.
-    private let entries: BulkMemory<UInt64>
-    private var entryCount = 0
-
-    /// Only pages of entries that are used take memory.
-    init(count: Int, entryCountMax: Int) throws(BulkEnd) {
-        heads = try BulkMemory(count: count)
-        entries = try BulkMemory(count: min(entryCountMax, Int(UInt32.max) - 1))
-    }
-
-    @inline(__always)
-    func hasAny(_ member: Int) -> Bool { heads.base[member] != 0 }
-
-    /// Adds a link; lost beyond four billion, where lists are long enough without it.
-    @inline(__always)
-    func add(_ link: UInt32, to member: Int) {
-        guard entryCount < entries.count else { return }
-        entries.base[entryCount] = UInt64(heads.base[member]) << 32 | UInt64(link)
-        entryCount &+= 1
-        heads.base[member] = UInt32(truncatingIfNeeded: entryCount)
-    }
-
-    /// Copies the links waiting for a member, the last first.
-    ///
-    /// - Returns: How many were copied.
-    func copy(_ member: Int, into links: UnsafeMutablePointer<UInt32>, atMost room: Int) -> Int {
-        var next = heads.base[member]
-        var count = 0
-        while next != 0, count < room {
-            let entry = entries.base[Int(next) - 1]
-            links[count] = UInt32(truncatingIfNeeded: entry)
-            count += 1
-            next = UInt32(truncatingIfNeeded: entry >> 32)
+    /// Thins the lists of those members for which something waits.
+    private func thinFull(
+        _ part: Range<Int>,
+        _ waiting: BulkWaiting,
+        _ thinner: BulkThinner
+    ) throws(BulkEnd) {
+        let room = BulkThinner.targetCountMax - slots
+        for member in part {
+            if member & 15 == 0 { try thinner.pulse.advance(8) }
+            guard waiting.hasAny(member) else { continue }
+            let list = list(member)
+            for i in 0..<slots { thinner.targets[i] = list[i] }
+            let total =
+                slots + waiting.copy(member, into: thinner.targets + slots, atMost: room)
+            _ = thinner.thin(member, total, rows, into: list)
         }
-        return count
     }
 }

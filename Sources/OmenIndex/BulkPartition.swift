@@ -1,3 +1,5 @@
+internal import OmenCore
+
 /// Which leaders each of some members follows.
 struct BulkPartition {
     let fanOut: Int
@@ -11,8 +13,75 @@ struct BulkPartition {
         chosen = [UInt16](repeating: 0, count: count * fanOut)
     }
 
+    /// Draws members that lead.
+    ///
+    /// - Complexity: O(members).
+    static func leaders(
+        of members: [UInt32],
+        fanOut: Int,
+        _ generator: inout SplitMix64
+    ) -> [UInt32] {
+        let count = min(
+            BulkPlan.leaderCountMax,
+            max(2 * fanOut, members.count * fanOut * 2 / BulkPlan.leafCountMax)
+        )
+        var pool = members
+        for i in 0..<count {
+            pool.swapAt(i, i + Int(generator.next() % UInt64(pool.count - i)))
+        }
+        return Array(pool.prefix(count))
+    }
+
+    /// The groups, tiny ones joined; where equal rows all follow one leader, small pieces instead.
+    func parts(of members: [UInt32]) -> [[UInt32]] {
+        let groups = groups(of: members)
+        if groups.contains(where: { $0.count > members.count - members.count / 16 }) {
+            return groups.flatMap(Self.cut)
+        }
+        var parts: [[UInt32]] = []
+        var small: [UInt32] = []
+        for group in groups {
+            if group.count >= BulkPlan.leafCountMax / 8 {
+                parts.append(group)
+                continue
+            }
+            small += group
+            if small.count > BulkPlan.leafCountMax / 2 {
+                parts.append(Self.distinct(small))
+                small = []
+            }
+        }
+        parts.append(Self.distinct(small))
+        return parts
+    }
+
+    /// Cuts a group where nothing tells rows apart, each piece overlapping the next by an eighth.
+    static func cut(_ members: [UInt32]) -> [[UInt32]] {
+        let step = BulkPlan.leafCountMax - BulkPlan.leafCountMax / 8
+        var pieces: [[UInt32]] = []
+        var first = 0
+        while first < members.count {
+            let end = min(members.count, first + BulkPlan.leafCountMax)
+            pieces.append(Array(members[first..<end]))
+            if end == members.count { break }
+            first += step
+        }
+        return pieces
+    }
+
+    private static func distinct(_ members: [UInt32]) -> [UInt32] {
+        var sorted = members.sorted()
+        var kept = 0
+        for i in sorted.indices where i == 0 || sorted[i] != sorted[i - 1] {
+            sorted[kept] = sorted[i]
+            kept += 1
+        }
+        sorted.removeLast(sorted.count - kept)
+        return sorted
+    }
+
     /// The members of each leader.
-    func groups(of members: [UInt32]) -> [[UInt32]] {
+    private func groups(of members: [UInt32]) -> [[UInt32]] {
         var sizes = [Int](repeating: 0, count: leaderCount)
         for leader in chosen { sizes[Int(leader)] += 1 }
         var groups: [[UInt32]] = []

@@ -1,24 +1,48 @@
-/// Tells how far a bulk build is, and asks whether to go on.
+internal import Synchronization
+
+/// Tells how far a bulk build is, and asks whether to go on; one for each of its threads.
 final class BulkPulse {
+    /// Units done by all threads.
+    private final class Units: Sendable {
+        let total: Double
+        let done = Atomic<Int>(0)
+
+        init(total: Double) { self.total = max(1, total) }
+    }
+
+    private let units: Units
     private let progress: (Int) -> Void
     private let shouldStop: () -> Bool
-    private let total: Double
-    private var done = 0.0
 
     /// - Parameters:
     ///   - total: Units of work of the whole build, roughly.
     ///   - progress: Receives thousandths done.
     ///   - shouldStop: Asked at every `advance` and `check`.
-    init(total: Double, progress: @escaping (Int) -> Void, shouldStop: @escaping () -> Bool) {
-        self.total = max(1, total)
+    convenience init(
+        total: Double,
+        progress: @escaping (Int) -> Void,
+        shouldStop: @escaping () -> Bool
+    ) {
+        self.init(Units(total: total), progress, shouldStop)
+    }
+
+    private init(
+        _ units: Units,
+        _ progress: @escaping (Int) -> Void,
+        _ shouldStop: @escaping () -> Bool
+    ) {
+        self.units = units
         self.progress = progress
         self.shouldStop = shouldStop
     }
 
-    /// Notes that `units` of work come next, and reports those before.
-    func advance(_ units: Int) throws(BulkEnd) {
-        progress(Int(min(1, done / total) * 1000))
-        done += Double(units)
+    /// One for a helper, which counts what it does and asks nobody.
+    func helper() -> BulkPulse { BulkPulse(units, { _ in }, { false }) }
+
+    /// Notes that `count` units of work come next, and reports those before.
+    func advance(_ count: Int) throws(BulkEnd) {
+        let done = units.done.add(count, ordering: .relaxed).oldValue
+        progress(Int(min(1, Double(done) / units.total) * 1000))
         try check()
     }
 

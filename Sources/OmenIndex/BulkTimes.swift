@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Where the time of a bulk build went, in seconds of its thread's processor time.
+/// Where the time of a bulk build went, in seconds of processor time of the thread that leads it.
 package struct BulkTimes: Sendable {
     /// Copying the rows, training the quantizer, writing codes.
     package var copy = 0.0
@@ -20,7 +20,7 @@ package struct BulkTimes: Sendable {
     package var calibration = 0.0
 }
 
-/// Measures the steps of a build, all on one thread.
+/// Measures the steps of a build on the thread that leads it.
 struct BulkClock {
     var times = BulkTimes()
     private var last = Self.now

@@ -4,6 +4,7 @@ internal import OmenCore
 /// apart.
 final class BulkTree {
     private let layer: BulkLayer
+    private let pulse: BulkPulse
     private let parents: BulkMemory<UInt32>
     private let pinnedCounts: BulkMemory<UInt8>
     private var componentCount: Int
@@ -12,6 +13,7 @@ final class BulkTree {
 
     init(_ layer: BulkLayer) throws(BulkEnd) {
         self.layer = layer
+        pulse = layer.team.pulses[0]
         parents = try BulkMemory(count: layer.count)
         pinnedCounts = try BulkMemory(count: layer.count)
         componentCount = layer.count
@@ -28,7 +30,7 @@ final class BulkTree {
     func span() throws(BulkEnd) {
         for rank in 0..<layer.slots where componentCount > 1 {
             for member in 0..<layer.count {
-                if member & 255 == 0 { try layer.pulse.check() }
+                if member & 255 == 0 { try pulse.check() }
                 let link = layer.list(member)[rank]
                 if link != Link.none { join(member, Int(link & Link.rowMask)) }
             }
@@ -82,7 +84,7 @@ final class BulkTree {
 
     /// Takes one member of each component, and joins those that are near each other.
     private func joinNearComponents(round: UInt64) throws(BulkEnd) {
-        try layer.pulse.check()
+        try pulse.check()
         let members = representatives(round: round)
         let rows = try BulkMemory<UInt32>(count: members.count)
         for (i, member) in members.enumerated() { rows[i] = layer.rows[Int(member)] }
@@ -103,7 +105,7 @@ final class BulkTree {
             ),
             plan: plan,
             seed: layer.seed &+ round &+ 1,
-            pulse: layer.pulse
+            team: layer.team
         )
         try neighbors.run(nil)
         let before = componentCount

@@ -44,24 +44,11 @@ package final class RebuildJob: @unchecked Sendable {
         }
     }
 
-    /// Bytes of memory that `run` needs for a while besides the new index, roughly.
-    ///
-    /// Most is what each row takes: groups and order, later links that wait for room; and
-    /// candidates that do not fit into its list.
-    package var scratchByteCount: Int {
-        let layout = RowLayout(schema)
-        let plan = BulkPlan(slots: layout.baseSlots, count: rows.count, dim: schema.dim)
-        let perRow =
-            40 + 6 * plan.fanOut + 4 * max(0, plan.candidateCountMax - layout.baseSlots)
-        // One packed group, a tile of distances, and pages that are not filled.
-        let fixed = BulkPlan.leafCountMax * max(layout.vectorStride, layout.codeStride) + 4 << 20
-        return rows.count * perRow + fixed
-    }
-
     /// Builds it.
     ///
     /// Rows are numbered so that near ones lie near each other.
     /// - Parameters:
+    ///   - helpers: Other threads; what is built is the same without them.
     ///   - progress: Called with thousandths done, now and then; roughly even.
     ///   - shouldStop: Asked every few microseconds in all long steps; may take its time, for
     ///     others to have some.
@@ -70,13 +57,14 @@ package final class RebuildJob: @unchecked Sendable {
     /// - Precondition: Was not called before.
     /// - Complexity: O(rows * log(rows) * dim).
     package func run(
+        helpers: BuildHelpers = .none,
         progress: @escaping (_ permille: Int) -> Void,
         shouldStop: @escaping () -> Bool
     ) throws(OmenError) -> RebuiltIndex? {
         precondition(!hasRun, "a rebuild job runs once")
         hasRun = true
         do {
-            return try build(progress, shouldStop)
+            return try build(helpers, progress, shouldStop)
         } catch {
             switch error {
             case .stopped: return nil
@@ -86,6 +74,7 @@ package final class RebuildJob: @unchecked Sendable {
     }
 
     private func build(
+        _ helpers: BuildHelpers,
         _ progress: @escaping (Int) -> Void,
         _ shouldStop: @escaping () -> Bool
     ) throws(BulkEnd) -> RebuiltIndex {
@@ -109,7 +98,7 @@ package final class RebuildJob: @unchecked Sendable {
         var clock = BulkClock()
         try index.fill(rows, vectors: vectors.base, aux: aux.base, pulse)
         clock.lap(\.copy)
-        var build = BulkBuild(index, count: bulkCount, pulse: pulse)
+        var build = BulkBuild(index, count: bulkCount, team: BulkTeam(pulse, helpers))
         try build.run(sourceRows: &rows)
         var times = build.clock.times
         times.copy = clock.times.copy

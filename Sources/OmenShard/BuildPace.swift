@@ -21,6 +21,8 @@ struct BuildPace {
     /// No search is expected from then on.
     private var quietFrom: UInt64 = 0
     private var workingSince: UInt64
+    /// As of the last `shouldPause`.
+    private(set) var areSearchesExpected = false
 
     init(now: UInt64, searchCount: Int) {
         self.searchCount = searchCount
@@ -38,7 +40,8 @@ struct BuildPace {
             self.searchCount = searchCount
             quietFrom = now &+ Self.memory
         }
-        return now < quietFrom && now &- workingSince >= Self.stretch
+        areSearchesExpected = now < quietFrom
+        return areSearchesExpected && now &- workingSince >= Self.stretch
     }
 
     /// Notes the end of a pause.
@@ -89,6 +92,9 @@ package final class BuildBrake {
         }
         pace.resume(now: Self.now)
     }
+
+    /// Whether searches came in lately, as of the last `breathe`.
+    var areSearchesExpected: Bool { pace.areSearchesExpected }
 
     private var isTime: Bool { pace.shouldPause(now: Self.now, searchCount: searches.count) }
 

@@ -93,8 +93,17 @@ package struct RebuildWork: Sendable {
         let permille = Atomic<Int>(0)
         let shouldStop = Atomic<Bool>(false)
         let isUrgent = Atomic<Bool>(false)
+        /// Whether searches came in lately, as the leading thread knows.
+        let areSearchesExpected = Atomic<Bool>(false)
 
         var isStopped: Bool { shouldStop.load(ordering: .relaxed) }
+
+        /// While searches come in, one thread is enough for them to wait for.
+        var wantsHelp: Bool {
+            !isStopped
+                && (isUrgent.load(ordering: .relaxed)
+                    || !areSearchesExpected.load(ordering: .relaxed))
+        }
     }
 
     private let job: RebuildJob
@@ -120,14 +129,23 @@ package struct RebuildWork: Sendable {
 
     /// Does it.
     ///
-    /// - Parameter brake: What holds it back; nil to go as fast as possible.
+    /// - Parameters:
+    ///   - brake: What holds it back; nil to go as fast as possible.
+    ///   - helperCount: Threads besides this one that build, unless searches come in.
     /// - Returns: Nil when it was stopped.
     /// - Throws: `.resourceExhausted`.
-    package func run(_ brake: BuildBrake? = nil) throws(OmenError) -> Output? {
+    package func run(
+        _ brake: BuildBrake? = nil,
+        helperCount: Int = 0
+    ) throws(OmenError) -> Output? {
+        let pulse = pulse
         let breathe: () -> Void = {
-            brake?.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
+            guard let brake else { return }
+            brake.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
+            pulse.areSearchesExpected.store(brake.areSearchesExpected, ordering: .relaxed)
         }
         let rebuilt = try job.run(
+            helpers: BuildHelpers(count: helperCount, mayGoOn: { pulse.wantsHelp }),
             progress: { pulse.permille.store($0, ordering: .relaxed) },
             shouldStop: {
                 breathe()

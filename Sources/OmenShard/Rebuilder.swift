@@ -10,6 +10,7 @@ final class Rebuilder {
     private static let rowsPerStep = 64
     private let searches: BuildBrake.Searches
     private let turnPath: String?
+    private let helperCount: Int
     private let completed: @Sendable (Completion) -> Void
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
@@ -19,16 +20,19 @@ final class Rebuilder {
     ///   - policy: Decides what to build, and when.
     ///   - searches: What builds give way to.
     ///   - turnPath: As for `BuildBrake`.
+    ///   - helperCount: Threads that build besides the one of its own.
     ///   - completed: Called on the other thread.
     init(
         _ policy: RebuildPolicy,
         searches: BuildBrake.Searches,
         turnPath: String?,
+        helperCount: Int,
         completed: @escaping @Sendable (Completion) -> Void
     ) {
         self.policy = policy
         self.searches = searches
         self.turnPath = turnPath
+        self.helperCount = helperCount
         self.completed = completed
     }
 
@@ -66,11 +70,12 @@ final class Rebuilder {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
             let (completed, searches, turnPath) = (completed, searches, turnPath)
+            let helperCount = helperCount
             work.isUrgent = collection.isUrgent
             thread = try BackgroundThread(work.isUrgent ? .normal : .low) {
                 do throws(OmenError) {
                     let brake = BuildBrake(searches, turnPath: turnPath)
-                    completed(.success(try work.run(brake)))
+                    completed(.success(try work.run(brake, helperCount: helperCount)))
                 } catch { completed(.failure(error)) }
             }
             self.rebuild = rebuild

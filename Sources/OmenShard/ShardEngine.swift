@@ -1,6 +1,6 @@
 package import OmenCore
 internal import OmenIndex
-package import OmenStorage
+internal import OmenStorage
 internal import Synchronization
 
 /// One shard at work: the decisions of `ShardCore`, the data of `ShardStore`, the log's thread and
@@ -10,44 +10,6 @@ internal import Synchronization
 /// into a queue and call `wake`; the owner then calls `drainCompletions`. A shard in memory has
 /// neither log nor checkpoints; the same decisions are made, and what they ask for is done at once.
 package final class ShardEngine {
-    package struct Configuration: Sendable {
-        /// The shard's own directory; made when it is missing.
-        package var directory: String
-        package var identity: ShardIdentity
-        package var durability: Durability
-        /// Check every byte before anything is served, as after an end that damage may have caused;
-        /// otherwise the large sections of shard files are checked soon after.
-        package var checksWhole: Bool
-        /// Memory that the shard files may need; one that needs more is not opened.
-        package var memoryByteCountMax: Int
-        /// A lock file that the shards of a cluster share; nil where a shard is alone.
-        ///
-        /// While searches come in, whoever has it builds.
-        package var buildTurnPath: String?
-        /// Hot rows of a collection from which on it may be built anew.
-        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
-        package var hotLimits = HotLimits.shard
-
-        package init(
-            directory: String,
-            identity: ShardIdentity,
-            durability: Durability,
-            checksWhole: Bool = false,
-            memoryByteCountMax: Int = .max,
-            buildTurnPath: String? = nil
-        ) {
-            self.directory = directory
-            self.identity = identity
-            self.durability = durability
-            self.checksWhole = checksWhole
-            self.memoryByteCountMax = memoryByteCountMax
-            self.buildTurnPath = buildTurnPath
-        }
-
-        /// The shard's number in its cluster.
-        package var shard: UInt32 { identity.shard }
-    }
-
     /// What the owner hears, on its own thread.
     package enum Outcome {
         case written(ticket: UInt64, WriteCounts)
@@ -131,7 +93,8 @@ package final class ShardEngine {
         rebuilder = Rebuilder(
             policy,
             searches: store.searches,
-            turnPath: configuration.buildTurnPath
+            turnPath: configuration.buildTurnPath,
+            helperCount: configuration.buildHelperCount
         ) { completions.push(.rebuild($0)) }
         let log = try LogWriter(
             storage: LogDirectory(directory),
@@ -154,10 +117,12 @@ package final class ShardEngine {
     /// - Parameters:
     ///   - rebuildRowCountMin: As in `Configuration`.
     ///   - hotLimits: Vectors that may wait to be linked.
+    ///   - buildHelperCount: As in `Configuration`.
     ///   - wake: As above; also called on the owner's thread, in the midst of a call.
     package init(
         rebuildRowCountMin: Int = RebuildPolicy.hotRowCountMin,
         hotLimits: HotLimits = .shard,
+        buildHelperCount: Int = 0,
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
@@ -176,7 +141,8 @@ package final class ShardEngine {
         rebuilder = Rebuilder(
             RebuildPolicy(hotRowCountMin: rebuildRowCountMin),
             searches: store.searches,
-            turnPath: nil
+            turnPath: nil,
+            helperCount: buildHelperCount
         ) { completions.push(.rebuild($0)) }
     }
 

@@ -14,19 +14,19 @@ package enum SystemMemory {
     /// - Throws: `.ioFailure` when /proc cannot be read; `.badRequest` for a limit that is no
     ///   number.
     package static func availableByteCount() throws(OmenError) -> Int {
-        guard let meminfo = text(of: "/proc/meminfo"),
-            let machine = field("MemAvailable", of: meminfo)
+        guard let meminfo = KernelText.of("/proc/meminfo"),
+            let machine = KernelText.field("MemAvailable", of: meminfo)
         else { throw OmenError(.ioFailure, "/proc/meminfo does not tell MemAvailable") }
         var available = machine * 1024
-        for path in groupPaths(text(of: "/proc/self/cgroup") ?? "") {
-            guard let limit = text(of: "\(path)/memory.max").flatMap(number),
-                let used = text(of: "\(path)/memory.current").flatMap(number)
+        for path in KernelText.groupPaths {
+            guard let limit = KernelText.of("\(path)/memory.max").flatMap(number),
+                let used = KernelText.of("\(path)/memory.current").flatMap(number)
             else { continue }
-            let statistics = text(of: "\(path)/memory.stat") ?? ""
+            let statistics = KernelText.of("\(path)/memory.stat") ?? ""
             // Pages of files count as used, but go when others need the memory.
             let cached =
-                (field("inactive_file", of: statistics) ?? 0)
-                + (field("active_file", of: statistics) ?? 0)
+                (KernelText.field("inactive_file", of: statistics) ?? 0)
+                + (KernelText.field("active_file", of: statistics) ?? 0)
             available = min(available, max(0, limit - max(0, used - cached)))
         }
         if let variable = getenv(limitVariable) {
@@ -59,37 +59,8 @@ package enum SystemMemory {
         )
     }
 
-    /// The directories of a process's control group and those above it, from its /proc/PID/cgroup.
-    static func groupPaths(_ text: String) -> [String] {
-        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") })
-        else { return [] }
-        var paths = ["/sys/fs/cgroup"]
-        for part in line.dropFirst(4).split(separator: "/") where part != ".." {
-            paths.append("\(paths[paths.count - 1])/\(part)")
-        }
-        return paths
-    }
-
-    /// The number behind a name at the start of a line, with or without a colon.
-    static func field(_ name: String, of text: String) -> Int? {
-        for line in text.split(separator: "\n") {
-            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == ":" })
-            if words.count > 1, words[0] == name { return Int(words[1]) }
-        }
-        return nil
-    }
-
     /// The whole text as a number; nil for "max".
     private static func number(_ text: String) -> Int? {
         Int(text.split(separator: "\n").first ?? "")
-    }
-
-    /// A small file of the kernel's; nil when there is none.
-    private static func text(of path: String) -> String? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 16 << 10)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes[..<count], as: UTF8.self)
     }
 }

@@ -1,5 +1,6 @@
 import OmenCore
 import OmenIndex
+import Synchronization
 import Testing
 
 /// What a bulk build must survive and keep; see `RebuildTests` for what it must find.
@@ -75,11 +76,57 @@ import Testing
         #expect(first.calibration == second.calibration)
     }
 
+    /// Whoever did which part of it, and whenever helpers left.
+    @Test func helpersBuildTheSameGraph() throws {
+        for (schema, count) in zip(
+            schemas(dim: 16),
+            [900, 2100, 9000, 2100, 9000, 2100, 9000, 2100]
+        ) {
+            let (source, _) = try LifecycleTests.filled(schema, count: count)
+            let alone = try rebuilt(source.index)
+            let questions = Atomic<Int>(0)
+            let all = BuildHelpers(count: 3, mayGoOn: { true })
+            let some = BuildHelpers(count: 2) {
+                questions.add(1, ordering: .relaxed).newValue % 5 != 0
+            }
+            for helpers in [all, some] {
+                let helped = try #require(
+                    try source.index.rebuildJob().run(
+                        helpers: helpers,
+                        progress: { _ in },
+                        shouldStop: { false }
+                    )
+                )
+                #expect(helped.sourceRows == alone.sourceRows)
+                #expect(helped.calibration == alone.calibration)
+                let same =
+                    PersistenceTests.bytes(helped.index) == PersistenceTests.bytes(alone.index)
+                #expect(same, "\(count) rows, \(schema)")
+            }
+            #expect(count < 1000 || questions.load(ordering: .relaxed) > 0)
+        }
+    }
+
+    @Test func aBuildWithHelpersStopsAtEveryQuestion() throws {
+        let (source, _) = try LifecycleTests.filled(count: 2100)
+        for limit in [0, 1, 5, 50, 200] {
+            var left = limit
+            let stopped = try source.index.rebuildJob().run(
+                helpers: BuildHelpers(count: 2, mayGoOn: { true }),
+                progress: { _ in },
+                shouldStop: {
+                    left -= 1
+                    return left < 0
+                }
+            )
+            #expect(stopped == nil, "after \(limit) questions")
+        }
+    }
+
     @Test func aBuildStopsAtEveryQuestion() throws {
         let (source, _) = try LifecycleTests.filled(count: 2100)
         var asked = 0
         let job = source.index.rebuildJob()
-        #expect(job.scratchByteCount > 2100 * 88)
         let whole = try job.run(
             progress: { _ in },
             shouldStop: {

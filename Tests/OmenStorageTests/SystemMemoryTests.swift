@@ -6,20 +6,20 @@ import Testing
 
 @Suite struct SystemMemoryTests {
     @Test func controlGroupsAreLookedAtFromTheRootDown() {
-        #expect(SystemMemory.groupPaths("0::/\n") == ["/sys/fs/cgroup"])
+        #expect(KernelText.groupPaths("0::/\n") == ["/sys/fs/cgroup"])
         #expect(
-            SystemMemory.groupPaths("0::/a.slice/b.scope\n")
+            KernelText.groupPaths("0::/a.slice/b.scope\n")
                 == ["/sys/fs/cgroup", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/a.slice/b.scope"]
         )
-        #expect(SystemMemory.groupPaths("0::/../x\n") == ["/sys/fs/cgroup", "/sys/fs/cgroup/x"])
-        #expect(SystemMemory.groupPaths("5:memory:/docker\n") == [])
+        #expect(KernelText.groupPaths("0::/../x\n") == ["/sys/fs/cgroup", "/sys/fs/cgroup/x"])
+        #expect(KernelText.groupPaths("5:memory:/docker\n") == [])
     }
 
     @Test func aFieldIsTheNumberBehindItsWholeName() {
         let text = "MemFree:   12 kB\nMemAvailable:\t 345 kB\nfile 7\nfile_mapped 8\n"
-        #expect(SystemMemory.field("MemAvailable", of: text) == 345)
-        #expect(SystemMemory.field("file", of: text) == 7)
-        #expect(SystemMemory.field("Mem", of: text) == nil)
+        #expect(KernelText.field("MemAvailable", of: text) == 345)
+        #expect(KernelText.field("file", of: text) == 7)
+        #expect(KernelText.field("Mem", of: text) == nil)
     }
 
     @Test func whatDoesNotFitIsRefusedWithBothNumbers() throws {
@@ -33,5 +33,25 @@ import Testing
 
     @Test func thisMachineHasSomeMemoryLeft() throws {
         #expect(try SystemMemory.availableByteCount() > 1 << 20)
+    }
+
+    @Test func processorsAreCountedInTheMask() {
+        #expect(Processors.allowedCount("Cpus_allowed:\t3\nCpus_allowed_list:\t0-1\n") == 2)
+        #expect(Processors.allowedCount("Cpus_allowed:\t00000001,f000000f\n") == 9)
+        #expect(Processors.allowedCount("Cpus_allowed_list:\t0-1\n") == nil)
+        #expect(Processors.allowedCount("Cpus_allowed:\tx\n") == nil)
+    }
+
+    @Test func whatAGroupIsGrantedIsRoundedUp() {
+        #expect(Processors.quota("max 100000\n") == nil)
+        #expect(Processors.quota("200000 100000\n") == 2)
+        #expect(Processors.quota("150000 100000\n") == 2)
+        #expect(Processors.quota("1000 100000\n") == 1)
+        #expect(Processors.quota("1000 0\n") == nil)
+        #expect(Processors.quota("") == nil)
+    }
+
+    @Test func thisProcessMayUseSomeProcessor() {
+        #expect((1...4096).contains(Processors.usableCount))
     }
 }

@@ -74,8 +74,7 @@ struct ClusterSettings: Equatable {
             }
             return manifest
         }
-        let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-        let count = shards ?? min(max(1, processors), Limits.shardCountMax)
+        let count = shards ?? min(Processors.usableCount, Limits.shardCountMax)
         let manifest = try ClusterManifest(uuid: .random(), shardCount: count)
         try manifest.store(directory)
         return manifest

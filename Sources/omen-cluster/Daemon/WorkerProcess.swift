@@ -40,19 +40,22 @@ struct Worker: ParsableCommand {
             guard (0..<manifest.shardCount).contains(shard) else {
                 throw OmenError(.badRequest, "shard \(shard) of \(manifest.shardCount)")
             }
-            configuration = WorkerServer.Configuration(
-                shard: ShardEngine.Configuration(
-                    directory: shardDirectory(shard, in: directory).path,
-                    identity: manifest.identity(ofShard: shard),
-                    durability: try durabilityNamed(
-                        durability.rawValue,
-                        intervalMilliseconds: durabilityInterval
-                    ),
-                    // Whatever ended the worker before this one may have been damage.
-                    checksWhole: incarnation > 1,
-                    memoryByteCountMax: try memoryByteCountMax(manifest.shardCount),
-                    buildTurnPath: directory.path(of: "builds.lock")
+            var shard = ShardEngine.Configuration(
+                directory: shardDirectory(shard, in: directory).path,
+                identity: manifest.identity(ofShard: shard),
+                durability: try durabilityNamed(
+                    durability.rawValue,
+                    intervalMilliseconds: durabilityInterval
                 ),
+                // Whatever ended the worker before this one may have been damage.
+                checksWhole: incarnation > 1,
+                memoryByteCountMax: try memoryByteCountMax(manifest.shardCount),
+                buildTurnPath: directory.path(of: "builds.lock")
+            )
+            // All shards may build at once.
+            shard.buildHelperCount = max(0, Processors.usableCount / manifest.shardCount - 1)
+            configuration = WorkerServer.Configuration(
+                shard: shard,
                 incarnation: incarnation,
                 descriptor: Self.descriptor
             )

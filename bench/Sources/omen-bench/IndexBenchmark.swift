@@ -20,6 +20,8 @@ struct IndexBenchmark {
     let repeats: Int
     /// Processes that search at once, in a second measurement; 1: none.
     let processCount: Int
+    /// Threads of a build in bulk.
+    let threadCount: Int
     /// Whether to append everything first, and then build the graph at once.
     let isBulk: Bool
     /// File of a built index to search; nil to build one.
@@ -38,6 +40,7 @@ struct IndexBenchmark {
         k = try options.integer("k", standard: 10)
         repeats = try options.integer("repeats", standard: 5)
         processCount = try options.integer("processes", standard: 1)
+        threadCount = try options.integer("threads", standard: 1)
         isBulk = try options.choice("build", standard: BuildKind.stream) == .bulk
         loadPath = options.optional("load")
         savePath = options.optional("save")
@@ -98,7 +101,7 @@ struct IndexBenchmark {
             "build_seconds": \(rounded(buildSeconds, 3)), \
             "build_cpu_seconds": \(rounded(buildCPU, 3)), \
             "vectors_per_second": \(rounded(Double(base.rows) / buildSeconds, 1)), \
-            "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
+            "threads": \(threadCount), "processes": \(processCount), "points": [\(points.joined(separator: ", "))], \
             "together": [\(together.joined(separator: ", "))]}
             """
     }
@@ -118,7 +121,13 @@ struct IndexBenchmark {
     }
 
     private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
-        guard let rebuilt = try index.rebuildJob().run(progress: { _ in }, shouldStop: { false })
+        let helpers = BuildHelpers(count: threadCount - 1, mayGoOn: { true })
+        guard
+            let rebuilt = try index.rebuildJob().run(
+                helpers: helpers,
+                progress: { _ in },
+                shouldStop: { false }
+            )
         else { throw Failure("the build stopped") }
         sourceRows = rebuilt.sourceRows
         return (rebuilt.index, rebuilt.times)

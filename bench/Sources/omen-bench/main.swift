@@ -3,11 +3,12 @@ internal import Glibc
 let usage = """
     omen-bench index --base X.npy --queries Y.npy --neighbors Z.npy
         [--metric l2|cosine|ip] [--codes f32|u8|u4|u1] [--m 16] [--ef-construction N]
-        [--efs 10,16,...] [--k 10] [--repeats 5] [--build bulk|stream] [--processes 1]
+        [--efs 10,16,...] [--k 10] [--repeats 5] [--build bulk|stream] [--threads 1]
+        [--processes 1]
         [--save FILE] [--load FILE]
 
-    Builds one index on one thread, vector by vector or (bulk) all at once, then searches it; prints
-    JSON. With --processes the finished index is also searched by so many processes at once.
+    Builds one index, vector by vector on one thread or (bulk) all at once on --threads of them, then
+    searches it; prints JSON. With --processes the finished index is also searched by so many processes at once.
     --save keeps the index for --load, which searches it without building.
 
     omen-bench stream --base X.npy --queries Y.npy --neighbors Z.npy

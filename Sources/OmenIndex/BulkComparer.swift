@@ -1,0 +1,197 @@
+internal import OmenCore
+
+/// A small group of members, and the nearest of each within it.
+struct BulkLeaf {
+    let members: [UInt32]
+    /// The number of a member's nearest, and their places in the group,
+    /// `[members.count][1 + plan.nearestCount]`.
+    let nearest: [UInt32]
+
+    /// Adds to the candidates of the members in `part` what is not there already.
+    ///
+    /// - Parameters:
+    ///   - part: Members.
+    ///   - width: `nearestCount` of the plan.
+    ///   - lists: The candidates.
+    ///   - counts: How many each member has.
+    ///   - known: Room for the candidates of one.
+    func merge(
+        _ part: Range<Int>,
+        width: Int,
+        into lists: BulkLists,
+        _ counts: UnsafeMutablePointer<UInt8>,
+        _ known: UnsafeMutablePointer<UInt32>
+    ) {
+        members.withUnsafeBufferPointer { members in
+            nearest.withUnsafeBufferPointer { nearest in
+                for i in members.indices {
+                    let member = Int(members[i])
+                    guard part.contains(member) else { continue }
+                    let before = Int(counts[member])
+                    guard before < lists.capacity else { continue }
+                    lists.copy(member, count: before, to: known)
+                    var count = before
+                    let start = i &* (width &+ 1)
+                    for j in 1..<Int(nearest[start]) &+ 1 where count < lists.capacity {
+                        let candidate = members[Int(nearest[start &+ j])]
+                        var same: UInt32 = 0
+                        for k in 0..<before { same |= known[k] == candidate ? 1 : 0 }
+                        lists.place(count, of: member).pointee = candidate
+                        count &+= Int(same ^ 1)
+                    }
+                    counts[member] = UInt8(truncatingIfNeeded: count)
+                }
+            }
+        }
+    }
+}
+
+/// What one thread of a build needs to divide members into groups, and to compare those of a group.
+final class BulkComparer {
+    private let rows: UnsafePointer<UInt32>
+    private let plan: BulkPlan
+    private let tile: BulkTile
+    private let leafRows: UnsafeMutablePointer<UInt32>
+    private let pulse: BulkPulse
+
+    /// - Parameters:
+    ///   - source: Where the rows are.
+    ///   - rows: The row of each member.
+    ///   - plan: How to look for near ones.
+    ///   - columnCountMax: Most leaders, and most members of a group that is compared.
+    ///   - pulse: Of the thread.
+    init(
+        _ source: BulkSource,
+        rows: UnsafePointer<UInt32>,
+        plan: BulkPlan,
+        columnCountMax: Int,
+        pulse: BulkPulse
+    ) {
+        self.rows = rows
+        self.plan = plan
+        self.pulse = pulse
+        tile = BulkTile(source, columnCountMax: columnCountMax)
+        leafRows = .allocate(capacity: max(BulkTile.rowCountMax, columnCountMax))
+    }
+
+    deinit { leafRows.deallocate() }
+
+    /// Sends each member to the groups of its nearest leaders.
+    ///
+    /// - Parameters:
+    ///   - members: A part of an array of members.
+    ///   - leaders: Members.
+    ///   - fanOut: Groups of each; at most as many as there are leaders.
+    ///   - chosen: Receives the positions of leaders, `[][fanOut]` in the order of the whole array.
+    /// - Throws: `.stopped`.
+    func assign(
+        _ members: ArraySlice<UInt32>,
+        to leaders: [UInt32],
+        fanOut: Int,
+        _ chosen: UnsafeMutableBufferPointer<UInt16>
+    ) throws(BulkEnd) {
+        setColumns(leaders)
+        var first = members.startIndex
+        while first < members.endIndex {
+            try pulse.check()
+            let block = min(BulkTile.rowCountMax, members.endIndex - first)
+            for i in 0..<block { leafRows[i] = rows[Int(members[first + i])] }
+            tile.measure(leafRows, count: block)
+            for i in 0..<block {
+                let at = first + i
+                let found = tile.nearest(fanOut, ofRow: i, except: nil)
+                if found < fanOut { fill(from: found, to: fanOut, of: leaders.count, at: at) }
+                for j in 0..<fanOut {
+                    chosen[at * fanOut + j] = UInt16(truncatingIfNeeded: tile.chosen[j])
+                }
+            }
+            first += block
+        }
+    }
+
+    private func setColumns(_ members: [UInt32]) {
+        for i in members.indices { leafRows[i] = rows[Int(members[i])] }
+        tile.setColumns(leafRows, count: members.count)
+    }
+
+    /// Chooses any leaders where distances overflow, which `nearest` leaves out.
+    private func fill(from found: Int, to fanOut: Int, of leaderCount: Int, at position: Int) {
+        var count = found
+        var leader = position % leaderCount
+        while count < fanOut {
+            let candidate = UInt32(truncatingIfNeeded: leader)
+            if !(0..<count).contains(where: { tile.chosen[$0] == candidate }) {
+                tile.chosen[count] = candidate
+                count += 1
+            }
+            leader = (leader + 1) % leaderCount
+        }
+    }
+
+    /// Compares all pairs of a small group; cuts a large one into groups first.
+    func leaves(
+        of members: [UInt32],
+        _ generator: inout SplitMix64
+    ) throws(BulkEnd) -> [BulkLeaf] {
+        var leaves: [BulkLeaf] = []
+        try divide(members, depth: 1, &generator, into: &leaves)
+        return leaves
+    }
+
+    private func divide(
+        _ members: [UInt32],
+        depth: Int,
+        _ generator: inout SplitMix64,
+        into leaves: inout [BulkLeaf]
+    ) throws(BulkEnd) {
+        guard members.count > BulkPlan.leafCountMax else {
+            if let leaf = try compare(members) { leaves.append(leaf) }
+            return
+        }
+        for part in try parts(of: members, depth: depth, &generator) {
+            try divide(part, depth: depth + 1, &generator, into: &leaves)
+        }
+    }
+
+    private func parts(
+        of members: [UInt32],
+        depth: Int,
+        _ generator: inout SplitMix64
+    ) throws(BulkEnd) -> [[UInt32]] {
+        guard depth < BulkPlan.depthMax else { return BulkPartition.cut(members) }
+        let leaders = BulkPartition.leaders(of: members, fanOut: 1, &generator)
+        var partition = BulkPartition(
+            count: members.count,
+            fanOut: 1,
+            leaderCount: leaders.count
+        )
+        try partition.chosen.withUnsafeMutableBufferPointer { chosen throws(BulkEnd) in
+            try assign(members[...], to: leaders, fanOut: 1, chosen)
+        }
+        return partition.parts(of: members)
+    }
+
+    /// Finds each member's nearest of the group; nil for one that is alone.
+    private func compare(_ members: [UInt32]) throws(BulkEnd) -> BulkLeaf? {
+        try pulse.advance(members.count)
+        guard members.count > 1 else { return nil }
+        let width = plan.nearestCount + 1
+        var nearest = [UInt32](repeating: 0, count: members.count * width)
+        setColumns(members)
+        try nearest.withUnsafeMutableBufferPointer { nearest throws(BulkEnd) in
+            var first = 0
+            while first < members.count {
+                try pulse.check()
+                let block = min(BulkTile.rowCountMax, members.count - first)
+                tile.measure(leafRows + first, count: block)
+                for i in first..<first + block {
+                    let found = tile.nearest(plan.nearestCount, ofRow: i - first, except: i)
+                    nearest[i &* width] = UInt32(truncatingIfNeeded: found)
+                    for j in 0..<found { nearest[i &* width &+ 1 &+ j] = tile.chosen[j] }
+                }
+                first += block
+            }
+        }
+        return BulkLeaf(members: members, nearest: nearest)
+    }
+}

@@ -1,0 +1,45 @@
+package import OmenCore
+package import OmenStorage
+
+extension ShardEngine {
+    /// Where a shard is, and how it works.
+    package struct Configuration: Sendable {
+        /// The shard's own directory; made when it is missing.
+        package var directory: String
+        package var identity: ShardIdentity
+        package var durability: Durability
+        /// Check every byte before anything is served, as after an end that damage may have caused;
+        /// otherwise the large sections of shard files are checked soon after.
+        package var checksWhole: Bool
+        /// Memory that the shard files may need; one that needs more is not opened.
+        package var memoryByteCountMax: Int
+        /// A lock file that the shards of a cluster share; nil where a shard is alone.
+        ///
+        /// While searches come in, whoever has it builds.
+        package var buildTurnPath: String?
+        /// Hot rows of a collection from which on it may be built anew.
+        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
+        package var hotLimits = HotLimits.shard
+        /// Threads that build an index besides the one that leads.
+        package var buildHelperCount = 0
+
+        package init(
+            directory: String,
+            identity: ShardIdentity,
+            durability: Durability,
+            checksWhole: Bool = false,
+            memoryByteCountMax: Int = .max,
+            buildTurnPath: String? = nil
+        ) {
+            self.directory = directory
+            self.identity = identity
+            self.durability = durability
+            self.checksWhole = checksWhole
+            self.memoryByteCountMax = memoryByteCountMax
+            self.buildTurnPath = buildTurnPath
+        }
+
+        /// The shard's number in its cluster.
+        package var shard: UInt32 { identity.shard }
+    }
+}
