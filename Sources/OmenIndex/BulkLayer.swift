@@ -113,7 +113,7 @@ final class BulkLayer {
         try team.share(stripeCount) { [self] thread, stripe throws(BulkEnd) in
             try addBack(to: stripes[stripe], thinners[thread].pulse)
         }
-        let partCount = team.partCount / stripeCount
+        let partCount = max(1, team.partCount / stripeCount)
         try team.share(stripeCount * partCount) { [self] thread, piece throws(BulkEnd) in
             let stripe = stripes[piece / partCount]
             let part = BulkTeam.part(piece % partCount, of: partCount, stripe.members.count)

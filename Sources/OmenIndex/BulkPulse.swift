@@ -36,8 +36,10 @@ final class BulkPulse {
         self.shouldStop = shouldStop
     }
 
-    /// One for a helper, which counts what it does and asks nobody.
-    func helper() -> BulkPulse { BulkPulse(units, { _ in }, { false }) }
+    /// One for a helper, whose work counts and is told by the leader.
+    func helper(shouldStop: @escaping () -> Bool) -> BulkPulse {
+        BulkPulse(units, { _ in }, shouldStop)
+    }
 
     /// Notes that `count` units of work come next, and reports those before.
     func advance(_ count: Int) throws(BulkEnd) {

@@ -5,17 +5,24 @@ internal import Synchronization
 package struct BuildHelpers: Sendable {
     let count: Int
     let mayGoOn: @Sendable () -> Bool
+    let shouldStop: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - count: Most threads.
-    ///   - mayGoOn: Each asks before each piece of work, which takes some milliseconds; after a
-    ///     false it leaves the step of the build to the others.
-    package init(count: Int, mayGoOn: @escaping @Sendable () -> Bool) {
+    ///   - mayGoOn: Each asks before each piece of work, many of which take some milliseconds and
+    ///     some seconds; after a false it leaves the step of the build to the others.
+    ///   - shouldStop: Each asks in the midst of its work; after a true the build is stopped.
+    package init(
+        count: Int,
+        mayGoOn: @escaping @Sendable () -> Bool = { true },
+        shouldStop: @escaping @Sendable () -> Bool = { false }
+    ) {
         self.count = max(0, count)
         self.mayGoOn = mayGoOn
+        self.shouldStop = shouldStop
     }
 
-    package static var none: BuildHelpers { BuildHelpers(count: 0, mayGoOn: { false }) }
+    package static var none: BuildHelpers { BuildHelpers(count: 0) }
 }
 
 /// The threads of one bulk build.
@@ -29,14 +36,18 @@ final class BulkTeam {
 
     init(_ pulse: BulkPulse, _ helpers: BuildHelpers) {
         self.helpers = helpers
-        pulses = [pulse] + (0..<helpers.count).map { _ in pulse.helper() }
+        pulses =
+            [pulse]
+            + (0..<helpers.count).map { _ in
+                pulse.helper(shouldStop: helpers.shouldStop)
+            }
     }
 
     var threadCount: Int { pulses.count }
 
     /// Parts that a step is divided into: one for one thread, and otherwise so many that none waits
-    /// long for another.
-    var partCount: Int { threadCount == 1 ? 1 : 16 * threadCount }
+    /// long for another; what is found in so many groups at once is kept for a while.
+    var partCount: Int { threadCount == 1 ? 1 : min(16 * threadCount, 256) }
 
     /// Makes for each thread what only it may touch.
     func forEachThread<Value>(

@@ -100,9 +100,7 @@ package struct RebuildWork: Sendable {
 
         /// While searches come in, one thread is enough for them to wait for.
         var wantsHelp: Bool {
-            !isStopped
-                && (isUrgent.load(ordering: .relaxed)
-                    || !areSearchesExpected.load(ordering: .relaxed))
+            isUrgent.load(ordering: .relaxed) || !areSearchesExpected.load(ordering: .relaxed)
         }
     }
 
@@ -145,7 +143,11 @@ package struct RebuildWork: Sendable {
             pulse.areSearchesExpected.store(brake.areSearchesExpected, ordering: .relaxed)
         }
         let rebuilt = try job.run(
-            helpers: BuildHelpers(count: helperCount, mayGoOn: { pulse.wantsHelp }),
+            helpers: BuildHelpers(
+                count: helperCount,
+                mayGoOn: { pulse.wantsHelp },
+                shouldStop: { pulse.isStopped }
+            ),
             progress: { pulse.permille.store($0, ordering: .relaxed) },
             shouldStop: {
                 breathe()

@@ -85,7 +85,7 @@ import Testing
             let (source, _) = try LifecycleTests.filled(schema, count: count)
             let alone = try rebuilt(source.index)
             let questions = Atomic<Int>(0)
-            let all = BuildHelpers(count: 3, mayGoOn: { true })
+            let all = BuildHelpers(count: 3)
             let some = BuildHelpers(count: 2) {
                 questions.add(1, ordering: .relaxed).newValue % 5 != 0
             }
@@ -112,7 +112,7 @@ import Testing
         for limit in [0, 1, 5, 50, 200] {
             var left = limit
             let stopped = try source.index.rebuildJob().run(
-                helpers: BuildHelpers(count: 2, mayGoOn: { true }),
+                helpers: BuildHelpers(count: 2),
                 progress: { _ in },
                 shouldStop: {
                     left -= 1
@@ -121,6 +121,13 @@ import Testing
             )
             #expect(stopped == nil, "after \(limit) questions")
         }
+        let helper = BuildHelpers(count: 1, shouldStop: { true })
+        let stopped = try source.index.rebuildJob().run(
+            helpers: helper,
+            progress: { _ in },
+            shouldStop: { false }
+        )
+        #expect(stopped == nil, "when a helper is told to stop")
     }
 
     @Test func aBuildStopsAtEveryQuestion() throws {

@@ -4,6 +4,8 @@ Each takes float32 or what it can do better with, cosine as unit vectors, and it
 The libraries are imported where they are used: each runs in a process of its own.
 """
 
+import os
+
 import numpy
 
 K = 10
@@ -274,7 +276,11 @@ class Package(Engine):
 
     def build(self, base, threads):
         import omendb
+        processors = os.sched_getaffinity(0)
+        # It builds with as many threads as there are.
+        os.sched_setaffinity(0, sorted(processors)[:threads])
         self.index = omendb.DB(metric=self.metric)
+        os.sched_setaffinity(0, processors)
         self.index.add_batch(base, range(len(base)))
         self.index.wait_linked()
 

@@ -143,7 +143,7 @@ def package(name: str, dataset, recorder) -> dict:
         "engine": name,
         "metric": dataset.metric,
         "files": {part: str(path) for part, path in dataset.files.items()},
-        "threads": 1 if is_ours else peers.BUILD_THREADS,
+        "threads": peers.BUILD_THREADS,
         "kept": None if is_ours else str(peers.kept_folder(name, dataset)),
         "widths": peers.WIDTHS,
         "singles": True,
