@@ -23,7 +23,7 @@ from omenbench.binaries import binary
 from omenbench.console import say, show_table
 from omenbench.engines import ENGINES, PACKAGE, Package
 from omenbench.failure import Failure
-from omenbench.paths import BENCH, ROOT
+from omenbench.paths import BENCH, DATA, ROOT
 from omenbench.process import run_json
 
 SUMMARY = "the Python package beside the same calls in Swift, and beside other packages"
@@ -123,7 +123,11 @@ def measure_calls(options, recorder, whole) -> None:
 
 def environment() -> dict[str, str]:
     # The package of this checkout before the one of the same name that is installed as a peer.
-    return {**os.environ, "OMENDB_LIBRARY": library(),
+    # Bytecode is kept, as pip keeps it: the first round compiles for the others.
+    return {**{name: value for name, value in os.environ.items()
+               if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPYCACHEPREFIX": str(DATA / "bytecode"),
+            "OMENDB_LIBRARY": library(),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(BENCH)])}
 
 
