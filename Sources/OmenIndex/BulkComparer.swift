@@ -6,44 +6,6 @@ struct BulkLeaf {
     /// The number of a member's nearest, and their places in the group,
     /// `[members.count][1 + plan.nearestCount]`.
     let nearest: [UInt32]
-
-    /// Adds to the candidates of the members in `part` what is not there already.
-    ///
-    /// - Parameters:
-    ///   - part: Members.
-    ///   - width: `nearestCount` of the plan.
-    ///   - lists: The candidates.
-    ///   - counts: How many each member has.
-    ///   - known: Room for the candidates of one.
-    func merge(
-        _ part: Range<Int>,
-        width: Int,
-        into lists: BulkLists,
-        _ counts: UnsafeMutablePointer<UInt8>,
-        _ known: UnsafeMutablePointer<UInt32>
-    ) {
-        members.withUnsafeBufferPointer { members in
-            nearest.withUnsafeBufferPointer { nearest in
-                for i in members.indices {
-                    let member = Int(members[i])
-                    guard part.contains(member) else { continue }
-                    let before = Int(counts[member])
-                    guard before < lists.capacity else { continue }
-                    lists.copy(member, count: before, to: known)
-                    var count = before
-                    let start = i &* (width &+ 1)
-                    for j in 1..<Int(nearest[start]) &+ 1 where count < lists.capacity {
-                        let candidate = members[Int(nearest[start &+ j])]
-                        var same: UInt32 = 0
-                        for k in 0..<before { same |= known[k] == candidate ? 1 : 0 }
-                        lists.place(count, of: member).pointee = candidate
-                        count &+= Int(same ^ 1)
-                    }
-                    counts[member] = UInt8(truncatingIfNeeded: count)
-                }
-            }
-        }
-    }
 }
 
 /// What one thread of a build needs to divide members into groups, and to compare those of a group.
@@ -52,6 +14,8 @@ final class BulkComparer {
     private let plan: BulkPlan
     private let tile: BulkTile
     private let leafRows: UnsafeMutablePointer<UInt32>
+    /// The candidates of one member.
+    private let known: UnsafeMutablePointer<UInt32>
     private let pulse: BulkPulse
 
     /// - Parameters:
@@ -59,12 +23,14 @@ final class BulkComparer {
     ///   - rows: The row of each member.
     ///   - plan: How to look for near ones.
     ///   - columnCountMax: Most leaders, and most members of a group that is compared.
+    ///   - candidateCountMax: Most candidates of a member.
     ///   - pulse: Of the thread.
     init(
         _ source: BulkSource,
         rows: UnsafePointer<UInt32>,
         plan: BulkPlan,
         columnCountMax: Int,
+        candidateCountMax: Int,
         pulse: BulkPulse
     ) {
         self.rows = rows
@@ -72,9 +38,13 @@ final class BulkComparer {
         self.pulse = pulse
         tile = BulkTile(source, columnCountMax: columnCountMax)
         leafRows = .allocate(capacity: max(BulkTile.rowCountMax, columnCountMax))
+        known = .allocate(capacity: candidateCountMax)
     }
 
-    deinit { leafRows.deallocate() }
+    deinit {
+        leafRows.deallocate()
+        known.deallocate()
+    }
 
     /// Sends each member to the groups of its nearest leaders.
     ///
@@ -193,5 +163,57 @@ final class BulkComparer {
             }
         }
         return BulkLeaf(members: members, nearest: nearest)
+    }
+
+    /// Adds to the candidates of a leaf's members what is not there already.
+    ///
+    /// - Parameters:
+    ///   - leaf: What `leaves` found.
+    ///   - part: Other members are left out.
+    ///   - lists: The candidates.
+    ///   - counts: How many each member has.
+    /// - Throws: `.stopped`.
+    func merge(
+        _ leaf: BulkLeaf,
+        _ part: Range<Int>,
+        into lists: BulkLists,
+        _ counts: UnsafeMutablePointer<UInt8>
+    ) throws(BulkEnd) {
+        try pulse.check()
+        let width = plan.nearestCount + 1
+        leaf.members.withUnsafeBufferPointer { members in
+            leaf.nearest.withUnsafeBufferPointer { nearest in
+                for i in members.indices where part.contains(Int(members[i])) {
+                    let found = UnsafeBufferPointer(
+                        rebasing: nearest[i &* width..<(i + 1) &* width]
+                    )
+                    add(found, of: members, to: Int(members[i]), lists, counts)
+                }
+            }
+        }
+    }
+
+    /// Adds what was found, the number of places in the group and these, to one member's.
+    @inline(__always)
+    private func add(
+        _ found: UnsafeBufferPointer<UInt32>,
+        of members: UnsafeBufferPointer<UInt32>,
+        to member: Int,
+        _ lists: BulkLists,
+        _ counts: UnsafeMutablePointer<UInt8>
+    ) {
+        let before = Int(counts[member])
+        guard before < lists.capacity else { return }
+        let known = known
+        lists.copy(member, count: before, to: known)
+        var count = before
+        for j in 1..<Int(found[0]) &+ 1 where count < lists.capacity {
+            let candidate = members[Int(found[j])]
+            var same: UInt32 = 0
+            for i in 0..<before { same |= known[i] == candidate ? 1 : 0 }
+            lists.place(count, of: member).pointee = candidate
+            count &+= Int(same ^ 1)
+        }
+        counts[member] = UInt8(truncatingIfNeeded: count)
     }
 }

@@ -87,7 +87,8 @@ final class BulkLayer {
     private func choose() throws(BulkEnd) {
         let (lists, counts) = (neighbors.lists, neighbors.counts.base)
         let (thinners, rows) = (thinners, rows)
-        try team.share(count, inParts: team.partCount) { [self] thread, part throws(BulkEnd) in
+        try team.share(count, inParts: team.partCount(count)) {
+            [self] thread, part throws(BulkEnd) in
             let thinner = thinners[thread]
             for member in part {
                 if member & 15 == 0 { try thinner.pulse.advance(16) }
@@ -103,7 +104,7 @@ final class BulkLayer {
     /// list is thinned.
     private func linkBack() throws(BulkEnd) {
         // Each thread has the lists of some members, and looks at the links of all.
-        let stripeCount = team.threadCount
+        let stripeCount = team.stripeCount(count)
         var waiting: [BulkWaiting] = []
         for stripe in 0..<stripeCount {
             let members = BulkTeam.part(stripe, of: stripeCount, count)
@@ -113,7 +114,7 @@ final class BulkLayer {
         try team.share(stripeCount) { [self] thread, stripe throws(BulkEnd) in
             try addBack(to: stripes[stripe], thinners[thread].pulse)
         }
-        let partCount = max(1, team.partCount / stripeCount)
+        let partCount = max(1, team.partCount(count) / stripeCount)
         try team.share(stripeCount * partCount) { [self] thread, piece throws(BulkEnd) in
             let stripe = stripes[piece / partCount]
             let part = BulkTeam.part(piece % partCount, of: partCount, stripe.members.count)

@@ -14,7 +14,10 @@ final class BulkNeighbors {
     private let rows: UnsafePointer<UInt32>
     private var generator: SplitMix64
     private let team: BulkTeam
-    private let comparers: [BulkComparer]
+    private var comparers: [BulkComparer]
+    /// Places in groups that are compared at once, before what they found is taken in: at least so
+    /// many, and half as many as there are members.
+    private static let roundSizeMin = 1 << 20
 
     init(
         _ source: BulkSource,
@@ -39,6 +42,7 @@ final class BulkNeighbors {
                 rows: rows,
                 plan: plan,
                 columnCountMax: max(1, columnCountMax),
+                candidateCountMax: lists.capacity,
                 pulse: pulse
             )
         }
@@ -57,12 +61,17 @@ final class BulkNeighbors {
             leaderCount: leaders.count
         )
         let (team, comparers, plan, count) = (team, comparers, plan, count)
+        // In blocks, so that the same rows are measured together however many parts there are.
+        let block = BulkTile.rowCountMax
+        let blockCount = (count + block - 1) / block
         try partition.chosen.withUnsafeMutableBufferPointer { chosen throws(BulkEnd) in
             // The closure below cannot capture an `inout` parameter.
             let chosen = chosen
-            try team.share(count, inParts: team.partCount) { thread, part throws(BulkEnd) in
+            try team.share(blockCount, inParts: team.partCount(count)) {
+                thread,
+                part throws(BulkEnd) in
                 try comparers[thread].assign(
-                    members[part],
+                    members[part.lowerBound * block..<min(count, part.upperBound * block)],
                     to: leaders,
                     fanOut: plan.fanOut,
                     chosen
@@ -80,33 +89,50 @@ final class BulkNeighbors {
     func run(_ first: BulkPartition?) throws(BulkEnd) {
         let members = everyMember
         let partition = if let first { first } else { try partition() }
-        let parts = partition?.parts(of: members) ?? [members]
+        var parts = partition?.parts(of: members) ?? [members]
         let seeds = parts.map { _ in generator.next() }
-        let comparers = comparers
         var next = 0
         while next < parts.count {
             let start = next
-            next = min(parts.count, start + team.partCount)
-            let found = BulkResults(count: next - start)
-            try team.share(found.count) { thread, index throws(BulkEnd) in
-                var generator = SplitMix64(seed: seeds[start + index])
-                found.base[index] = try comparers[thread].leaves(
-                    of: parts[start + index],
-                    &generator
-                )
-            }
-            try merge(found)
+            let end = endOfRound(from: start, of: parts)
+            let round = Array(parts[start..<end])
+            // They are large together.
+            for index in start..<end { parts[index] = [] }
+            try merge(try compare(round, Array(seeds[start..<end])))
+            next = end
         }
+        comparers = []
+    }
+
+    private func endOfRound(from start: Int, of parts: [[UInt32]]) -> Int {
+        guard team.threadCount > 1 else { return start + 1 }
+        let sizeMax = max(Self.roundSizeMin, count / 2)
+        var size = 0
+        var end = start
+        while end < parts.count, size < sizeMax {
+            size += parts[end].count
+            end += 1
+        }
+        return end
+    }
+
+    private func compare(_ parts: [[UInt32]], _ seeds: [UInt64]) throws(BulkEnd) -> BulkResults {
+        let found = BulkResults(count: parts.count)
+        let comparers = comparers
+        try team.share(parts.count) { thread, index throws(BulkEnd) in
+            var generator = SplitMix64(seed: seeds[index])
+            found.base[index] = try comparers[thread].leaves(of: parts[index], &generator)
+        }
+        return found
     }
 
     /// Adds what was found in some groups to the candidates of their members, in their order.
     private func merge(_ found: BulkResults) throws(BulkEnd) {
-        let width = plan.nearestCount
-        try team.share(count, inParts: team.threadCount) { [self] _, part throws(BulkEnd) in
-            let known = try BulkMemory<UInt32>(count: lists.capacity)
+        let (lists, counts, comparers) = (lists, counts.base, comparers)
+        try team.share(count, inParts: team.stripeCount(count)) { thread, part throws(BulkEnd) in
             for index in 0..<found.count {
                 for leaf in found.base[index] {
-                    leaf.merge(part, width: width, into: lists, counts.base, known.base)
+                    try comparers[thread].merge(leaf, part, into: lists, counts)
                 }
             }
         }

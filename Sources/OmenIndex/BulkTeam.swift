@@ -1,28 +1,41 @@
+internal import Glibc
 internal import OmenCore
 internal import Synchronization
 
 /// Threads that a rebuild may use besides the one that runs it.
 package struct BuildHelpers: Sendable {
-    let count: Int
-    let mayGoOn: @Sendable () -> Bool
-    let shouldStop: @Sendable () -> Bool
+    /// What one of them asks, on its own thread.
+    package struct Helper {
+        let mayGoOn: () -> Bool
+        let shouldStop: () -> Bool
 
-    /// - Parameters:
-    ///   - count: Most threads.
-    ///   - mayGoOn: Each asks before each piece of work, many of which take some milliseconds and
-    ///     some seconds; after a false it leaves the step of the build to the others.
-    ///   - shouldStop: Each asks in the midst of its work; after a true the build is stopped.
-    package init(
-        count: Int,
-        mayGoOn: @escaping @Sendable () -> Bool = { true },
-        shouldStop: @escaping @Sendable () -> Bool = { false }
-    ) {
-        self.count = max(0, count)
-        self.mayGoOn = mayGoOn
-        self.shouldStop = shouldStop
+        /// - Parameters:
+        ///   - mayGoOn: Asked before each piece of work, and again after some milliseconds if not.
+        ///   - shouldStop: Asked every few microseconds in the midst of one; may take its time, for
+        ///     others to have some. After a true the build is stopped.
+        package init(mayGoOn: @escaping () -> Bool, shouldStop: @escaping () -> Bool) {
+            self.mayGoOn = mayGoOn
+            self.shouldStop = shouldStop
+        }
     }
 
-    package static var none: BuildHelpers { BuildHelpers(count: 0) }
+    let count: Int
+    let make: @Sendable () -> Helper
+
+    /// - Parameters:
+    ///   - count: How many.
+    ///   - make: Called once for each.
+    package init(count: Int, _ make: @escaping @Sendable () -> Helper) {
+        self.count = max(0, count)
+        self.make = make
+    }
+
+    package static var none: BuildHelpers { some(0) }
+
+    /// Those that nothing holds back.
+    package static func some(_ count: Int) -> BuildHelpers {
+        BuildHelpers(count: count) { Helper(mayGoOn: { true }, shouldStop: { false }) }
+    }
 }
 
 /// The threads of one bulk build.
@@ -30,24 +43,28 @@ package struct BuildHelpers: Sendable {
 /// Its graph is nobody's yet, and in each step no two threads write the same words; what a step
 /// leaves does not depend on who did which part of it.
 final class BulkTeam {
-    private let helpers: BuildHelpers
+    private let helpers: [BuildHelpers.Helper]
     /// One for each thread; that of the leader is the first.
     let pulses: [BulkPulse]
 
     init(_ pulse: BulkPulse, _ helpers: BuildHelpers) {
-        self.helpers = helpers
-        pulses =
-            [pulse]
-            + (0..<helpers.count).map { _ in
-                pulse.helper(shouldStop: helpers.shouldStop)
-            }
+        self.helpers = (0..<helpers.count).map { _ in helpers.make() }
+        pulses = [pulse] + self.helpers.map { pulse.helper(shouldStop: $0.shouldStop) }
     }
 
     var threadCount: Int { pulses.count }
 
-    /// Parts that a step is divided into: one for one thread, and otherwise so many that none waits
-    /// long for another; what is found in so many groups at once is kept for a while.
-    var partCount: Int { threadCount == 1 ? 1 : min(16 * threadCount, 256) }
+    /// Parts that a step with `count` members is divided into: one for one thread, and otherwise so
+    /// many that none waits long for another.
+    func partCount(_ count: Int) -> Int {
+        threadCount == 1 ? 1 : min(16 * threadCount, max(1, count / Self.partSizeMin))
+    }
+
+    /// Parts that each look at all members, which costs some time for each.
+    func stripeCount(_ count: Int) -> Int { min(partCount(count), threadCount, Self.stripesMax) }
+
+    private static let partSizeMin = 256
+    private static let stripesMax = 8
 
     /// Makes for each thread what only it may touch.
     func forEachThread<Value>(
@@ -71,12 +88,12 @@ final class BulkTeam {
         _ work: @escaping (_ thread: Int, _ piece: Int) throws(BulkEnd) -> Void
     ) throws(BulkEnd) {
         let step = Step(pieceCount, work)
-        let mayGoOn = helpers.mayGoOn
         var threads: [BackgroundThread] = []
-        for number in 1..<max(1, min(threadCount, pieceCount)) where mayGoOn() {
+        for number in 1..<max(1, min(threadCount, pieceCount)) {
+            let helper = Lent(helpers[number - 1])
             do throws(OmenError) {
                 threads.append(
-                    try BackgroundThread { while mayGoOn(), step.takePiece(asThread: number) {} }
+                    try BackgroundThread { step.help(helper.value, asThread: number) }
                 )
             } catch { break }
         }
@@ -108,6 +125,13 @@ final class BulkTeam {
     }
 }
 
+/// A helper on its way to its thread, which nobody else uses meanwhile.
+private struct Lent: @unchecked Sendable {
+    let value: BuildHelpers.Helper
+
+    init(_ value: BuildHelpers.Helper) { self.value = value }
+}
+
 /// One step of a build; `@unchecked` as its work keeps the threads apart itself.
 private final class Step: @unchecked Sendable {
     private let pieceCount: Int
@@ -124,6 +148,19 @@ private final class Step: @unchecked Sendable {
     }
 
     var end: BulkEnd? { firstEnd.withLock { $0 } }
+
+    /// Takes pieces while there are some and the helper may.
+    func help(_ helper: BuildHelpers.Helper, asThread thread: Int) {
+        while next.load(ordering: .relaxed) < pieceCount {
+            if helper.mayGoOn() {
+                _ = takePiece(asThread: thread)
+            } else {
+                usleep(Self.pollMicroseconds)
+            }
+        }
+    }
+
+    private static let pollMicroseconds: UInt32 = 2000
 
     /// - Returns: False when no piece was left.
     func takePiece(asThread thread: Int) -> Bool {

@@ -20,7 +20,8 @@ final class BulkWaiting {
     @inline(__always)
     func hasAny(_ member: Int) -> Bool { heads.base[place(member)] != 0 }
 
-    /// Adds a link; lost beyond four billion, where lists are long enough without it.
+    /// Adds a link; lost beyond four billion, which 134 million members with 32 links may have:
+    /// lists are long enough without it.
     @inline(__always)
     func add(_ link: UInt32, to member: Int) {
         guard entryCount < entries.count else { return }

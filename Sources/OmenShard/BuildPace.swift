@@ -21,9 +21,6 @@ struct BuildPace {
     /// No search is expected from then on.
     private var quietFrom: UInt64 = 0
     private var workingSince: UInt64
-    /// As of the last `shouldPause`.
-    private(set) var areSearchesExpected = false
-
     init(now: UInt64, searchCount: Int) {
         self.searchCount = searchCount
         workingSince = now
@@ -36,12 +33,17 @@ struct BuildPace {
     ///   - searchCount: Searches so far.
     /// - Returns: Whether it is time for one, while searches come in.
     mutating func shouldPause(now: UInt64, searchCount: Int) -> Bool {
+        areSearchesExpected(now: now, searchCount: searchCount)
+            && now &- workingSince >= Self.stretch
+    }
+
+    /// Whether searches come in.
+    mutating func areSearchesExpected(now: UInt64, searchCount: Int) -> Bool {
         if searchCount != self.searchCount {
             self.searchCount = searchCount
             quietFrom = now &+ Self.memory
         }
-        areSearchesExpected = now < quietFrom
-        return areSearchesExpected && now &- workingSince >= Self.stretch
+        return now < quietFrom
     }
 
     /// Notes the end of a pause.
@@ -63,7 +65,7 @@ package final class BuildBrake {
     /// Nanoseconds between two looks whether another build's turn has ended.
     private static let turnPollTime: UInt64 = 5_000_000
 
-    private let searches: Searches
+    let searches: Searches
     /// Nil where there is no turn to wait for, or the file cannot be used.
     private var turnPath: String?
     private var turn: LockFile?
@@ -88,13 +90,18 @@ package final class BuildBrake {
         if takeTurn() {
             if rests { Self.sleep(BuildPace.pause) }
         } else {
-            while !shouldStop(), isTime, !takeTurn() { Self.sleep(Self.turnPollTime) }
+            while !shouldStop(), isTime, !takeTurn() { Self.waitForTurn() }
         }
         pace.resume(now: Self.now)
     }
 
-    /// Whether searches came in lately, as of the last `breathe`.
-    var areSearchesExpected: Bool { pace.areSearchesExpected }
+    /// Whether searches come in.
+    func areSearchesExpected() -> Bool {
+        pace.areSearchesExpected(now: Self.now, searchCount: searches.count)
+    }
+
+    /// Sleeps until it is time to look again whether a turn has ended.
+    static func waitForTurn() { sleep(turnPollTime) }
 
     private var isTime: Bool { pace.shouldPause(now: Self.now, searchCount: searches.count) }
 

@@ -93,15 +93,10 @@ package struct RebuildWork: Sendable {
         let permille = Atomic<Int>(0)
         let shouldStop = Atomic<Bool>(false)
         let isUrgent = Atomic<Bool>(false)
-        /// Whether searches came in lately, as the leading thread knows.
-        let areSearchesExpected = Atomic<Bool>(false)
+        /// Whether it waits for another build's turn to end.
+        let isHeldBack = Atomic<Bool>(false)
 
         var isStopped: Bool { shouldStop.load(ordering: .relaxed) }
-
-        /// While searches come in, one thread is enough for them to wait for.
-        var wantsHelp: Bool {
-            isUrgent.load(ordering: .relaxed) || !areSearchesExpected.load(ordering: .relaxed)
-        }
     }
 
     private let job: RebuildJob
@@ -139,15 +134,18 @@ package struct RebuildWork: Sendable {
         let pulse = pulse
         let breathe: () -> Void = {
             guard let brake else { return }
-            brake.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
-            pulse.areSearchesExpected.store(brake.areSearchesExpected, ordering: .relaxed)
+            brake.breathe(
+                rests: !isUrgent,
+                shouldStop: {
+                    pulse.isHeldBack.store(true, ordering: .relaxed)
+                    return pulse.isStopped
+                }
+            )
+            pulse.isHeldBack.store(false, ordering: .relaxed)
         }
+        let searches = brake?.searches
         let rebuilt = try job.run(
-            helpers: BuildHelpers(
-                count: helperCount,
-                mayGoOn: { pulse.wantsHelp },
-                shouldStop: { pulse.isStopped }
-            ),
+            helpers: BuildHelpers(count: helperCount) { helper(searches) },
             progress: { pulse.permille.store($0, ordering: .relaxed) },
             shouldStop: {
                 breathe()
@@ -163,6 +161,26 @@ package struct RebuildWork: Sendable {
                 breathe: breathe
             ),
             sourceRows: rebuilt.sourceRows
+        )
+    }
+
+    /// Rests as the leading thread does, and takes nothing new while searches come in or that one
+    /// waits.
+    private func helper(_ searches: BuildBrake.Searches?) -> BuildHelpers.Helper {
+        let brake = searches.map { BuildBrake($0, turnPath: nil) }
+        let pulse = pulse
+        return BuildHelpers.Helper(
+            mayGoOn: {
+                !pulse.isHeldBack.load(ordering: .relaxed)
+                    && (isUrgent || brake?.areSearchesExpected() != true)
+            },
+            shouldStop: {
+                brake?.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
+                while pulse.isHeldBack.load(ordering: .relaxed), !pulse.isStopped {
+                    BuildBrake.waitForTurn()
+                }
+                return pulse.isStopped
+            }
         )
     }
 }

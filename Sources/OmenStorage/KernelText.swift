@@ -10,7 +10,10 @@ enum KernelText {
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") })
         else { return [] }
         var paths = ["/sys/fs/cgroup"]
-        for part in line.dropFirst(4).split(separator: "/") where part != ".." {
+        let parts = line.dropFirst(4).split(separator: "/")
+        // A group outside of what this process sees of the tree.
+        if parts.contains("..") { return paths }
+        for part in parts {
             paths.append("\(paths[paths.count - 1])/\(part)")
         }
         return paths

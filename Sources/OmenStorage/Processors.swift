@@ -4,15 +4,16 @@ internal import Glibc
 package enum Processors {
     /// Threads that can run at the same time, at least 1.
     ///
-    /// The least of the processors that it may use (proc(5), Cpus_allowed), and of what its control
-    /// groups grant, rounded up (cgroups(7), version 2, cpu.max).
+    /// The least of the processors that are there, of those that it may use (proc(5),
+    /// Cpus_allowed, which may name some that are not there), and of what its control groups grant,
+    /// rounded up (cgroups(7), version 2, cpu.max).
     package static var usableCount: Int {
         let status = KernelText.of("/proc/self/status") ?? ""
         let online = Int(exactly: sysconf(Int32(_SC_NPROCESSORS_ONLN))) ?? 1
         let quotas = KernelText.groupPaths.compactMap { path in
             KernelText.of("\(path)/cpu.max").flatMap(quota)
         }
-        return max(1, ([allowedCount(status) ?? online] + quotas).min() ?? online)
+        return max(1, quotas.reduce(min(allowedCount(status) ?? online, online), min))
     }
 
     /// Bits of the mask in a process's status, which is written in hexadecimal.

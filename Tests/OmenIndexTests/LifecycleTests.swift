@@ -95,15 +95,16 @@ import Testing
 
     /// The first new rows have next to no live ones to link to: with links to those alone, recall
     /// fell to 0.6.
-    @Test(arguments: [0, 1, 20])
-    func rowsAreFoundWhileAllAreReplaced(butSome keptCount: UInt32) throws {
+    @Test(arguments: [0, 1, 20], [false, true])
+    func rowsAreFoundWhileAllAreReplaced(butSome keptCount: UInt32, byThemselves: Bool) throws {
         let schema = CollectionSchema(dim: 6)
         let data = TestData(.normal, count: 1000, queryCount: 60, dim: 6, seed: 9)
         let checked = try Checked(schema)
         for vector in data.vectors.prefix(500) { try checked.append(vector) }
         checked.linkAll()
         for row in keptCount..<500 { checked.delete(row) }
-        for vector in data.vectors.dropFirst(500) { try checked.append(vector) }
+        let others = byThemselves ? data.vectors.prefix(500) : data.vectors.dropFirst(500)
+        for vector in others { try checked.append(vector) }
         var worst = 1.0
         while checked.index.link(steps: 37) > 0 {
             let recall = try checked.recall(data.queries, k: 5, ef: 16)

@@ -1,3 +1,4 @@
+import Glibc
 import OmenCore
 import OmenIndex
 import Synchronization
@@ -76,58 +77,85 @@ import Testing
         #expect(first.calibration == second.calibration)
     }
 
-    /// Whoever did which part of it, and whenever helpers left.
+    /// Whoever did which part of it, and whenever helpers had to wait.
     @Test func helpersBuildTheSameGraph() throws {
-        for (schema, count) in zip(
-            schemas(dim: 16),
-            [900, 2100, 9000, 2100, 9000, 2100, 9000, 2100]
-        ) {
+        let asked = Atomic<Int>(0)
+        let helpers = [
+            BuildHelpers.some(3),
+            BuildHelpers(count: 2) {
+                BuildHelpers.Helper(
+                    mayGoOn: { asked.load(ordering: .relaxed) % 3 != 0 },
+                    shouldStop: {
+                        asked.add(1, ordering: .relaxed)
+                        return false
+                    }
+                )
+            },
+        ]
+        let counts = [9000, 2100, 9000, 900, 2100, 9000, 2100, 2100, 9000]
+        let schemas = schemas(dim: 16)
+        #expect(schemas.count == counts.count)
+        for (schema, count) in zip(schemas, counts) {
             let (source, _) = try LifecycleTests.filled(schema, count: count)
             let alone = try rebuilt(source.index)
-            let questions = Atomic<Int>(0)
-            let all = BuildHelpers(count: 3)
-            let some = BuildHelpers(count: 2) {
-                questions.add(1, ordering: .relaxed).newValue % 5 != 0
-            }
-            for helpers in [all, some] {
+            for helpers in helpers {
+                asked.store(1, ordering: .relaxed)
                 let helped = try #require(
                     try source.index.rebuildJob().run(
                         helpers: helpers,
                         progress: { _ in },
-                        shouldStop: { false }
+                        shouldStop: {
+                            asked.add(1, ordering: .relaxed)
+                            return false
+                        }
                     )
                 )
                 #expect(helped.sourceRows == alone.sourceRows)
                 #expect(helped.calibration == alone.calibration)
-                let same =
+                let isSame =
                     PersistenceTests.bytes(helped.index) == PersistenceTests.bytes(alone.index)
-                #expect(same, "\(count) rows, \(schema)")
+                #expect(isSame, "\(count) rows, \(schema)")
             }
-            #expect(count < 1000 || questions.load(ordering: .relaxed) > 0)
         }
     }
 
-    @Test func aBuildWithHelpersStopsAtEveryQuestion() throws {
-        let (source, _) = try LifecycleTests.filled(count: 2100)
-        for limit in [0, 1, 5, 50, 200] {
-            var left = limit
-            let stopped = try source.index.rebuildJob().run(
-                helpers: BuildHelpers(count: 2),
-                progress: { _ in },
+    /// In all steps: they are told of by the thousandths done.
+    @Test(arguments: [0, 1, 100, 500, 800, 850, 900, 950])
+    func aBuildWithHelpersStops(atPermille limit: Int) throws {
+        let (source, _) = try LifecycleTests.filled(count: 3000)
+        var permille = 0
+        let stopped = try source.index.rebuildJob().run(
+            helpers: .some(2),
+            progress: { permille = $0 },
+            shouldStop: { permille >= limit }
+        )
+        #expect(stopped == nil)
+    }
+
+    @Test func aHelperStopsABuild() throws {
+        let (source, _) = try LifecycleTests.filled(count: 3000)
+        let hasStopped = Atomic<Bool>(false)
+        let helpers = BuildHelpers(count: 1) {
+            BuildHelpers.Helper(
+                mayGoOn: { true },
                 shouldStop: {
-                    left -= 1
-                    return left < 0
+                    hasStopped.store(true, ordering: .relaxed)
+                    return true
                 }
             )
-            #expect(stopped == nil, "after \(limit) questions")
         }
-        let helper = BuildHelpers(count: 1, shouldStop: { true })
+        var waits = 0
         let stopped = try source.index.rebuildJob().run(
-            helpers: helper,
+            helpers: helpers,
             progress: { _ in },
-            shouldStop: { false }
+            shouldStop: {
+                // The first steps have nothing for helpers; then they may come late.
+                waits += 1
+                if waits > 100, waits < 5000, !hasStopped.load(ordering: .relaxed) { usleep(1000) }
+                return false
+            }
         )
-        #expect(stopped == nil, "when a helper is told to stop")
+        #expect(stopped == nil && hasStopped.load(ordering: .relaxed))
     }
 
     @Test func aBuildStopsAtEveryQuestion() throws {

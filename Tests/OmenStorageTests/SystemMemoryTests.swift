@@ -11,7 +11,7 @@ import Testing
             KernelText.groupPaths("0::/a.slice/b.scope\n")
                 == ["/sys/fs/cgroup", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/a.slice/b.scope"]
         )
-        #expect(KernelText.groupPaths("0::/../x\n") == ["/sys/fs/cgroup", "/sys/fs/cgroup/x"])
+        #expect(KernelText.groupPaths("0::/../x\n") == ["/sys/fs/cgroup"])
         #expect(KernelText.groupPaths("5:memory:/docker\n") == [])
     }
 
@@ -52,6 +52,7 @@ import Testing
     }
 
     @Test func thisProcessMayUseSomeProcessor() {
-        #expect((1...4096).contains(Processors.usableCount))
+        let online = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        #expect((1...online).contains(Processors.usableCount))
     }
 }

@@ -277,10 +277,12 @@ class Package(Engine):
     def build(self, base, threads):
         import omendb
         processors = os.sched_getaffinity(0)
-        # It builds with as many threads as there are.
+        # It builds with as many threads as there are processors; its threads stay on these.
         os.sched_setaffinity(0, sorted(processors)[:threads])
-        self.index = omendb.DB(metric=self.metric)
-        os.sched_setaffinity(0, processors)
+        try:
+            self.index = omendb.DB(metric=self.metric)
+        finally:
+            os.sched_setaffinity(0, processors)
         self.index.add_batch(base, range(len(base)))
         self.index.wait_linked()
 

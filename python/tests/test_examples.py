@@ -24,7 +24,7 @@ def run(name, *arguments, cwd, fails=False, **environment):
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert (done.returncode != 0) == fails, done.stderr

@@ -121,7 +121,7 @@ struct IndexBenchmark {
     }
 
     private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
-        let helpers = BuildHelpers(count: threadCount - 1)
+        let helpers = BuildHelpers.some(threadCount - 1)
         guard
             let rebuilt = try index.rebuildJob().run(
                 helpers: helpers,
