@@ -1,5 +1,3 @@
-internal import OmenCore
-
 /// Where a bulk build keeps the candidates of each member: in the list that will hold its links,
 /// and what is more in memory of its own.
 struct BulkLists {

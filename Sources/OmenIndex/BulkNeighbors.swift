@@ -11,7 +11,6 @@ final class BulkNeighbors {
     let lists: BulkLists
     /// How many there are.
     let counts: BulkMemory<UInt8>
-    private let rows: UnsafePointer<UInt32>
     private var generator: SplitMix64
     private let team: BulkTeam
     private var comparers: [BulkComparer]
@@ -28,7 +27,6 @@ final class BulkNeighbors {
         seed: UInt64,
         team: BulkTeam
     ) throws(BulkEnd) {
-        self.rows = rows
         self.count = count
         self.lists = lists
         self.plan = plan

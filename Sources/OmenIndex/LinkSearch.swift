@@ -10,25 +10,25 @@ struct LinkSearch {
     let deleted: UnsafePointer<UInt64>
     let visited: UnsafeMutablePointer<UInt8>
     let epoch: UInt8
-    let todo: UnsafeMutablePointer<UInt32>
+    let frontier: UnsafeMutablePointer<UInt32>
     let distances: UnsafeMutablePointer<Float>
     /// Of the list, only so many of the first are expanded.
     let expansionWidth: Int
     /// Entries expanded together: their neighbours' cache misses overlap.
     private static let expansionsPerHop = 2
 
-    /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in `todo`
-    /// finds; the marks of `beam` mean "expanded".
+    /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in
+    /// `frontier` finds; the marks of `beam` mean "expanded".
     ///
     /// `mixed` says whether some rows are deleted.
     func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
-        for i in 0..<startCount { visited[Int(todo[i])] = epoch }
+        for i in 0..<startCount { visited[Int(frontier[i])] = epoch }
         // A copy of its own stays in registers.
         var list = beam
         var count = startCount
         var cursor = 0
         while count > 0 {
-            scorer.score(todo, count, into: distances)
+            scorer.score(frontier, count, into: distances)
             cursor =
                 mixed
                 ? admitMixed(count, &list, cursor) : admitLive(count, &list, cursor)
@@ -48,21 +48,22 @@ struct LinkSearch {
         beam = list
     }
 
-    /// Appends the unvisited neighbours of `row` to the `already` rows in `todo` and stamps them.
+    /// Appends the unvisited neighbours of `row` to the `already` rows in `frontier`, and stamps
+    /// them.
     ///
-    /// - Returns: How many rows are in `todo` now.
+    /// - Returns: How many rows are in `frontier` now.
     @inline(__always)
     private func gather(_ row: UInt32, _ already: Int) -> Int {
         let list = links + Int(row) &* slots
         let visited = visited
-        let todo = todo
+        let frontier = frontier
         let epoch = epoch
         var count = already
         for i in 0..<slots {
             let link = list[i]
             if link == Link.none { break }
             let next = link & Link.rowMask
-            todo[count] = next
+            frontier[count] = next
             count &+= visited[Int(next)] == epoch ? 0 : 1
             visited[Int(next)] = epoch
         }
@@ -74,14 +75,14 @@ struct LinkSearch {
     /// - Returns: The first position that may hold an unexpanded entry.
     @inline(__always)
     private func admitLive(_ count: Int, _ beam: inout Candidates, _ cursor: Int) -> Int {
-        let todo = todo
+        let frontier = frontier
         let distances = distances
         let keys = beam.keys
         let width = beam.width
         var size = beam.count
         var lowest = cursor
         for i in 0..<count {
-            let key = Candidates.key(distances[i], todo[i])
+            let key = Candidates.key(distances[i], frontier[i])
             var at = size
             if size == width {
                 if key >= keys[width &- 1] { continue }
@@ -95,7 +96,7 @@ struct LinkSearch {
             }
             keys[at] = key
             lowest = min(lowest, at)
-            prefetchLinks(todo[i])
+            prefetchLinks(frontier[i])
         }
         beam.count = size
         return lowest
@@ -105,11 +106,11 @@ struct LinkSearch {
     private func admitMixed(_ count: Int, _ beam: inout Candidates, _ cursor: Int) -> Int {
         var lowest = cursor
         for i in 0..<count {
-            let key = Candidates.key(distances[i], todo[i])
+            let key = Candidates.key(distances[i], frontier[i])
             if key >= beam.bound { continue }
-            let at = beam.insert(key, isLive: !deleted.bit(todo[i]), deleted: deleted)
+            let at = beam.insert(key, isLive: !deleted.bit(frontier[i]), deleted: deleted)
             lowest = min(lowest, at)
-            prefetchLinks(todo[i])
+            prefetchLinks(frontier[i])
         }
         return lowest
     }

@@ -19,8 +19,8 @@ package final class Scratch {
     /// Rows seen on level 0.
     var visited: VisitedSet
     /// Rows (or slots) of a hop that were not visited before.
-    let todo: UnsafeMutablePointer<UInt32>
-    /// Rows of the slots in `todo`, on upper levels.
+    let frontier: UnsafeMutablePointer<UInt32>
+    /// Rows of the slots in `frontier`, on upper levels.
     let rows: UnsafeMutablePointer<UInt32>
     /// What the kernels write.
     let distances: UnsafeMutablePointer<Float>
@@ -43,7 +43,7 @@ package final class Scratch {
     init(layout: RowLayout) throws(OmenError) {
         visited = try VisitedSet()
         let dim = max(layout.vectorDim, layout.codeStride)
-        todo = .allocate(capacity: Self.scanCount)
+        frontier = .allocate(capacity: Self.scanCount)
         rows = .allocate(capacity: Self.scanCount)
         distances = .allocate(capacity: Self.scanCount)
         chosen = .allocate(capacity: Self.scanCount)
@@ -58,7 +58,7 @@ package final class Scratch {
         results.deallocate()
         middle.deallocate()
         visited.deallocate()
-        for list in [todo, rows, chosen, rechosen] { list.deallocate() }
+        for list in [frontier, rows, chosen, rechosen] { list.deallocate() }
         distances.deallocate()
         queryFloats.deallocate()
         queryBytes.deallocate()

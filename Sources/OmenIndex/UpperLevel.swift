@@ -56,7 +56,7 @@ extension VectorIndex {
         _ scratch: Scratch
     ) -> UInt32 {
         let upper = upper(level)
-        let todo = scratch.todo
+        let frontier = scratch.frontier
         let rows = scratch.rows
         let distances = scratch.distances
         var best = start
@@ -67,7 +67,7 @@ extension VectorIndex {
             let links = upper.links(best)
             var count = 0
             while count < upper.slots, links[count] != Link.none {
-                todo[count] = links[count]
+                frontier[count] = links[count]
                 rows[count] = upper.row(links[count])
                 count &+= 1
             }
@@ -76,7 +76,7 @@ extension VectorIndex {
             var moved = false
             for i in 0..<count where distances[i] < nearest {
                 nearest = distances[i]
-                best = todo[i]
+                best = frontier[i]
                 moved = true
             }
             if !moved { return best }
@@ -88,7 +88,7 @@ extension VectorIndex {
         let upper = upper(level)
         let epoch = nextEpoch()
         let visited = visitedRegion.base.assumingMemoryBound(to: UInt8.self)
-        let todo = scratch.todo
+        let frontier = scratch.frontier
         let rows = scratch.rows
         let distances = scratch.distances
         scratch.beam.reset(width: width, capacity: width)
@@ -112,13 +112,13 @@ extension VectorIndex {
                 index &+= 1
                 if visited[Int(next)] == epoch { continue }
                 visited[Int(next)] = epoch
-                todo[count] = next
+                frontier[count] = next
                 rows[count] = upper.row(next)
                 count &+= 1
             }
             scorer.score(rows, count, into: distances)
             for i in 0..<count {
-                let key = Candidates.key(distances[i], todo[i])
+                let key = Candidates.key(distances[i], frontier[i])
                 if key >= scratch.beam.bound { continue }
                 cursor = min(cursor, scratch.beam.insertLive(key))
             }

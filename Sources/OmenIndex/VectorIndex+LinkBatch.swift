@@ -145,14 +145,14 @@ extension VectorIndex {
         let mixed = deletedCount > 0
         let width = batch.keptCount
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
-        scratch.todo[0] = start
+        scratch.frontier[0] = start
         let search = LinkSearch(
             links: UnsafePointer(links),
             slots: layout.baseSlots,
             deleted: UnsafePointer(deleted),
             visited: visitedRegion.base.assumingMemoryBound(to: UInt8.self),
             epoch: nextEpoch(),
-            todo: scratch.todo,
+            frontier: scratch.frontier,
             distances: scratch.distances,
             // Deleted rows lead on, but fill places that live ones should have.
             expansionWidth: min(8 * batch.width, batch.width * rowCount / max(1, liveCount))

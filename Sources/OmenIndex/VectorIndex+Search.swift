@@ -96,14 +96,14 @@ extension VectorIndex {
         }
     }
 
-    /// Leaves the rows to begin with on level 0 in `scratch.todo`.
+    /// Leaves the rows to begin with on level 0 in `scratch.frontier`.
     ///
     /// Under ip the graph is built in another space than it is searched in, and a walk down often
     /// ends at the wrong one of several groups. So there the best of a whole level begin too: the
     /// lowest level that is quickly scanned, a random sample of the rows.
     private func findStarts(_ scorer: Scorer, from entry: Entry, _ scratch: Scratch) -> Int {
         let first = descend(scorer, from: entry, to: 0, scratch)
-        scratch.todo[0] = first
+        scratch.frontier[0] = first
         guard schema.metric == .ip,
             let level = (1...Section.uppers.count).first(where: { upperCounts[$0 - 1] <= 512 }),
             upperCounts[level - 1] > 0
@@ -122,12 +122,13 @@ extension VectorIndex {
             slot += count
         }
         for i in 0..<scratch.beam.count {
-            scratch.todo[i + 1] = Candidates.row(scratch.beam.keys[i])
+            scratch.frontier[i + 1] = Candidates.row(scratch.beam.keys[i])
         }
         return scratch.beam.count + 1
     }
 
-    /// Best-first search of level 0 with the scratch beam, from the first rows in `scratch.todo`.
+    /// Best-first search of level 0 with the scratch beam, from the first rows in
+    /// `scratch.frontier`.
     private func searchBase(
         _ scorer: Scorer,
         startCount: Int,
@@ -146,7 +147,7 @@ extension VectorIndex {
             distances: scratch.distances,
             stop: stop
         )
-        search.run(scorer, from: scratch.todo, startCount, beam: &scratch.beam)
+        search.run(scorer, from: scratch.frontier, startCount, beam: &scratch.beam)
         scratch.visited.clear(
             search.isJournalLost ? nil : search.journaled,
             rowCount: linkedCount
@@ -172,12 +173,12 @@ extension VectorIndex {
                 let row = Candidates.row(beam.keys[index])
                 index += 1
                 if deletedCount > 0, deleted.bit(row) { continue }
-                scratch.todo[count] = row
+                scratch.frontier[count] = row
                 count += 1
             }
-            scorer.score(scratch.todo, count, into: scratch.distances)
+            scorer.score(scratch.frontier, count, into: scratch.distances)
             for i in 0..<count {
-                let key = Candidates.key(scratch.distances[i], scratch.todo[i])
+                let key = Candidates.key(scratch.distances[i], scratch.frontier[i])
                 if key >= scratch.results.bound { continue }
                 _ = scratch.results.insertLive(key)
             }
@@ -214,10 +215,10 @@ extension Scratch {
         var first = 0
         while first < count {
             let share = min(Self.scanCount, count - first)
-            for i in 0..<share { todo[i] = Candidates.row(keys[first + i]) }
-            scorer.score(todo, share, into: distances)
+            for i in 0..<share { frontier[i] = Candidates.row(keys[first + i]) }
+            scorer.score(frontier, share, into: distances)
             for i in 0..<share {
-                let key = Candidates.key(distances[i], todo[i])
+                let key = Candidates.key(distances[i], frontier[i])
                 _ = middle.insertLive(key)
             }
             first += share

@@ -21,6 +21,7 @@ struct BuildPace {
     /// No search is expected from then on.
     private var quietFrom: UInt64 = 0
     private var workingSince: UInt64
+
     init(now: UInt64, searchCount: Int) {
         self.searchCount = searchCount
         workingSince = now

@@ -1,4 +1,5 @@
 internal import OmenCore
+internal import OmenStorage
 
 /// Rebuilds the collections of a shard that need it, one after the other, on a thread of its own.
 ///
@@ -75,7 +76,10 @@ final class Rebuilder {
             thread = try BackgroundThread(work.isUrgent ? .normal : .low) {
                 do throws(OmenError) {
                     let brake = BuildBrake(searches, turnPath: turnPath)
-                    completed(.success(try work.run(brake, helperCount: helperCount)))
+                    let output = try work.run(brake, helperCount: helperCount)
+                    // Groups and candidates of all rows, some 50 bytes each.
+                    ProcessMemory.returnFreed()
+                    completed(.success(output))
                 } catch { completed(.failure(error)) }
             }
             self.rebuild = rebuild
