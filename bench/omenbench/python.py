@@ -3,7 +3,8 @@
 Adding float32 vectors to a database in memory, searches one by one and in one call, beside the same
 calls in Swift, in turn: medians of the rounds, and of what Python takes more in each round, of the best
 of several repeats in it. A machine's speed differs between two processes by more than what is compared;
-so the price of a call is also measured within each: what a search takes more than its part of a batch. And how long importing the package and making a database take.
+so the price of a call is also measured within each: what a search takes more than its part of a batch.
+And how long importing the package and making a database take.
 
 Then all vectors there are, in this package and in others through theirs: building, queries in one
 call with one thread and with two, and one by one.
