@@ -68,7 +68,12 @@ func send(_ envelopes: [Envelope]) {
     }
 }
 
-let hello = WorkerAnnouncement(shard: shard, incarnation: incarnation, state: .ready)
+let hello = WorkerAnnouncement(
+    shard: shard,
+    incarnation: incarnation,
+    state: .ready,
+    progress: ShardProgress(history: 1, generation: 0, durableLSN: 0)
+)
 send([Envelope(requestID: 0, message: .announcement(hello))])
 var fake = FakeShard()
 var decoder = FrameDecoder(requiresChecksum: true)

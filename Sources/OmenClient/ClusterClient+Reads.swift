@@ -145,6 +145,14 @@ extension ClusterClient {
         try expectDone(try call(.stop, timeout: timeout))
     }
 
+    /// Lets a shard that is out of service go on with what is left of its files; returns when its
+    /// worker was told.
+    ///
+    /// - Throws: `.badRequest` when the shard is in service, or there is none of that number.
+    package func acceptLoss(shard: UInt32) throws(OmenError) {
+        try expectDone(try call(.acceptLoss(shard: shard)))
+    }
+
     private func expectDone(_ answer: Message) throws(OmenError) {
         guard case .done = answer else { throw unexpected(answer) }
     }

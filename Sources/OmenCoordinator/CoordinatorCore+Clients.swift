@@ -60,6 +60,9 @@ extension CoordinatorCore {
             case .checkpoint: try beginCheckpoint(client: client, requestID: requestID)
             case .ping: answer(client, requestID, .done)
             case .stop: try beginStop(client: client, requestID: requestID)
+            case .acceptLoss(let shard):
+                try acceptLoss(shard)
+                answer(client, requestID, .done)
             case .failure(let error):
                 // A request whose values break a limit is decoded to its own refusal.
                 throw error

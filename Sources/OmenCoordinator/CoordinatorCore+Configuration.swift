@@ -6,6 +6,8 @@ extension CoordinatorCore {
         /// Shard of each hash slot, from the cluster manifest; shape `[Limits.slotCount]`.
         package var slots: [UInt8]
         package var shardCount: Int
+        /// What the cluster's manifest knows of each shard; shape `[shardCount]`.
+        package var progress: [ShardProgress]
         /// The coordinator's own process, for status.
         package var pid: UInt32
         /// Path of the listening socket, for status.
@@ -17,10 +19,18 @@ extension CoordinatorCore {
         /// Deaths within the window after which a shard is given up.
         package var restartsInWindowMax = Limits.restartsInWindowMax
 
+        /// - Parameters:
+        ///   - slots: As the property.
+        ///   - shardCount: As the property.
+        ///   - progress: As the property; nil for a cluster whose shards have not begun.
+        ///   - pid: As the property.
+        ///   - socketPath: As the property.
+        ///   - nonce: As the property.
         /// - Throws: `.badRequest` when the slot table and the shard count disagree.
         package init(
             slots: [UInt8],
             shardCount: Int,
+            progress: [ShardProgress]? = nil,
             pid: UInt32,
             socketPath: String,
             nonce: UInt64
@@ -40,7 +50,12 @@ extension CoordinatorCore {
             if let stray = slots.first(where: { Int($0) >= shardCount }) {
                 throw OmenError(.badRequest, "slot table names shard \(stray) of \(shardCount)")
             }
+            let progress = progress ?? Array(repeating: .notBegun, count: shardCount)
+            guard progress.count == shardCount else {
+                throw OmenError(.badRequest, "\(progress.count) progress of \(shardCount) shards")
+            }
             self.slots = slots
+            self.progress = progress
             self.shardCount = shardCount
             self.pid = pid
             self.socketPath = socketPath

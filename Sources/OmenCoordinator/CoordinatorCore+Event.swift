@@ -1,3 +1,4 @@
+package import OmenCore
 package import OmenWire
 
 extension CoordinatorCore {
@@ -19,6 +20,9 @@ extension CoordinatorCore {
         case workerConnectionLost(shard: UInt32, incarnation: UInt64, reason: String)
         /// The process ended and was waited for; all it had sent was reported before.
         case workerExited(shard: UInt32, incarnation: UInt64, status: Int64, signal: Int32)
+        /// What `storeProgress` asked for is durable.
+        case progressStored
+        case progressNotStored(reason: String)
         /// Time has passed; expected at least every 100 ms.
         case tick
         /// SIGTERM or SIGINT; a second one kills instead of waiting.
@@ -31,9 +35,13 @@ extension CoordinatorCore {
         case sendToWorker(shard: UInt32, incarnation: UInt64, Envelope)
         /// Close after what was sent; no further event of this client is expected.
         case closeClient(client: UInt64)
-        case spawn(shard: UInt32, incarnation: UInt64)
+        /// `acceptsLoss`: the worker goes on with what is left of the shard's files.
+        case spawn(shard: UInt32, incarnation: UInt64, acceptsLoss: Bool)
         /// SIGKILL; `workerExited` has to follow.
         case kill(shard: UInt32, incarnation: UInt64)
+        /// Make this the progress in the cluster's manifest, of each shard; `progressStored` or
+        /// `progressNotStored` has to follow. One at a time.
+        case storeProgress([ShardProgress])
         case stopListening
         /// Nothing runs any more: flush, then exit.
         case finished(exitCode: Int32)

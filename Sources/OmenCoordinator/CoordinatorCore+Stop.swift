@@ -65,6 +65,9 @@ extension CoordinatorCore {
             killAll()
             return
         }
+        // How far the shards came is known now; a later start compares.
+        storeProgress()
+        guard storingProgress == nil || now >= deadline else { return }
         finishStop()
     }
 

@@ -3,7 +3,7 @@ internal import OmenWire
 
 /// The lives of the workers: started, watched, killed, started again, given up.
 extension CoordinatorCore {
-    mutating func spawn(_ shard: Int) {
+    mutating func spawn(_ shard: Int, acceptingLoss: Bool = false) {
         precondition(!workers[shard].hasProcess, "shard \(shard) still has a process")
         workers[shard].incarnation += 1
         if workers[shard].incarnation > 1 { workers[shard].restarts &+= 1 }
@@ -14,10 +14,17 @@ extension CoordinatorCore {
         workers[shard].pid = 0
         workers[shard].readyAt = nil
         workers[shard].replayed = 0
-        workers[shard].toReplay = 0
+        workers[shard].acceptsLoss = acceptingLoss
+        workers[shard].unserved = nil
         workers[shard].lastHeardAt = now
         workers[shard].pingSentAt = now
-        out.append(.spawn(shard: UInt32(shard), incarnation: workers[shard].incarnation))
+        out.append(
+            .spawn(
+                shard: UInt32(shard),
+                incarnation: workers[shard].incarnation,
+                acceptsLoss: acceptingLoss
+            )
+        )
     }
 
     mutating func spawned(_ shard: UInt32, incarnation: UInt64, pid: UInt32) {
@@ -129,6 +136,7 @@ extension CoordinatorCore {
     private mutating func abandon(_ shard: Int, reason: String?) {
         if let reason { noteError(reason, shard: shard) }
         ready.remove(shard)
+        workers[shard].unserved = nil
         workers[shard].forgetRequests()
         catalog.forget(shard: shard)
         let cause = "shard \(shard) died: \(workers[shard].lastError)"

@@ -123,14 +123,10 @@ extension CoordinatorCore {
             return
         }
         workers[shard].replayed = announcement.replayed
-        workers[shard].toReplay = announcement.toReplay
         switch announcement.state {
         case .recovering:
             if workers[shard].state == .spawning { workers[shard].state = .recovering }
-        case .ready:
-            let state = workers[shard].state
-            guard state == .spawning || state == .recovering else { return }
-            becameReady(shard, announcement.collections)
+        case .ready: announcedReady(announcement, shard: shard)
         case .quarantined: quarantine(shard, reason: announcement.reason)
         // It could not open the shard, for a reason that may go away: it is started again.
         case .failed: giveUp(shard, reason: announcement.reason)
@@ -139,7 +135,7 @@ extension CoordinatorCore {
         }
     }
 
-    private mutating func becameReady(_ shard: Int, _ collections: [CollectionInfo]) {
+    mutating func becameReady(_ shard: Int, _ collections: [CollectionInfo]) {
         workers[shard].state = .ready
         workers[shard].readyAt = now
         ready.insert(shard)
@@ -149,7 +145,7 @@ extension CoordinatorCore {
         reconcile()
     }
 
-    private mutating func quarantine(_ shard: Int, reason: String) {
+    mutating func quarantine(_ shard: Int, reason: String) {
         guard workers[shard].state != .quarantined else { return }
         giveUp(shard, reason: reason.isEmpty ? "its files are damaged" : reason)
         workers[shard].state = .quarantined

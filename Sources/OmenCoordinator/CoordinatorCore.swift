@@ -48,6 +48,10 @@ package struct CoordinatorCore: Sendable {
     /// Shards whose worker is `ready`.
     var ready = ShardSet()
     var stopRequesters: [StopRequester] = []
+    /// How far each shard has come; what of it the cluster's manifest knows; what is being stored.
+    var progress: [ShardProgress]
+    var storedProgress: [ShardProgress]
+    var storingProgress: [ShardProgress]?
     /// A worker had to be killed, or died, while the cluster stopped.
     var stoppedUncleanly = false
 
@@ -67,6 +71,8 @@ package struct CoordinatorCore: Sendable {
     package init(configuration: Configuration) {
         self.configuration = configuration
         workers = Array(repeating: Worker(), count: configuration.shardCount)
+        progress = configuration.progress
+        storedProgress = configuration.progress
         var share = [Int](repeating: 0, count: configuration.shardCount)
         for shard in configuration.slots { share[Int(shard)] += 1 }
         largestShare = Double(share.max() ?? 0) / Double(Limits.slotCount)
@@ -99,6 +105,8 @@ package struct CoordinatorCore: Sendable {
             connectionLost(shard, incarnation: incarnation, reason: reason)
         case .workerExited(let shard, let incarnation, let status, let signal):
             exited(shard, incarnation: incarnation, status: status, signal: signal)
+        case .progressStored: progressStored()
+        case .progressNotStored(let reason): progressNotStored(reason: reason)
         case .tick: tick()
         case .stopRequested(let signal): stopSignalled(signal)
         }

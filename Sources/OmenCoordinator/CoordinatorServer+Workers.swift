@@ -31,7 +31,7 @@ extension CoordinatorServer {
         return peer
     }
 
-    func spawn(_ shard: UInt32, _ incarnation: UInt64) {
+    func spawn(_ shard: UInt32, _ incarnation: UInt64, acceptsLoss: Bool) {
         do throws(OmenError) {
             let pair = try EventLoop.socketPair()
             // The child has its own copy, and holding ours would hide its end.
@@ -50,7 +50,7 @@ extension CoordinatorServer {
                     arguments: [
                         "worker", "--shard", "\(shard)", "--data", configuration.dataDirectory,
                         "--incarnation", "\(incarnation)",
-                    ] + configuration.workerArguments,
+                    ] + (acceptsLoss ? ["--accepts-loss"] : []) + configuration.workerArguments,
                     environment: configuration.workerEnvironment,
                     inherit: [Self.workerDescriptor: pair.childs],
                     onExit: { [unowned self] in exited(peer, status: $0, signal: $1) }

@@ -17,6 +17,9 @@ package final class CoordinatorServer {
         package var executable: String
         /// Arguments for every worker, after those that name it.
         package var workerArguments: [String]
+        /// Stores the progress of all shards in the cluster's manifest; durable on return. Called on
+        /// other threads, one call at a time.
+        package var storeProgress: @Sendable ([ShardProgress]) throws(OmenError) -> Void
         /// `NAME=value` strings for the workers; nil for ours.
         package var workerEnvironment: [String]?
 
@@ -24,12 +27,14 @@ package final class CoordinatorServer {
             core: CoordinatorCore.Configuration,
             dataDirectory: String,
             executable: String,
-            workerArguments: [String] = []
+            workerArguments: [String] = [],
+            storeProgress: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void
         ) {
             self.core = core
             self.dataDirectory = dataDirectory
             self.executable = executable
             self.workerArguments = workerArguments
+            self.storeProgress = storeProgress
         }
     }
 
@@ -50,6 +55,7 @@ package final class CoordinatorServer {
     private var isHandling = false
     private var effects: [CoordinatorCore.Effect] = []
     private var exitCode: Int32?
+    private var progressKeeper: ProgressKeeper?
 
     /// - Throws: `.ioFailure` when the system gives no descriptors.
     package init(_ configuration: Configuration) throws(OmenError) {
@@ -69,6 +75,10 @@ package final class CoordinatorServer {
         defer { loop.close() }
         listener = try loop.listen(path: configuration.core.socketPath) { connection in
             self.accept(connection)
+        }
+        progressKeeper = try ProgressKeeper(loop, configuration.storeProgress) {
+            [unowned self] failure in
+            feed(failure.map { .progressNotStored(reason: $0.message) } ?? .progressStored)
         }
         for number in [SIGTERM, SIGINT] {
             try loop.onSignal(number) { self.feed(.stopRequested(signal: number)) }
@@ -133,9 +143,11 @@ package final class CoordinatorServer {
         case .sendToWorker(let shard, let incarnation, let envelope):
             send(envelope, toWorker: shard, incarnation)
         case .closeClient(let client): closeClient(client)
-        case .spawn(let shard, let incarnation): spawn(shard, incarnation)
+        case .spawn(let shard, let incarnation, let acceptsLoss):
+            spawn(shard, incarnation, acceptsLoss: acceptsLoss)
         case .kill(let shard, let incarnation):
             peer(shard, incarnation)?.child?.kill(SIGKILL)
+        case .storeProgress(let progress): progressKeeper?.store(progress)
         case .stopListening:
             listener?.close()
             listener = nil

@@ -8,7 +8,7 @@ extension Message {
         case .write(let request): request.operation.encodedByteCount
         case .get(let request): 128 + RecordID.encodedByteCount(request.ids)
         case .search(let query): 192 + query.vectors.count
-        case .count, .list, .listCollections, .status, .checkpoint, .ping, .stop: 128
+        case .count, .list, .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss: 128
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .failure, .listed, .announcement:
             128

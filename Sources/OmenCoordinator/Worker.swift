@@ -16,9 +16,12 @@ struct Worker: Sendable {
     var isGivenUp = false
     /// `lastError` already says why it ends; its exit status would only hide that.
     var hasReason = false
-    /// LSNs replayed so far and to replay in all, as last announced.
+    /// Log records replayed so far, as last announced.
     var replayed: UInt64 = 0
-    var toReplay: UInt64 = 0
+    /// The process was told to go on with what is left of the shard.
+    var acceptsLoss = false
+    /// The collections of a shard that is ready, and serves once the cluster's manifest knows it.
+    var unserved: [CollectionInfo]?
 
     var lastHeardAt: UInt64 = 0
     var readyAt: UInt64?

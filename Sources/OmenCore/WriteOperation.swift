@@ -57,6 +57,18 @@ package enum WriteOperation: Equatable, Sendable {
     case delete(collection: String, ids: [RecordID])
 }
 
+extension WriteOperation {
+    /// Name of the collection that it changes.
+    package var collection: String {
+        switch self {
+        case .createCollection(let name, _), .dropCollection(let name), .clearCollection(let name),
+            .delete(let name, _):
+            name
+        case .upsert(let batch): batch.collection
+        }
+    }
+}
+
 /// A write with the key that makes retrying it safe; client 0 means it is never retried.
 package struct WriteRequest: Equatable, Sendable {
     package var key: RequestKey

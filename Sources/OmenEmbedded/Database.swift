@@ -14,6 +14,8 @@ package final class Database: @unchecked Sendable {
     package let path: String?
     /// Keeps `omen-cluster` away from the path.
     private let lock: LockFile?
+    /// The manifest at the path, which knows how far the shard has come; nil in memory.
+    private let cluster: OwnedCluster?
     let engine: ShardEngine
     let owner = OwnerLock()
     let signal: CompletionSignal
@@ -62,8 +64,8 @@ package final class Database: @unchecked Sendable {
     ) throws(OmenError) {
         let directory = Directory(path)
         try directory.create()
-        let lock = try LockFile.acquire(directory.path(of: "cluster.lock"))
-        let manifest = try Self.manifest(directory)
+        let lock = try LockFile.acquire(directory.path(of: clusterLockName))
+        let manifest = try ClusterManifest.loadOrMake(directory) { 1 }
         guard manifest.shardCount == 1 else {
             throw OmenError(
                 .badRequest,
@@ -77,6 +79,7 @@ package final class Database: @unchecked Sendable {
             durability: durability,
             memoryByteCountMax: try SystemMemory.availableByteCount()
         )
+        configuration.expected = manifest.progress[0]
         configuration.hotLimits = .process
         configuration.buildHelperCount = Processors.usableCount - 1
         let engine = try ShardEngine(
@@ -84,26 +87,29 @@ package final class Database: @unchecked Sendable {
             progress: { _ in },
             wake: { signal.raise() }
         )
-        try self.init(engine, signal, path: path, lock: lock, durability: durability)
-    }
-
-    private static func manifest(_ directory: Directory) throws(OmenError) -> ClusterManifest {
-        if let manifest = try ClusterManifest.load(directory) { return manifest }
-        var random = SystemRandomNumberGenerator()
-        let uuid = ClusterUUID(high: random.next(), low: random.next())
-        let manifest = try ClusterManifest(uuid: uuid, shardCount: 1)
-        try manifest.store(directory)
-        return manifest
+        let cluster = OwnedCluster(manifest, directory)
+        // Before anything is acknowledged: from now on missing files are missed.
+        try cluster.note(engine.progress)
+        try self.init(
+            engine,
+            signal,
+            path: path,
+            cluster: cluster,
+            lock: lock,
+            durability: durability
+        )
     }
 
     private init(
         _ engine: ShardEngine,
         _ signal: CompletionSignal,
         path: String?,
+        cluster: OwnedCluster? = nil,
         lock: LockFile?,
         durability: Durability
     ) throws(OmenError) {
         self.lock = lock
+        self.cluster = cluster
         self.engine = engine
         self.signal = signal
         self.path = path
@@ -143,7 +149,18 @@ extension Database {
         case .refused(let ticket, let error): outcomes[ticket] = .failure(error)
         case .checkpointed(let ticket, let error):
             outcomes[ticket] = error.map { .failure($0) } ?? .success(WriteCounts())
+        case .advanced: noteProgress()
         case .failed(let error): failure = error
+        }
+    }
+
+    /// Has the manifest know how far the shard has come; without it the data is as safe, and only
+    /// an older copy of the files would not be told from them.
+    private func noteProgress() {
+        do throws(OmenError) {
+            try cluster?.note(engine.progress)
+        } catch {
+            LogLine.write("database \(path ?? "")", "its progress is not recorded: \(error)")
         }
     }
 
@@ -239,6 +256,7 @@ extension Database {
         thread.join()
         owner.own()
         defer { owner.release() }
+        noteProgress()
         if let error = engine.close() { throw error }
     }
 

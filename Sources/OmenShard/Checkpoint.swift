@@ -10,6 +10,14 @@ struct CheckpointFile: Equatable, Sendable {
     var byteCount: Int
 }
 
+/// What a checkpoint left on disk.
+struct WrittenCheckpoint: Sendable {
+    /// The files now in force, one per collection in the order of the job's parts.
+    var files: [CheckpointFile]
+    /// The manifest's, with them.
+    var generation: UInt64
+}
+
 /// A frozen picture of the shard at one LSN, written out by a second thread.
 ///
 /// Rows below the frozen counts never change and the graphs stand still until `thaw`, so the
@@ -70,8 +78,7 @@ struct CheckpointJob: Sendable {
     /// Writes the files, then the manifest, then removes what neither generation needs.
     ///
     /// Runs on its own thread, while no rotation of the log is under way.
-    /// - Returns: The files now in force, one per collection in the order of `parts`.
-    func run() throws(OmenError) -> [CheckpointFile] {
+    func run() throws(OmenError) -> WrittenCheckpoint {
         // New checksums over damaged rows would hide the damage.
         try check?.finish()
         guard let old = try ShardManifest.load(directory, identity: identity) else {
@@ -94,7 +101,7 @@ struct CheckpointJob: Sendable {
         }
         try directory.sync()
         try releaseMemory(files)
-        return files
+        return WrittenCheckpoint(files: files, generation: manifest.generation)
     }
 
     /// Leaves what searches seldom read to the files that now hold it, and what writing took to the

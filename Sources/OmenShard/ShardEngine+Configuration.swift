@@ -8,6 +8,11 @@ extension ShardEngine {
         package var directory: String
         package var identity: ShardIdentity
         package var durability: Durability
+        /// How far the cluster knows the shard to have come: files that are missing or older are
+        /// not served. Nil when there is no cluster that could know.
+        package var expected: ShardProgress?
+        /// An operator lets the shard go on with what can be read of its files, see `ShardSalvage`.
+        package var acceptsLoss = false
         /// Check every byte before anything is served, as after an end that damage may have caused;
         /// otherwise the large sections of shard files are checked soon after.
         package var checksWhole: Bool

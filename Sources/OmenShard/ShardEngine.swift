@@ -15,6 +15,8 @@ package final class ShardEngine {
         case written(ticket: UInt64, WriteCounts)
         case refused(ticket: UInt64, OmenError)
         case checkpointed(ticket: UInt64, OmenError?)
+        /// The shard has come further: `progress` tells how far.
+        case advanced
         /// Nothing here can be trusted any more; reopen from disk.
         case failed(OmenError)
     }
@@ -23,6 +25,8 @@ package final class ShardEngine {
     package private(set) var core: ShardCore
     /// Records that opening replayed from the log.
     package let replayedCount: Int
+    /// How far the shard had come when it was opened or by its last checkpoint.
+    private var reached: ShardProgress
     /// Called for each outcome; set it before the first write.
     package var onOutcome: (Outcome) -> Void = { _ in }
 
@@ -65,18 +69,34 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
         let directory = Directory(configuration.directory)
+        try directory.checkKind()
+        var expected = configuration.expected
+        if configuration.acceptsLoss {
+            try ShardSalvage.run(
+                directory,
+                identity: configuration.identity,
+                expected: expected ?? .notBegun
+            )
+            expected = nil
+        }
+        if let expected, expected.hasBegun, try !directory.exists() {
+            // Making it would hide that it is gone.
+            try expected.check(nil, in: directory)
+        }
         try directory.create()
-        let lock = try LockFile.acquire(directory.path(of: "lock"))
+        let lock = try LockFile.acquire(directory.path(of: shardLockName))
         var random = SystemRandomNumberGenerator()
         let (recovered, continuation) = try ShardRecovery.open(
             directory,
             identity: configuration.identity,
+            expected: expected,
             nonce: random.next(),
             isWhole: configuration.checksWhole,
             memoryByteCountMax: configuration.memoryByteCountMax,
             progress: progress
         )
         store = recovered.store
+        reached = recovered.progress
         replayedCount = recovered.replayedCount
         core = ShardCore(
             durability: configuration.durability,
@@ -126,6 +146,7 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
+        reached = .notBegun
         replayedCount = 0
         files = nil
         core = ShardCore(
@@ -144,6 +165,15 @@ package final class ShardEngine {
             turnPath: nil,
             helperCount: buildHelperCount
         ) { completions.push(.rebuild($0)) }
+    }
+
+    /// How far the shard has come: what its cluster's manifest must know of it.
+    package var progress: ShardProgress {
+        ShardProgress(
+            history: reached.history,
+            generation: reached.generation,
+            durableLSN: max(reached.durableLSN, core.durableLSN)
+        )
     }
 
     /// Bytes of the log segment that is being written; 0 in memory.
@@ -382,7 +412,8 @@ extension ShardEngine {
 extension ShardEngine {
     private func freezeCheckpoint(_ throughLSN: UInt64) {
         guard let files else {
-            return completions.push(.checkpoint(throughLSN: throughLSN, .success([])))
+            let nothing = WrittenCheckpoint(files: [], generation: 0)
+            return completions.push(.checkpoint(throughLSN: throughLSN, .success(nothing)))
         }
         checkpointJob = CheckpointJob(
             store: store,
@@ -401,7 +432,7 @@ extension ShardEngine {
         let completions = completions
         do throws(OmenError) {
             checkpointThread = try BackgroundThread(.low) {
-                let result: Result<[CheckpointFile], OmenError>
+                let result: Result<WrittenCheckpoint, OmenError>
                 do throws(OmenError) {
                     result = .success(try job.run())
                 } catch { result = .failure(error) }
@@ -414,23 +445,37 @@ extension ShardEngine {
 
     private func finishCheckpoint(
         throughLSN: UInt64,
-        _ result: Result<[CheckpointFile], OmenError>
+        _ result: Result<WrittenCheckpoint, OmenError>
     ) {
         checkpointThread?.join()
         checkpointThread = nil
         let collections = frozen
         frozen = []
-        if case .success(let files) = result {
+        if case .success(let written) = result {
             // A collection that kept its file was not frozen and may have been linked meanwhile.
-            for (collection, file) in zip(collections, files) where collection.file != file {
+            for (collection, file) in zip(collections, written.files) where collection.file != file
+            {
                 collection.noteSaved(file)
             }
         }
         for collection in collections { collection.index.thaw() }
         switch result {
-        case .success: handle(.checkpointWritten(throughLSN: throughLSN))
+        case .success(let written):
+            // Before the outcome, after which the owner may leave.
+            advance(generation: written.generation, throughLSN: throughLSN)
+            handle(.checkpointWritten(throughLSN: throughLSN))
         case .failure(let error): handle(.checkpointFailed(error))
         }
+    }
+}
+
+extension ShardEngine {
+    /// Notes a checkpoint: it is synced, and so is the log up to where it ends.
+    private func advance(generation: UInt64, throughLSN: UInt64) {
+        guard files != nil else { return }
+        reached.generation = generation
+        reached.durableLSN = max(reached.durableLSN, throughLSN)
+        onOutcome(.advanced)
     }
 }
 
@@ -438,7 +483,7 @@ extension ShardEngine {
 private final class CompletionQueue: Sendable {
     enum Completion: Sendable {
         case log(LogCompletion)
-        case checkpoint(throughLSN: UInt64, Result<[CheckpointFile], OmenError>)
+        case checkpoint(throughLSN: UInt64, Result<WrittenCheckpoint, OmenError>)
         /// The check of what opening left has ended, with what it found.
         case checked(OmenError?)
         case rebuild(Rebuilder.Completion)

@@ -14,6 +14,8 @@ struct RecoveredShard {
     var logByteCount: Int
     /// What was not checked yet; nil when everything was.
     var check: DeferredCheck?
+    /// How far the shard has come, for the cluster's manifest.
+    var progress: ShardProgress
 }
 
 /// Opening a shard: map the files of the newest checkpoint, replay the log behind it into the hot
@@ -26,7 +28,8 @@ enum ShardRecovery {
     /// - Parameters:
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be.
-    ///   - nonce: A fresh random number, for the log.
+    ///   - expected: How far the cluster knows the shard to have come; nil when nothing is known.
+    ///   - nonce: A fresh random number, for the log and for the name of a new history.
     ///   - isWhole: Check everything before anything is served, instead of leaving the large
     ///     sections of shard files to `RecoveredShard.check`.
     ///   - memoryByteCountMax: More than this the shard files must not need.
@@ -38,13 +41,14 @@ enum ShardRecovery {
     static func open(
         _ directory: Directory,
         identity: ShardIdentity,
+        expected: ShardProgress?,
         nonce: UInt64,
         isWhole: Bool,
         memoryByteCountMax: Int,
         progress: (_ replayed: UInt64) -> Void
     ) throws(OmenError) -> (RecoveredShard, LogContinuation) {
+        let manifest = try loadManifest(directory, identity: identity, expected: expected)
         _ = try directory.removeTemporaryFiles()
-        let manifest = try ShardManifest.load(directory, identity: identity)
         let checkpoint = manifest?.current ?? ShardCheckpoint()
         let store = ShardStore()
         var keys = RequestKeyTable()
@@ -65,7 +69,15 @@ enum ShardRecovery {
             identity: identity,
             from: checkpoint.appliedLSN + 1,
             mustExist: manifest != nil,
-            nonce: nonce
+            nonce: nonce,
+            check: { lastLSN throws(OmenError) in
+                try expected?.check(lastLSN: lastLSN, in: directory)
+                guard manifest == nil, lastLSN > 0 else { return }
+                throw OmenError(
+                    .corrupt,
+                    "\(directory.path(of: ShardManifest.fileName)) is missing, but the log holds records up to LSN \(lastLSN)"
+                )
+            }
         ) { lsn, record throws(OmenError) in
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             replayed += 1
@@ -73,7 +85,8 @@ enum ShardRecovery {
             progress(replayed)
         }
         // From now on a missing log or manifest is damage.
-        if manifest == nil { try ShardManifest(identity: identity).store(directory) }
+        let stored = manifest ?? ShardManifest(identity: identity, history: newHistory(nonce))
+        if manifest == nil { try stored.store(directory) }
         let recovered = RecoveredShard(
             store: store,
             keys: keys,
@@ -81,15 +94,47 @@ enum ShardRecovery {
             checkpointLSN: checkpoint.appliedLSN,
             replayedCount: log.recordCount,
             logByteCount: logByteCount,
-            check: check
+            check: check,
+            progress: ShardProgress(
+                history: stored.history,
+                generation: stored.generation,
+                durableLSN: log.lastLSN
+            )
         )
         return (recovered, log.continuation)
+    }
+
+    /// The manifest of the directory, checked against what the cluster knows; changes nothing.
+    ///
+    /// - Returns: Nil for a shard that has not begun.
+    static func loadManifest(
+        _ directory: Directory,
+        identity: ShardIdentity,
+        expected: ShardProgress?
+    ) throws(OmenError) -> ShardManifest? {
+        let manifest = try ShardManifest.load(directory, identity: identity)
+        try expected?.check(manifest, in: directory)
+        guard manifest == nil else { return manifest }
+        // A shard file is written only after the first manifest.
+        guard let file = try directory.names().first(where: ShardFileName.isValid) else {
+            return nil
+        }
+        throw OmenError(
+            .corrupt,
+            "\(directory.path(of: ShardManifest.fileName)) is missing, but \(file) is there"
+        )
+    }
+
+    /// The name of a history that begins now.
+    private static func newHistory(_ nonce: UInt64) -> UInt64 {
+        var generator = SplitMix64(seed: nonce)
+        return ShardProgress.history(from: generator.next())
     }
 
     /// Opens the files of a checkpoint.
     ///
     /// - Returns: What is left to check.
-    private static func openCollections(
+    static func openCollections(
         of checkpoint: ShardCheckpoint,
         _ directory: Directory,
         identity: ShardIdentity,

@@ -1,6 +1,7 @@
 package import OmenCore
 
-/// What all processes of a cluster must agree on before one of them touches data.
+/// What all processes of a cluster must agree on before one of them touches data, and what the
+/// cluster knows of each shard apart from the shard's own files.
 ///
 /// Payload of `DATA/cluster.manifest` (see `ManifestEnvelope`, magic "OMENCLUS"):
 ///
@@ -9,10 +10,11 @@ package import OmenCore
 ///          4   16  uuid         high, low
 ///         20    4  shardCount   1...64
 ///         24 16384 slots        shard of each hash slot, below shardCount
+///      16408 24·n  progress      of each shard, see `ShardProgress`
 package struct ClusterManifest: Equatable, Sendable {
     package static let fileName = "cluster.manifest"
     /// Version of the file's layout.
-    package static let formatVersion: UInt32 = 1
+    package static let formatVersion: UInt32 = 2
     /// Version of `slot(of:)`.
     package static let hashVersion: UInt32 = 1
     private static let magic: UInt64 = 0x5355_4C43_4E45_4D4F
@@ -21,6 +23,8 @@ package struct ClusterManifest: Equatable, Sendable {
     package var shardCount: Int
     /// Shard of each hash slot; shape `[Limits.slotCount]`.
     package var slots: [UInt8]
+    /// How far each shard had come; shape `[shardCount]`.
+    package var progress: [ShardProgress]
 
     /// A cluster whose slots are spread evenly, slot by slot in turn.
     ///
@@ -35,6 +39,7 @@ package struct ClusterManifest: Equatable, Sendable {
         self.uuid = uuid
         self.shardCount = shardCount
         slots = (0..<Limits.slotCount).map { UInt8($0 % shardCount) }
+        progress = Array(repeating: .notBegun, count: shardCount)
     }
 
     package func identity(ofShard shard: Int) -> ShardIdentity {
@@ -51,18 +56,52 @@ package struct ClusterManifest: Equatable, Sendable {
         return try decode(bytes, path: path)
     }
 
+    /// The manifest of a data directory; a new one where nothing was ever stored.
+    ///
+    /// - Parameters:
+    ///   - directory: The data directory; the caller holds its lock, as two makers would each
+    ///     believe in their own manifest.
+    ///   - shardCount: Number of shards of a new cluster.
+    /// - Throws: As `load`; `.corrupt` when shards are there without a manifest: a new one would
+    ///   be of another cluster, and could not open them.
+    package static func loadOrMake(
+        _ directory: Directory,
+        shardCount: () -> Int
+    ) throws(OmenError) -> ClusterManifest {
+        try shardsDirectory(in: directory).checkKind()
+        if let manifest = try load(directory) { return manifest }
+        try checkIsNew(directory)
+        let manifest = try ClusterManifest(uuid: .random(), shardCount: shardCount())
+        try manifest.store(directory)
+        return manifest
+    }
+
+    /// Makes sure that no shard is there whose cluster manifest is missing.
+    package static func checkIsNew(_ directory: Directory) throws(OmenError) {
+        let shards = shardsDirectory(in: directory)
+        guard try shards.exists(), let first = try shards.names().first else { return }
+        throw OmenError(
+            .corrupt,
+            "\(directory.path(of: fileName)) is missing, but \(shards.path(of: first)) is there: put the manifest of this cluster back"
+        )
+    }
+
     /// Replaces the manifest; durable on return.
     package func store(_ directory: Directory) throws(OmenError) {
         try directory.replace(Self.fileName, with: encode())
     }
 
     func encode() -> [UInt8] {
-        var writer = ByteWriter(reserving: 32 + slots.count)
+        precondition(progress.count == shardCount, "\(progress.count) of \(shardCount) progress")
+        var writer = ByteWriter(
+            reserving: 32 + slots.count + shardCount * ShardProgress.encodedByteCount
+        )
         writer.write(Self.hashVersion)
         writer.write(uuid.high)
         writer.write(uuid.low)
         writer.write(UInt32(shardCount))
         writer.write(raw: slots)
+        for shard in progress { shard.encode(into: &writer) }
         return ManifestEnvelope.encode(
             magic: Self.magic,
             version: Self.formatVersion,
@@ -90,6 +129,9 @@ package struct ClusterManifest: Equatable, Sendable {
                     .corrupt,
                     "slot \(slot) belongs to shard \(manifest.slots[slot]) of \(shardCount)"
                 )
+            }
+            for shard in 0..<shardCount {
+                manifest.progress[shard] = try ShardProgress(from: &reader)
             }
             return manifest
         }

@@ -93,6 +93,25 @@ package struct Directory: Equatable, Sendable {
         try systemCall("rename", source) { Glibc.rename(source, target) }
     }
 
+    /// Renames an entry, if it is there, to the first of `NEW-1`, `NEW-2` ... that is free.
+    ///
+    /// Durable after the next `sync`.
+    package func setAside(_ name: String, as newName: String) throws(OmenError) {
+        guard try contains(name) else { return }
+        var number = 1
+        while try contains("\(newName)-\(number)") { number += 1 }
+        try rename(name, to: "\(newName)-\(number)")
+    }
+
+    /// Gives a file a second name, in another directory; both share its bytes.
+    ///
+    /// Durable after the next `sync` of that directory.
+    package func link(_ name: String, into other: Directory) throws(OmenError) {
+        let source = path(of: name)
+        let target = other.path(of: name)
+        try systemCall("link", source) { Glibc.link(source, target) }
+    }
+
     /// Makes creations, renames and removals in this directory durable.
     package func sync() throws(OmenError) {
         let descriptor = try systemCall("open", path) {
@@ -121,7 +140,8 @@ package struct Directory: Equatable, Sendable {
         return Int(status.st_size)
     }
 
-    private var parent: Directory {
+    /// The directory that this one is in.
+    package var parent: Directory {
         var trimmed = Substring(path)
         while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
         guard let slash = trimmed.lastIndex(of: "/") else { return Directory(".") }
@@ -134,6 +154,25 @@ package struct Directory: Equatable, Sendable {
         try systemCall("stat", path) { stat(path, &status) }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw OmenError(.ioFailure, "mkdir \(path): there is a file of that name")
+        }
+    }
+
+    /// Makes sure that what has the directory's name, if anything, is a directory.
+    ///
+    /// For directories whose names we chose: a symbolic link could lead to another shard's files.
+    /// - Throws: `.corrupt`, naming what is there instead.
+    package func checkKind() throws(OmenError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            let code = errno
+            if code == ENOENT { return }
+            throw systemError("lstat", path, code)
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw OmenError(
+                .corrupt,
+                "\(path) is \(fileKindName(status.st_mode)), expected a directory"
+            )
         }
     }
 }

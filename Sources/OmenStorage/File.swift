@@ -1,5 +1,5 @@
 internal import Glibc
-internal import OmenCore
+package import OmenCore
 
 /// An open regular file; the only owner of its descriptor.
 ///
@@ -32,6 +32,9 @@ final class File {
     }
 
     /// Opens the file; nil when there is none.
+    ///
+    /// Neither follows a symbolic link nor waits for the other end of a FIFO.
+    /// - Throws: `.corrupt` when something that is no regular file has the name.
     init?(existing path: String, _ access: Access) throws(OmenError) {
         let flags =
             switch access {
@@ -40,21 +43,9 @@ final class File {
             case .create: O_RDWR | O_CREAT | O_TRUNC
             }
         self.path = path
-        var opened: Int32 = -1
-        repeat {
-            opened = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        } while opened < 0 && errno == EINTR
-        let code = errno
+        descriptor = -1
+        guard let opened = try openRegularFile(path, flags) else { return nil }
         descriptor = opened
-        if opened < 0 {
-            if code == ENOENT { return nil }
-            throw systemError("open", path, code)
-        }
-        var status = stat()
-        try systemCall("stat", path) { fstat(opened, &status) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw OmenError(.ioFailure, "open \(path): not a regular file")
-        }
     }
 
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
@@ -107,6 +98,52 @@ extension File: LogDevice {
 
     func sync() throws(OmenError) {
         try systemCall("fsync", path) { fsync(descriptor) }
+    }
+}
+
+/// Opens a regular file, without following a symbolic link or waiting for a FIFO's other end.
+///
+/// - Parameters:
+///   - path: A name that we chose, in a directory of ours.
+///   - flags: As for open(2); `O_CLOEXEC`, `O_NOFOLLOW` and `O_NONBLOCK` are added.
+/// - Returns: The descriptor, which the caller closes; nil when there is no such file.
+/// - Throws: `.corrupt` when something else has the name, and says what.
+package func openRegularFile(_ path: String, _ flags: Int32) throws(OmenError) -> Int32? {
+    var opened: Int32 = -1
+    repeat {
+        opened = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    } while opened < 0 && errno == EINTR
+    let code = errno
+    var status = stat()
+    guard opened >= 0 else {
+        if code == ENOENT { return nil }
+        // A link, a directory, a FIFO nobody reads, a socket: say what it is.
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else {
+            throw systemError("open", path, code)
+        }
+        throw wrongKind(path, status.st_mode)
+    }
+    guard fstat(opened, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        Glibc.close(opened)
+        throw wrongKind(path, status.st_mode)
+    }
+    return opened
+}
+
+private func wrongKind(_ path: String, _ mode: mode_t) -> OmenError {
+    OmenError(.corrupt, "\(path) is \(fileKindName(mode)), expected a regular file")
+}
+
+/// What a file is, from its mode (inode(7)).
+func fileKindName(_ mode: mode_t) -> String {
+    switch mode & S_IFMT {
+    case S_IFREG: "a regular file"
+    case S_IFDIR: "a directory"
+    case S_IFLNK: "a symbolic link"
+    case S_IFIFO: "a FIFO"
+    case S_IFSOCK: "a socket"
+    case S_IFCHR, S_IFBLK: "a device"
+    default: "no regular file"
     }
 }
 

@@ -16,8 +16,8 @@ package final class LockFile: @unchecked Sendable {
     ///
     /// - Throws: `.locked`, naming the process that has it.
     package static func acquire(_ path: String) throws(OmenError) -> LockFile {
-        let descriptor = try systemCall("open", path) {
-            open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard let descriptor = try openRegularFile(path, O_RDWR | O_CREAT) else {
+            throw systemError("open", path, ENOENT)
         }
         let lock = LockFile(descriptor: descriptor)
         try lock.lock(LOCK_EX, path)
@@ -35,12 +35,7 @@ package final class LockFile: @unchecked Sendable {
     /// - Returns: Nil when there is no such file, so nobody can hold it.
     /// - Throws: `.locked`, naming the process that has it.
     package static func acquireForReading(_ path: String) throws(OmenError) -> LockFile? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        let code = errno
-        if descriptor < 0 {
-            if code == ENOENT { return nil }
-            throw systemError("open", path, code)
-        }
+        guard let descriptor = try openRegularFile(path, O_RDONLY) else { return nil }
         let lock = LockFile(descriptor: descriptor)
         try lock.lock(LOCK_SH, path)
         return lock

@@ -43,16 +43,20 @@ package enum LogRecovery {
     ///   - lsn: First record wanted: one above the checkpoint's LSN, 1 without a checkpoint.
     ///   - mustExist: Whether having no log at all is damage; true when there is a manifest.
     ///   - nonce: A fresh random number.
+    ///   - check: Is told the last LSN before anything is changed, and throws when that cannot be
+    ///     all.
     ///   - visit: Gets the records in order. When this function throws they must be thrown away.
     /// - Returns: The end of the log, and where a `LogWriter` goes on.
     /// - Throws: `.corrupt` naming file, offset and LSN; `.unsupportedVersion`;
-    ///   `.resourceExhausted` when there is no space to rewrite the tail; what `visit` throws.
+    ///   `.resourceExhausted` when there is no space to rewrite the tail; what `check` and `visit`
+    ///   throw.
     package static func open(
         _ storage: some LogStorage,
         identity: ShardIdentity,
         from lsn: UInt64,
         mustExist: Bool,
         nonce: UInt64,
+        check: (_ lastLSN: UInt64) throws(OmenError) -> Void = { _ in },
         visit: (_ lsn: UInt64, LogRecord) throws(OmenError) -> Void
     ) throws(OmenError) -> RecoveredLog {
         let names = try storage.names()
@@ -63,6 +67,7 @@ package enum LogRecovery {
                 let name = LogSegment.name(firstLSN: lsn)
                 throw OmenError(.corrupt, "the log is missing, expected \(name) or an earlier one")
             }
+            try check(lsn - 1)
             let fresh = LogSegmentHeader(identity: identity, nonce: nonce, firstLSN: lsn)
             return RecoveredLog(
                 lastLSN: lsn - 1,
@@ -78,6 +83,7 @@ package enum LogRecovery {
         let segments = zip(segmentNames, files).map { LogSegmentBytes(name: $0, bytes: $1.bytes) }
         let scan = try LogScanner.examine(segments, identity: identity, from: lsn, visit: visit)
         guard let tail = scan.tail else { throw damage(scan.end) }
+        try check(scan.lastLSN)
         let (continuation, wasRewritten) = try secure(tail, scan, storage, nonce)
         return RecoveredLog(
             lastLSN: scan.lastLSN,
@@ -86,6 +92,18 @@ package enum LogRecovery {
             wasRewritten: wasRewritten,
             continuation: continuation
         )
+    }
+
+    /// Makes the first segment of a shard whose checkpoint ends before `nextLSN`; durable on
+    /// return.
+    package static func createFirst(
+        _ storage: some LogStorage,
+        identity: ShardIdentity,
+        nextLSN: UInt64,
+        nonce: UInt64
+    ) throws(OmenError) {
+        let header = LogSegmentHeader(identity: identity, nonce: nonce, firstLSN: nextLSN)
+        _ = try create(header, in: storage)
     }
 
     /// The error that a corrupt end is.

@@ -56,6 +56,13 @@ package final class ShardFile {
         guard header.identity == identity else {
             throw OmenError(.corrupt, "\(path) belongs to \(header.identity), expected \(identity)")
         }
+        let name = path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) }
+        if let named = name.flatMap({ ShardFileName.lsn(of: $0) }), named != header.lsn {
+            throw OmenError(
+                .corrupt,
+                "\(path) is of LSN \(header.lsn), its name says \(named): another file has its name"
+            )
+        }
         verified = [UInt64](repeating: 0, count: (header.blockCount + 63) / 64)
         try verifyTable()
         for section in header.sections where isWhole || !section.isLazy {

@@ -2,7 +2,7 @@ internal import OmenCore
 
 /// Payload of `DATA/shards/NNN/MANIFEST` (see `ManifestEnvelope`, magic "OMENSHRM"):
 ///
-///     identity 20, generation u64, hasPrevious u8 (0 or 1), checkpoint, [checkpoint]
+///     identity 20, history u64 (not 0), generation u64, hasPrevious u8 (0 or 1), checkpoint, [checkpoint]
 ///
 ///     checkpoint: appliedLSN u64
 ///                 collection count u32 (at most 256), each: name (u32 + UTF-8), schema 12,
@@ -21,6 +21,7 @@ extension ShardManifest {
     func encode() -> [UInt8] {
         var writer = ByteWriter(reserving: 1024 + current.requests.count * 80)
         identity.encode(into: &writer)
+        writer.write(history)
         writer.write(generation)
         writer.write(UInt8(previous == nil ? 0 : 1))
         current.encode(into: &writer)
@@ -35,8 +36,16 @@ extension ShardManifest {
     static func decode(_ bytes: [UInt8], path: String) throws(OmenError) -> ShardManifest {
         try ManifestEnvelope.decode(bytes, path: path, magic: magic, version: formatVersion) {
             reader throws(OmenError) in
-            var manifest = ShardManifest(identity: try ShardIdentity(from: &reader))
+            let identity = try ShardIdentity(from: &reader)
+            var manifest = ShardManifest(
+                identity: identity,
+                history: try reader.read(UInt64.self)
+            )
+            guard manifest.history != 0 else { throw OmenError(.corrupt, "history 0") }
             manifest.generation = try reader.read(UInt64.self)
+            guard manifest.generation <= .max / 2 else {
+                throw OmenError(.corrupt, "generation \(manifest.generation)")
+            }
             let hasPrevious = try reader.read(UInt8.self)
             guard hasPrevious <= 1 else {
                 throw OmenError(.corrupt, "flag \(hasPrevious), expected 0 or 1")
@@ -81,7 +90,7 @@ extension ShardCheckpoint {
 
     init(from reader: inout ByteReader) throws(OmenError) {
         self.init(appliedLSN: try reader.read(UInt64.self))
-        guard appliedLSN < .max else { throw OmenError(.corrupt, "LSN \(appliedLSN)") }
+        guard appliedLSN <= .max / 2 else { throw OmenError(.corrupt, "LSN \(appliedLSN)") }
         let collectionCount = Int(try reader.read(UInt32.self))
         guard collectionCount <= Limits.collectionCountMax else {
             throw OmenError(.corrupt, "\(collectionCount) collections")
@@ -93,6 +102,13 @@ extension ShardCheckpoint {
             let file = try reader.readText(limit: ShardFileName.byteCount)
             guard ShardFileName.isValid(file) else {
                 throw OmenError(.corrupt, "collection \(name) names the file \(file)")
+            }
+            let fileLSN = ShardFileName.lsn(of: file) ?? .max
+            guard fileLSN <= appliedLSN else {
+                throw OmenError(
+                    .corrupt,
+                    "collection \(name) is in \(file), which is newer than the checkpoint at LSN \(appliedLSN)"
+                )
             }
             guard !collections.contains(where: { $0.name == name }) else {
                 throw OmenError(.corrupt, "collection \(name) stands there twice")
@@ -122,6 +138,12 @@ package enum ShardFileName {
     /// The name of a collection's file; the ordinal tells apart files of one checkpoint.
     package static func make(lsn: UInt64, ordinal: UInt16) -> String {
         "ckpt-\(hexadecimal(lsn))-\(hexadecimal(UInt64(ordinal)).suffix(4)).omd"
+    }
+
+    /// The LSN in a name; nil for other names.
+    package static func lsn(of name: String) -> UInt64? {
+        guard isValid(name) else { return nil }
+        return UInt64(name.dropFirst(5).prefix(16), radix: 16)
     }
 
     /// True for exactly what `make` can return, so a name from a file never leads elsewhere.

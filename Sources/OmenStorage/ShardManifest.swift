@@ -50,9 +50,11 @@ package struct ShardCheckpoint: Equatable, Sendable {
 /// manifest is stored when its log is made, so that a missing log or manifest is seen as damage.
 package struct ShardManifest: Equatable, Sendable {
     package static let fileName = "MANIFEST"
-    package static let formatVersion: UInt32 = 1
+    package static let formatVersion: UInt32 = 2
 
     package var identity: ShardIdentity
+    /// Names the shard's history, see `ShardProgress`; never 0.
+    package var history: UInt64
     /// Counts checkpoints, from 0 for the empty shard.
     package var generation: UInt64
     package var current: ShardCheckpoint
@@ -60,8 +62,9 @@ package struct ShardManifest: Equatable, Sendable {
     package var previous: ShardCheckpoint?
 
     /// A shard without data.
-    package init(identity: ShardIdentity) {
+    package init(identity: ShardIdentity, history: UInt64) {
         self.identity = identity
+        self.history = history
         generation = 0
         current = ShardCheckpoint()
         previous = nil

@@ -40,10 +40,17 @@ package struct StorageReport: Equatable, Sendable {
 
 /// Checks a whole stopped data directory and changes nothing.
 ///
+/// - Parameters:
+///   - directory: The data directory.
+///   - opening: Opens a shard in which nothing else was found, as starting it would, and changes
+///     nothing either; throws why it cannot be opened.
 /// - Throws: `.locked` when a process of the cluster runs; `.ioFailure` when the directory cannot
 ///   be read. Damage is never thrown, it is in the report.
-package func verifyDataDirectory(_ directory: Directory) throws(OmenError) -> StorageReport {
-    let lock = try LockFile.acquireForReading(directory.path(of: "cluster.lock"))
+package func verifyDataDirectory(
+    _ directory: Directory,
+    opening: (_ shard: Int, ClusterManifest) throws(OmenError) -> Void
+) throws(OmenError) -> StorageReport {
+    let lock = try LockFile.acquireForReading(directory.path(of: clusterLockName))
     defer { withExtendedLifetime(lock) {} }
     var report = StorageReport()
     let path = directory.path(of: ClusterManifest.fileName)
@@ -58,33 +65,74 @@ package func verifyDataDirectory(_ directory: Directory) throws(OmenError) -> St
         report.problems.append(StorageFinding(file: path, error))
         return report
     }
+    let shards = shardsDirectory(in: directory)
+    do {
+        try shards.checkKind()
+        try noteSetAside(shards, into: &report)
+    } catch {
+        report.problems.append(StorageFinding(file: shards.path, error))
+        return report
+    }
     for shard in 0..<manifest.shardCount {
-        let shardDirectory = shardDirectory(shard, in: directory)
-        guard try shardDirectory.exists() else {
-            let what = "shard \(shard) has no directory"
-            report.problems.append(StorageFinding(file: shardDirectory.path, what: what))
-            continue
+        let problemCount = report.problems.count
+        do {
+            try verifyShard(shard, of: manifest, directory, into: &report)
+            // What the files say one by one is right; now whether the shard can be opened.
+            if report.problems.count == problemCount { try opening(shard, manifest) }
+        } catch {
+            // Somebody works on the shard: nothing can be said about it.
+            if error.code == .locked { throw error }
+            let file = shardDirectory(shard, in: directory).path
+            report.problems.append(StorageFinding(file: file, error))
         }
-        let identity = manifest.identity(ofShard: shard)
-        try verifyShardDirectory(shardDirectory, identity: identity, into: &report)
     }
     return report
 }
 
-/// Where a shard's files are: `DATA/shards/NNN`.
-package func shardDirectory(_ shard: Int, in directory: Directory) -> Directory {
-    let digits = String(shard)
-    let name = String(repeating: "0", count: max(0, 3 - digits.count)) + digits
-    return directory.subdirectory("shards").subdirectory(name)
+/// Says what accepted losses left behind.
+private func noteSetAside(
+    _ shards: Directory,
+    into report: inout StorageReport
+) throws(OmenError) {
+    guard try shards.exists() else { return }
+    for name in try shards.names() where name.utf8.contains(UInt8(ascii: ".")) {
+        let what = "was set aside when a loss was accepted; nothing needs it"
+        report.notes.append(StorageFinding(file: shards.path(of: name), what: what))
+    }
+}
+
+private func verifyShard(
+    _ shard: Int,
+    of manifest: ClusterManifest,
+    _ directory: Directory,
+    into report: inout StorageReport
+) throws(OmenError) {
+    let files = shardDirectory(shard, in: directory)
+    let known = manifest.progress[shard]
+    try files.checkKind()
+    guard try files.exists() else {
+        // Nothing was ever stored in a shard that has not begun.
+        try known.check(nil, in: files)
+        return
+    }
+    let identity = manifest.identity(ofShard: shard)
+    try verifyShardDirectory(files, identity: identity, known: known, into: &report)
 }
 
 /// Checks one stopped shard: manifest, both generations' files in full, and the log.
+///
+/// - Parameters:
+///   - directory: The shard's files.
+///   - identity: Whose files they must be.
+///   - known: What the cluster knows of the shard; nil when nothing is known.
+///   - report: Is told what was found.
 package func verifyShardDirectory(
     _ directory: Directory,
     identity: ShardIdentity,
+    known: ShardProgress? = nil,
     into report: inout StorageReport
 ) throws(OmenError) {
-    let lock = try LockFile.acquireForReading(directory.path(of: "lock"))
+    let lock = try LockFile.acquireForReading(directory.path(of: shardLockName))
     defer { withExtendedLifetime(lock) {} }
     report.shardCount += 1
     let names = try directory.names()
@@ -103,6 +151,11 @@ package func verifyShardDirectory(
         neededLSN = names.lazy.compactMap(LogSegment.firstLSN).first ?? 1
     }
     if let manifest {
+        do {
+            try known?.check(manifest, in: directory)
+        } catch {
+            report.problems.append(StorageFinding(file: manifestPath, error))
+        }
         neededLSN = manifest.neededLSN
         for name in manifest.removableFiles(among: names) {
             let what = "is not needed and goes at the next start or checkpoint"

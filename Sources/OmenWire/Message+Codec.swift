@@ -11,6 +11,7 @@ extension Message {
         case .count(let collection): 4 + collection.utf8.count
         case .search(let query): query.bodyByteCount
         case .list(let request): request.bodyByteCount
+        case .acceptLoss: 4
         case .listed(let reply): reply.bodyByteCount
         case .listCollections, .status, .checkpoint, .ping, .stop, .done: 0
         case .written(let reply): reply.bodyByteCount
@@ -33,6 +34,7 @@ extension Message {
         case .count(let collection): writer.write(collection)
         case .search(let query): query.encode(into: &writer)
         case .list(let request): request.encode(into: &writer)
+        case .acceptLoss(let shard): writer.write(shard)
         case .listed(let reply): reply.encode(into: &writer)
         case .listCollections, .status, .checkpoint, .ping, .stop, .done: break
         case .written(let reply): reply.encode(into: &writer)
@@ -60,6 +62,7 @@ extension Message {
         case .ping: self = .ping
         case .stop: self = .stop
         case .list: self = .list(try ListRequest(from: &reader))
+        case .acceptLoss: self = .acceptLoss(shard: try reader.read(UInt32.self))
         case .written: self = .written(try WriteReply(from: &reader))
         case .records: self = .records(try RecordsReply(from: &reader))
         case .counted: self = .counted(try CountReply(from: &reader))

@@ -30,6 +30,8 @@ package enum Message: Equatable, Sendable {
     /// the same for the shard.
     case stop
     case list(ListRequest)
+    /// An operator lets a quarantined shard go on with what is left of it.
+    case acceptLoss(shard: UInt32)
 
     // Replies.
     case written(WriteReply)
@@ -345,14 +347,16 @@ package struct WorkerAnnouncement: Equatable, Sendable {
     package var shard: UInt32
     /// Given at spawn; replies of an older incarnation are dropped.
     package var incarnation: UInt64
-    /// `recovering`, `ready` or `quarantined`.
+    /// `recovering`, `ready`, `quarantined`, or `failed`: it could not open the shard, for a reason
+    /// that may go away.
     package var state: WorkerState
-    /// LSNs replayed so far and to replay in all.
+    /// Log records replayed so far.
     package var replayed: UInt64
-    package var toReplay: UInt64
+    /// How far the shard has come, when `ready`; announced again when it has come further.
+    package var progress: ShardProgress
     /// The shard's collections, once `ready`.
     package var collections: [CollectionInfo]
-    /// Why, when `quarantined`.
+    /// Why, when `quarantined` or `failed`.
     package var reason: String
 
     package init(
@@ -360,7 +364,7 @@ package struct WorkerAnnouncement: Equatable, Sendable {
         incarnation: UInt64,
         state: WorkerState,
         replayed: UInt64 = 0,
-        toReplay: UInt64 = 0,
+        progress: ShardProgress = .notBegun,
         collections: [CollectionInfo] = [],
         reason: String = ""
     ) {
@@ -368,7 +372,7 @@ package struct WorkerAnnouncement: Equatable, Sendable {
         self.incarnation = incarnation
         self.state = state
         self.replayed = replayed
-        self.toReplay = toReplay
+        self.progress = progress
         self.collections = collections
         self.reason = reason
     }

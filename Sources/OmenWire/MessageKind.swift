@@ -12,6 +12,7 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
     case ping = 8
     case stop = 9
     case list = 10
+    case acceptLoss = 11
 
     case written = 101
     case records = 102
@@ -42,6 +43,7 @@ extension Message {
         case .ping: .ping
         case .stop: .stop
         case .list: .list
+        case .acceptLoss: .acceptLoss
         case .written: .written
         case .records: .records
         case .counted: .counted

@@ -158,7 +158,8 @@ extension ClusterStatus {
 
 extension WorkerAnnouncement {
     var bodyByteCount: Int {
-        4 + 8 + 1 + 8 + 8 + CollectionInfo.bodyByteCount(collections) + 4
+        4 + 8 + 1 + 8 + ShardProgress.encodedByteCount + CollectionInfo.bodyByteCount(collections)
+            + 4
             + reason.cutForFrame.utf8.count
     }
 
@@ -167,7 +168,7 @@ extension WorkerAnnouncement {
         writer.write(incarnation)
         writer.write(state.rawValue)
         writer.write(replayed)
-        writer.write(toReplay)
+        progress.encode(into: &writer)
         CollectionInfo.encode(collections, into: &writer)
         writer.write(reason.cutForFrame)
     }
@@ -177,7 +178,7 @@ extension WorkerAnnouncement {
         incarnation = try reader.read(UInt64.self)
         state = try WorkerState(from: &reader)
         replayed = try reader.read(UInt64.self)
-        toReplay = try reader.read(UInt64.self)
+        progress = try ShardProgress(from: &reader)
         collections = try CollectionInfo.decodeList(from: &reader)
         reason = try reader.readText(limit: Limits.errorMessageByteCountMax)
     }

@@ -37,6 +37,8 @@ extension WorkerServer {
         case .failure(let error):
             // A request whose values the decoder refused; this is its answer.
             send(id, .failure(error))
+        case .acceptLoss:
+            send(id, .failure(OmenError(.protocolViolation, "the shard is open")))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .listed, .announcement:
             send(id, .failure(OmenError(.protocolViolation, "a reply came as a request")))

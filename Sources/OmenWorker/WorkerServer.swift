@@ -41,6 +41,8 @@ package final class WorkerServer {
     static let searchSlice: UInt64 = 5_000_000
     /// Shortest time between two announcements of recovery's progress, in nanoseconds.
     static let announcementInterval: UInt64 = 100_000_000
+    /// `Limits.progressInterval` in nanoseconds.
+    static let progressInterval = UInt64(Limits.progressInterval / .nanoseconds(1))
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
     /// Steps of linking, or rows caught up, between two looks at the clock.
@@ -67,6 +69,8 @@ package final class WorkerServer {
     /// The request that asked to stop; its checkpoint carries the same ticket.
     var stopRequest: UInt64?
     private var exit: Exit?
+    /// What the coordinator was last told of the shard's progress, and when.
+    private var announced = (progress: ShardProgress.notBegun, at: UInt64(0))
 
     /// Runs a worker as this process, which ends at once when its parent does.
     package static func runProcess(_ configuration: Configuration) -> Exit {
@@ -173,6 +177,7 @@ package final class WorkerServer {
         ) { [unowned self] in
             self.engine.maintain()
             self.restTick()
+            self.progressTick()
         }
         connection.startReading()
         announceReady()
@@ -188,7 +193,7 @@ package final class WorkerServer {
 
     private func announceReady() {
         let shard = configuration.shard.shard
-        announce(.ready)
+        announceProgress()
         LogLine.write(
             "shard \(shard)",
             "ready: kernels \(ShardEngine.kernelVariant), LSN \(engine.core.appliedLSN), replayed \(engine.replayedCount) records"
@@ -203,11 +208,27 @@ package final class WorkerServer {
                     shard: configuration.shard.shard,
                     incarnation: configuration.incarnation,
                     state: state,
+                    progress: engine.progress,
                     collections: collectionInfos,
                     reason: reason
                 )
             )
         )
+    }
+
+    /// Tells how far the shard has come, for the cluster's manifest.
+    private func announceProgress() {
+        announced = (engine.progress, loop.now)
+        announce(.ready)
+    }
+
+    /// Log records that became durable since are noted now and then, so that a log which is
+    /// cut later is noticed.
+    private func progressTick() {
+        guard engine.progress != announced.progress,
+            loop.now - announced.at >= Self.progressInterval
+        else { return }
+        announceProgress()
     }
 
     var collectionInfos: [CollectionInfo] {
@@ -280,6 +301,7 @@ extension WorkerServer {
             send(ticket, .written(WriteReply(counts: counts, coverage: Self.alone)))
         case .refused(let ticket, let error): send(ticket, .failure(error))
         case .checkpointed(let ticket, let error): finishCheckpoint(ticket, error)
+        case .advanced: announceProgress()
         case .failed(let error):
             LogLine.write("shard \(configuration.shard.shard)", "stops: \(error)")
             // Damage is not undone by starting again.
@@ -293,6 +315,8 @@ extension WorkerServer {
     }
 
     private func finishCheckpoint(_ ticket: UInt64, _ error: OmenError?) {
+        // A start compares with what the cluster learns last.
+        if ticket == stopRequest, engine.progress != announced.progress { announceProgress() }
         send(ticket, error.map { .failure($0) } ?? .done)
         guard ticket == stopRequest else { return }
         // Everything acknowledged is in the log, with or without this checkpoint.

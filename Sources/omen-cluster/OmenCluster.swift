@@ -23,7 +23,10 @@ struct OmenCluster: ParsableCommand {
                     Import.self, Add.self, Get.self, Delete.self, Count.self, Search.self,
                 ]
             ),
-            CommandGroup(name: "Files:", subcommands: [Checkpoint.self, Verify.self]),
+            CommandGroup(
+                name: "Files:",
+                subcommands: [Checkpoint.self, Verify.self, AcceptLoss.self]
+            ),
             CommandGroup(name: "Processes:", subcommands: [Coordinator.self, Worker.self]),
         ]
     )

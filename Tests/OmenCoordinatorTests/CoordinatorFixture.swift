@@ -25,11 +25,19 @@ struct Reply: Equatable {
     var message: Message
 }
 
+extension Effect {
+    var isStoreProgress: Bool {
+        if case .storeProgress = self { true } else { false }
+    }
+}
+
 /// A core with a clock that stands still until told otherwise; keeps every effect of the last step.
 struct Fixture {
     var core: Core
     var now: UInt64 = 1000 * second
     var effects: [Effect] = []
+    /// Whether the cluster's manifest is stored at once, as a driver would after some milliseconds.
+    var storesProgress = true
 
     init(shards: Int, change: (inout Core.Configuration) -> Void = { _ in }) throws {
         var configuration = try Core.Configuration(
@@ -59,6 +67,11 @@ struct Fixture {
     mutating func step(_ event: Core.Event) {
         effects = []
         core.handle(event, now: now, into: &effects)
+        guard storesProgress else { return }
+        while let index = effects.firstIndex(where: \.isStoreProgress) {
+            effects.remove(at: index)
+            core.handle(.progressStored, now: now, into: &effects)
+        }
     }
 
     mutating func tick(after wait: UInt64) {
@@ -76,12 +89,14 @@ struct Fixture {
         _ shard: UInt32,
         _ state: WorkerState,
         _ collections: [CollectionInfo] = [],
+        progress: ShardProgress = ShardProgress(history: 1, generation: 0, durableLSN: 0),
         reason: String = ""
     ) {
         let announcement = WorkerAnnouncement(
             shard: shard,
             incarnation: core.workerIncarnation(Int(shard)),
             state: state,
+            progress: progress,
             collections: collections,
             reason: reason
         )

@@ -48,6 +48,15 @@ private struct Fuzz {
         Int.random(in: 0..<100, using: &random) < percent
     }
 
+    /// Whether the core waits for its cluster's manifest to be stored.
+    private var isStoring = false
+
+    private mutating func finishStoring() {
+        guard isStoring else { return }
+        isStoring = false
+        apply(chance(90) ? .progressStored : .progressNotStored(reason: "full"))
+    }
+
     mutating func apply(_ event: Core.Event) {
         var effects: [Effect] = []
         core.handle(event, now: now, into: &effects)
@@ -87,13 +96,16 @@ private struct Fuzz {
             )
             if sent.count > 4000 { sent.removeFirst(2000) }
         case .closeClient(let client): forget(client)
-        case .spawn(let shard, let incarnation):
+        case .spawn(let shard, let incarnation, _):
             #expect(processes[Int(shard)] == nil, "two processes for one shard")
             processes[Int(shard)] = incarnation
         case .kill(let shard, let incarnation): #expect(processes[Int(shard)] == incarnation)
         case .finished:
             #expect(finishedAt == nil)
             finishedAt = answered
+        case .storeProgress:
+            #expect(!isStoring, "two stores at once")
+            isStoring = true
         case .stopListening, .log: return
         }
     }
@@ -108,6 +120,7 @@ private struct Fuzz {
             in: 0...(chance(3) ? 800 * millisecond : 2 * millisecond),
             using: &random
         )
+        if chance(50) { finishStoring() }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<3: connect()
         case 3..<5:
@@ -174,6 +187,7 @@ private struct Fuzz {
         case 96..<97: return .checkpoint
         case 97..<98: return failure(.badRequest)
         case 98..<99: return .ping
+        case 99: return .acceptLoss(shard: UInt32.random(in: 0...4, using: &random))
         default: return chance(10) ? .done : .listCollections
         }
     }
@@ -218,7 +232,7 @@ private struct Fuzz {
         case .listCollections:
             return .collections(names.filter { _ in chance(70) }.map { info($0) })
         case .list: return .listed(ListReply(order: 1, next: random.next() % 2, ids: [.number(3)]))
-        case .status, .checkpoint, .ping, .stop: return .done
+        case .acceptLoss, .status, .checkpoint, .ping, .stop: return .done
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .failure, .listed, .announcement:
             return .done
@@ -245,6 +259,11 @@ private struct Fuzz {
             shard: UInt32(shard),
             incarnation: incarnation,
             state: state,
+            progress: ShardProgress(
+                history: chance(95) ? 1 : 2,
+                generation: .random(in: 0...3, using: &random),
+                durableLSN: .random(in: 0...3, using: &random)
+            ),
             collections: names.filter { _ in chance(60) }.map { info($0, dim: chance(95) ? 2 : 3) }
         )
         apply(

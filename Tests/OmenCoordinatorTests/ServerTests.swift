@@ -122,7 +122,8 @@ private final class RunningServer: Sendable {
         let configuration = CoordinatorServer.Configuration(
             core: core,
             dataDirectory: directory,
-            executable: executable ?? products + "/FakeWorker"
+            executable: executable ?? products + "/FakeWorker",
+            storeProgress: { _ in }
         )
         let outcome = outcome
         let isListening = Outcome()
@@ -298,7 +299,8 @@ private final class RunningServer: Sendable {
             CoordinatorServer.Configuration(
                 core: core,
                 dataDirectory: server.directory,
-                executable: "/nowhere"
+                executable: "/nowhere",
+                storeProgress: { _ in }
             )
         )
         let refusal = #expect(throws: OmenError.self) { try second.run() }

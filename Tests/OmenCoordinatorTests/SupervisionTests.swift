@@ -13,7 +13,10 @@ import Testing
         var fixture = try Fixture(shards: 2)
         fixture.step(.started)
         #expect(
-            fixture.effects == [.spawn(shard: 0, incarnation: 1), .spawn(shard: 1, incarnation: 1)]
+            fixture.effects == [
+                .spawn(shard: 0, incarnation: 1, acceptsLoss: false),
+                .spawn(shard: 1, incarnation: 1, acceptsLoss: false),
+            ]
         )
         #expect(fixture.core.workerState(0) == .spawning)
         fixture.announce(0, .recovering)
@@ -98,7 +101,7 @@ import Testing
         #expect(fixture.core.workerState(0) == .backoff)
         #expect(fixture.status()?.workers[0].lastError.contains("no sign of life") == true)
         fixture.tick(after: 100 * millisecond)
-        #expect(fixture.effects == [.spawn(shard: 0, incarnation: 2)])
+        #expect(fixture.effects == [.spawn(shard: 0, incarnation: 2, acceptsLoss: false)])
     }
 
     @Test func pingsOneAtATimeAndAnyAnswerIsASignOfLife() throws {

@@ -96,7 +96,7 @@ import Testing
                 try database.close()
             }
             // The very files of a cluster with one shard.
-            #expect(try verifyDataDirectory(Directory(path)).problems.isEmpty)
+            #expect(try verifyCluster(Directory(path)).problems.isEmpty)
         }
     }
 

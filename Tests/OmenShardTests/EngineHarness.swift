@@ -16,6 +16,8 @@ final class EngineHarness {
     private let client = UInt64.random(in: 1 ... .max)
     private var outcomes: [UInt64: Result<WriteCounts, OmenError>] = [:]
     private(set) var failure: OmenError?
+    /// What the engine said of its progress, in order.
+    private(set) var advances: [ShardProgress] = []
 
     final class Wakeups: Sendable {
         private let semaphore = DispatchSemaphore(value: 0)
@@ -27,6 +29,7 @@ final class EngineHarness {
         _ directory: String,
         shard: UInt32 = 0,
         durability: Durability = .always,
+        expected: ShardProgress? = nil,
         checksWhole: Bool = false,
         memoryByteCountMax: Int = .max,
         progress: (UInt64) -> Void = { _ in }
@@ -40,6 +43,7 @@ final class EngineHarness {
             checksWhole: checksWhole,
             memoryByteCountMax: memoryByteCountMax
         )
+        configuration.expected = expected
         configuration.rebuildRowCountMin = 400
         engine = try ShardEngine(
             configuration,
@@ -52,6 +56,7 @@ final class EngineHarness {
             case .refused(let ticket, let error): self.outcomes[ticket] = .failure(error)
             case .checkpointed(let ticket, let error):
                 self.outcomes[ticket] = error.map { .failure($0) } ?? .success(WriteCounts())
+            case .advanced: self.advances.append(self.engine.progress)
             case .failed(let error): self.failure = error
             }
         }

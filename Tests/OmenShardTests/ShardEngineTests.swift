@@ -258,7 +258,7 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 Issue.record("the shard was opened")
             } catch let error as OmenError {
                 #expect(error.code == .corrupt)
-                #expect(error.message.contains("from LSN 2"))
+                #expect(error.message.contains("newer than the checkpoint at LSN 1"))
             }
         }
     }

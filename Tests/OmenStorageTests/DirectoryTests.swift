@@ -59,12 +59,13 @@ import Testing
         #expect(missing == OmenError(.ioFailure, "open \(path): No such file or directory"))
         try scratch.directory.subdirectory("nothing").create()
         let directory = #expect(throws: OmenError.self) { try MappedFile(path: path) }
-        #expect(directory?.message == "open \(path): not a regular file")
+        #expect(directory?.message == "\(path) is a directory, expected a regular file")
         #expect(symlink("/etc/hostname", scratch.directory.path(of: "link")) == 0)
         let link = #expect(throws: OmenError.self) {
             try MappedFile(path: scratch.directory.path(of: "link"))
         }
-        #expect(link?.code == .ioFailure)
+        #expect(link?.code == .corrupt)
+        #expect(link?.message.contains("link is a symbolic link") == true)
     }
 
     @Test func anEmptyFileMapsToNothing() throws {

@@ -23,14 +23,14 @@ import Testing
         )
     }
 
-    private static let manifest = ShardManifest(identity: testIdentity)
+    private static let manifest = ShardManifest(identity: testIdentity, history: 7)
         .advanced(to: checkpoint(10, files: 2))
         .advanced(to: checkpoint(25, files: 3))
 
     @Test func aShardManifestComesBackAsItWasStored() throws {
         let scratch = try Scratch()
         #expect(try ShardManifest.load(scratch.directory, identity: testIdentity) == nil)
-        let empty = ShardManifest(identity: testIdentity)
+        let empty = ShardManifest(identity: testIdentity, history: 7)
         for manifest in [empty, empty.advanced(to: Self.checkpoint(3)), Self.manifest] {
             try manifest.store(scratch.directory)
             let found = try ShardManifest.load(scratch.directory, identity: testIdentity)
@@ -85,7 +85,9 @@ import Testing
         var payload = ByteWriter()
         payload.write(UInt32(2))
         let magic: UInt64 = 0x5355_4C43_4E45_4D4F
-        for (version, text) in [(UInt32(1), "slot hash 2"), (9, "manifest format 9")] {
+        for (version, text) in [
+            (UInt32(2), "slot hash 2"), (1, "manifest format 1"), (9, "manifest format 9"),
+        ] {
             let bytes = ManifestEnvelope.encode(
                 magic: magic,
                 version: version,
@@ -164,7 +166,9 @@ import Testing
         let straddling = [LogSegment.name(firstLSN: 8), LogSegment.name(firstLSN: 12)]
         #expect(manifest.removableFiles(among: straddling).isEmpty)
         // The first checkpoint keeps the whole log: before it there was nothing else.
-        let first = ShardManifest(identity: testIdentity).advanced(to: Self.checkpoint(10))
+        let first = ShardManifest(identity: testIdentity, history: 7).advanced(
+            to: Self.checkpoint(10)
+        )
         #expect(first.neededLSN == 1)
         let segments = [LogSegment.name(firstLSN: 1), LogSegment.name(firstLSN: 11)]
         #expect(first.removableFiles(among: segments).isEmpty)

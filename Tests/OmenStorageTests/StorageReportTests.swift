@@ -6,7 +6,7 @@ import Testing
 @Suite struct StorageReportTests {
     /// Two shards; the second has two checkpoints, a sealed and an open log segment.
     private static func makeData(_ scratch: Scratch) throws -> ClusterManifest {
-        let cluster = try ClusterManifest(
+        var cluster = try ClusterManifest(
             uuid: ClusterUUID(high: 1, low: 2),
             shardCount: 2
         )
@@ -24,7 +24,7 @@ import Testing
                 nonce: UInt64(shard),
                 visit: { _, _ in }
             )
-            var manifest = ShardManifest(identity: identity)
+            var manifest = ShardManifest(identity: identity, history: 7)
             let appender = try LogAppender(
                 storage: storage,
                 identity: identity,
@@ -39,7 +39,13 @@ import Testing
             }
             try manifest.store(directory)
             _ = appender.finish()
+            cluster.progress[shard] = ShardProgress(
+                history: manifest.history,
+                generation: manifest.generation,
+                durableLSN: manifest.current.appliedLSN
+            )
         }
+        try cluster.store(scratch.directory)
         return cluster
     }
 
@@ -98,7 +104,7 @@ import Testing
         let scratch = try Scratch()
         _ = try Self.makeData(scratch)
         let before = try Self.picture(scratch.directory)
-        let report = try verifyDataDirectory(scratch.directory)
+        let report = try verifyDataDirectory(scratch.directory) { _, _ in }
         #expect(report.problems == [])
         #expect(report.notes == [])
         #expect(report.shardCount == 2)
@@ -120,7 +126,7 @@ import Testing
             _ = try Self.makeData(scratch)
             let directory = shardDirectory(shard, in: scratch.directory)
             try Self.flip(name, at: offset, in: directory)
-            let report = try verifyDataDirectory(scratch.directory)
+            let report = try verifyDataDirectory(scratch.directory) { _, _ in }
             #expect(report.problems.count == 1, "\(name)")
             let text = report.problems.first?.description ?? ""
             #expect(text.contains(directory.path(of: name)), "\(text)")
@@ -138,11 +144,11 @@ import Testing
             let scratch = try Scratch()
             _ = try Self.makeData(scratch)
             try shardDirectory(shard, in: scratch.directory).remove(name)
-            let report = try verifyDataDirectory(scratch.directory)
+            let report = try verifyDataDirectory(scratch.directory) { _, _ in }
             #expect(!report.problems.isEmpty, "\(name)")
         }
         let scratch = try Scratch()
-        let report = try verifyDataDirectory(scratch.directory)
+        let report = try verifyDataDirectory(scratch.directory) { _, _ in }
         #expect(report.problems.map(\.what) == ["is missing"])
     }
 
@@ -170,7 +176,7 @@ import Testing
         try writeAll([1, 2, 3], to: file, at: end)
         let leftover = try File(directory.path(of: "MANIFEST.tmp"), .create)
         try leftover.close()
-        let report = try verifyDataDirectory(scratch.directory)
+        let report = try verifyDataDirectory(scratch.directory) { _, _ in }
         #expect(report.problems == [])
         #expect(report.notes.count == 2)
         #expect(report.notes.contains { $0.offset == end })
@@ -185,7 +191,7 @@ import Testing
         ] {
             let lock = try LockFile.acquire(path)
             let error = #expect(throws: OmenError.self) {
-                try verifyDataDirectory(scratch.directory)
+                try verifyDataDirectory(scratch.directory) { _, _ in }
             }
             #expect(error?.code == .locked)
             withExtendedLifetime(lock) {}

@@ -99,7 +99,7 @@ enum Samples {
             .count(collection: "default"),
             .list(ListRequest(collection: "default", shard: 3, start: .max, order: 7)),
             .search(query),
-            .listCollections, .status, .checkpoint, .ping, .stop,
+            .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss(shard: 3),
         ]
     }
 
@@ -151,7 +151,7 @@ enum Samples {
                     incarnation: 2,
                     state: .quarantined,
                     replayed: 3,
-                    toReplay: 4,
+                    progress: ShardProgress(history: 4, generation: 5, durableLSN: 6),
                     collections: [CollectionInfo(name: "a", schema: schema)],
                     reason: "checksum of ckpt-1"
                 )

@@ -14,12 +14,21 @@ final class SimulatedShardDisk {
     }
 
     let identity: ShardIdentity
-    let disk = MemoryDisk()
+    private(set) var disk = MemoryDisk()
     /// Durable as a whole or not at all: the real one is published by a rename.
     var checkpoint: Checkpoint?
 
     init(shard: UInt32) {
         identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard)
+    }
+
+    /// Whether a checkpoint holds operations.
+    var hasRecords: Bool { checkpoint?.operations.isEmpty == false }
+
+    /// Takes all files away, as a lost file system or an operator's mistake does.
+    func empty() {
+        disk = MemoryDisk()
+        checkpoint = nil
     }
 
     /// Removes the log segments that no generation needs any more.

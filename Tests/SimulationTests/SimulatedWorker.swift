@@ -16,6 +16,8 @@ enum Mutant: String, CaseIterable {
     case removeLogBeforeCheckpoint
     /// Answers a retried write by applying it again.
     case forgetRequestKeys
+    /// Serves a shard that begins empty although the cluster knows that it had begun.
+    case believeEmptyShard
 }
 
 /// One worker process: the real `ShardCore`, `ShardStore` and log code, driven in virtual time.
@@ -29,6 +31,8 @@ final class SimulatedWorker {
     private var appender: LogAppender
     /// All operations applied, for the next checkpoint.
     private var operations: [(lsn: UInt64, operation: WriteOperation)]
+    /// The last record that opening found; it is durable.
+    private let openedLSN: UInt64
     private var logBusyUntil: UInt64 = 0
     private var completedAt: UInt64 = 0
     private var turnScheduled = false
@@ -40,11 +44,23 @@ final class SimulatedWorker {
     var pausedUntil: UInt64 = 0
 
     /// Recovers from the shard's disk as the real shard does.
-    init(_ simulation: Simulation, shard: Int, incarnation: UInt64) throws(OmenError) {
+    init(
+        _ simulation: Simulation,
+        shard: Int,
+        incarnation: UInt64,
+        acceptsLoss: Bool
+    ) throws(OmenError) {
         self.simulation = simulation
         self.shard = shard
         self.incarnation = incarnation
         files = simulation.disks[shard]
+        // An operator decided so; the only loss here is that of everything.
+        if acceptsLoss { files.empty() }
+        let expected: ShardProgress =
+            simulation.mutant == .believeEmptyShard || acceptsLoss
+            ? .notBegun : simulation.clusterProgress[shard]
+        let place = Directory("shards/\(shard)")
+        try expected.check(files.checkpoint?.manifest, in: place)
         let store = ShardStore()
         var keys = RequestKeyTable()
         var operations = files.checkpoint?.operations ?? []
@@ -56,7 +72,11 @@ final class SimulatedWorker {
             identity: files.identity,
             from: checkpoint.appliedLSN + 1,
             mustExist: files.checkpoint != nil,
-            nonce: simulation.random.next()
+            nonce: simulation.random.next(),
+            check: { lastLSN throws(OmenError) in
+                // Without a manifest there may be a log of a first start that was cut short.
+                if expected.hasBegun { try expected.check(lastLSN: lastLSN, in: place) }
+            }
         ) { lsn, record throws(OmenError) in
             if keys.state(of: record.key) != .unknown {
                 simulation.violation("shard \(shard) applied \(record.key) twice, LSN \(lsn)")
@@ -64,6 +84,16 @@ final class SimulatedWorker {
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             operations.append((lsn, record.operation))
         }
+        if files.checkpoint == nil {
+            files.checkpoint = SimulatedShardDisk.Checkpoint(
+                operations: [],
+                manifest: ShardManifest(
+                    identity: files.identity,
+                    history: ShardProgress.history(from: simulation.random.next())
+                )
+            )
+        }
+        openedLSN = log.lastLSN
         self.store = store
         self.operations = operations
         core = ShardCore(
@@ -105,6 +135,11 @@ final class SimulatedWorker {
             shard: UInt32(shard),
             incarnation: incarnation,
             state: .ready,
+            progress: ShardProgress(
+                history: files.checkpoint?.manifest.history ?? 0,
+                generation: files.checkpoint?.manifest.generation ?? 0,
+                durableLSN: max(openedLSN, core.durableLSN)
+            ),
             collections: store.ordered.map { CollectionInfo(name: $0.name, schema: $0.schema) }
         )
     }
@@ -306,7 +341,9 @@ final class SimulatedWorker {
     private func checkpoint(_ lsn: UInt64) {
         let frozen = operations
         let requests = core.rememberedRequests
-        let old = files.checkpoint?.manifest ?? ShardManifest(identity: files.identity)
+        guard let old = files.checkpoint?.manifest else {
+            return simulation.violation("shard \(shard) has lost its manifest")
+        }
         let manifest = old.advanced(to: ShardCheckpoint(appliedLSN: lsn, requests: requests))
         let next = SimulatedShardDisk.Checkpoint(operations: frozen, manifest: manifest)
         // After the rotation, which was submitted to the log's thread just before.
@@ -315,6 +352,7 @@ final class SimulatedWorker {
             self.after(1_000_000...80_000_000) { [unowned self] in
                 self.files.checkpoint = next
                 do throws(OmenError) {
+                    self.send(0, .announcement(self.announcement))
                     try self.files.removeObsoleteLog()
                     self.handle(.checkpointWritten(throughLSN: lsn))
                 } catch { self.handle(.checkpointFailed(error)) }

@@ -27,12 +27,16 @@ final class Simulation {
     private var core: CoordinatorCore?
     /// Counts coordinators; what belongs to an older one is dropped.
     private var epoch: UInt64 = 0
+    /// What the cluster's manifest knows of the shards; durable as a whole or not at all.
+    private(set) var clusterProgress: [ShardProgress]
     private var clients: [SimulatedClient] = []
     private var connections: [UInt64: SimulatedClient] = [:]
     private var nextConnection: UInt64 = 0
     /// Messages on one stream arrive in order: the latest arrival so far, by stream.
     private var arrivals: [String: UInt64] = [:]
     private var faultsAllowed = true
+    /// The shard whose files were taken away.
+    private var emptied: Int?
 
     init(seed: UInt64, mutant: Mutant = .none, shards: Int = 3, clients: Int = 3, writes: Int = 25)
     {
@@ -44,6 +48,7 @@ final class Simulation {
         shardCount = shards
         disks = (0..<shards).map { SimulatedShardDisk(shard: UInt32($0)) }
         workers = Array(repeating: nil, count: shards)
+        clusterProgress = Array(repeating: .notBegun, count: shards)
         self.clients = (0..<UInt64(clients)).map {
             SimulatedClient(self, number: $0, writes: writes)
         }
@@ -80,6 +85,7 @@ final class Simulation {
         for client in clients { client.readAtTheEnd() }
         advance(for: 60_000_000_000) { self.clients.allSatisfy(\.isLastReadDone) }
         if !clients.allSatisfy(\.isLastReadDone) { violation("the last reads were not answered") }
+        if violations.isEmpty { loseShard() }
         let acknowledged = clients.reduce(0) { $0 + $1.acknowledged }
         // What is still scheduled refers to this object and would keep it.
         queue = EventQueue()
@@ -160,6 +166,7 @@ extension Simulation {
             var configuration = try CoordinatorCore.Configuration(
                 slots: CoordinatorCore.Configuration.evenSlots(shardCount: shardCount),
                 shardCount: shardCount,
+                progress: mutant == .believeEmptyShard ? nil : clusterProgress,
                 pid: 1,
                 socketPath: "simulated",
                 nonce: random.next()
@@ -195,7 +202,9 @@ extension Simulation {
             toWorker(Int(shard), incarnation, envelope)
         case .closeClient(let connection):
             connections.removeValue(forKey: connection)?.disconnected()
-        case .spawn(let shard, let incarnation): spawn(Int(shard), incarnation)
+        case .spawn(let shard, let incarnation, let acceptsLoss):
+            spawn(Int(shard), incarnation, acceptsLoss: acceptsLoss)
+        case .storeProgress(let progress): store(progress)
         case .kill(let shard, let incarnation):
             guard let worker = workers[Int(shard)], worker.incarnation == incarnation else {
                 return
@@ -205,7 +214,20 @@ extension Simulation {
         }
     }
 
-    private func spawn(_ shard: Int, _ incarnation: UInt64) {
+    /// A crash comes before the file has its new name, or after.
+    private func store(_ progress: [ShardProgress]) {
+        let epoch = epoch
+        schedule(after: draw(500_000...10_000_000)) {
+            guard self.epoch == epoch else { return }
+            self.clusterProgress = progress
+            self.schedule(after: self.draw(0...1_000_000)) {
+                guard self.epoch == epoch else { return }
+                self.feed(.progressStored)
+            }
+        }
+    }
+
+    private func spawn(_ shard: Int, _ incarnation: UInt64, acceptsLoss: Bool) {
         if let old = workers[shard], old.isAlive {
             violation("shard \(shard) is started while its worker lives")
         }
@@ -213,7 +235,12 @@ extension Simulation {
         schedule(after: draw(1_000_000...30_000_000)) {
             guard self.epoch == epoch else { return }
             do throws(OmenError) {
-                let worker = try SimulatedWorker(self, shard: shard, incarnation: incarnation)
+                let worker = try SimulatedWorker(
+                    self,
+                    shard: shard,
+                    incarnation: incarnation,
+                    acceptsLoss: acceptsLoss
+                )
                 self.workers[shard] = worker
                 self.note("spawned \(shard) \(incarnation)")
                 self.feed(.workerSpawned(shard: UInt32(shard), incarnation: incarnation, pid: 7))
@@ -225,7 +252,10 @@ extension Simulation {
                     self.reportExit(UInt32(shard), incarnation, status: 69, signal: 0)
                     return
                 }
-                self.violation("shard \(shard) is taken for damaged: \(error)")
+                guard self.emptied == shard else {
+                    return self.violation("shard \(shard) is taken for damaged: \(error)")
+                }
+                self.quarantine(UInt32(shard), incarnation, error)
             }
         }
     }
@@ -251,6 +281,60 @@ extension Simulation {
         worker.die()
         disks[worker.shard].disk.killProcess()
         reportExit(UInt32(worker.shard), worker.incarnation, status: status, signal: 0)
+    }
+}
+
+// MARK: - A shard without its files
+
+extension Simulation {
+    /// Takes all files of one shard away while nothing runs: it must be missed, whatever the
+    /// others do, and come back empty only when an operator accepts that.
+    private func loseShard() {
+        let shard = Int(draw(0...UInt64(shardCount - 1)))
+        guard clusterProgress[shard].durableLSN > 0 || disks[shard].hasRecords else { return }
+        crash(losingPower: false)
+        disks[shard].empty()
+        emptied = shard
+        let others = shardCount - 1
+        advance(for: 20_000_000_000) { self.core?.workerState(shard) == .quarantined }
+        advance(for: 20_000_000_000) { self.core?.readyShards.count == others }
+        guard core?.workerState(shard) == .quarantined, core?.readyShards.count == others else {
+            return violation("shard \(shard) lost its files, and \(stateText(shard))")
+        }
+        acceptLoss(of: shard)
+        advance(for: 20_000_000_000) { self.core?.readyShards.count == self.shardCount }
+        if core?.readyShards.count != shardCount {
+            violation("shard \(shard) was accepted, and \(stateText(shard))")
+        }
+    }
+
+    /// Asks until the last worker's end was reported and the request is taken.
+    private func acceptLoss(of shard: Int) {
+        guard core?.workerState(shard) == .quarantined else { return }
+        ask(.acceptLoss(shard: UInt32(shard)))
+        schedule(after: 50_000_000) { self.acceptLoss(of: shard) }
+    }
+
+    private func stateText(_ shard: Int) -> String {
+        core.map { "is \($0.workerState(shard))" } ?? "no coordinator runs"
+    }
+
+    private func quarantine(_ shard: UInt32, _ incarnation: UInt64, _ error: OmenError) {
+        feed(.workerSpawned(shard: shard, incarnation: incarnation, pid: 7))
+        let announcement = WorkerAnnouncement(
+            shard: shard,
+            incarnation: incarnation,
+            state: .quarantined,
+            reason: error.message
+        )
+        feed(
+            .workerMessage(
+                shard: shard,
+                incarnation: incarnation,
+                Envelope(requestID: 0, message: .announcement(announcement))
+            )
+        )
+        reportExit(shard, incarnation, status: 65, signal: 0)
     }
 }
 
@@ -317,10 +401,13 @@ extension Simulation {
         disk.faults = [MemoryDisk.Fault(operation: operation, error: error, isLast: false)]
     }
 
-    private func requestCheckpoint() {
+    private func requestCheckpoint() { ask(.checkpoint) }
+
+    /// A request on a connection of its own, whose answer nobody reads.
+    private func ask(_ message: Message) {
         nextConnection += 1
         let connection = nextConnection
         feed(.clientConnected(client: connection))
-        feed(.clientMessage(client: connection, Envelope(requestID: 1, message: .checkpoint)))
+        feed(.clientMessage(client: connection, Envelope(requestID: 1, message: message)))
     }
 }

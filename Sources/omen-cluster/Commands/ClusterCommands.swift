@@ -163,7 +163,7 @@ struct Stop: ParsableCommand {
         let deadline = ContinuousClock.now + .seconds(150)
         while true {
             do throws(OmenError) {
-                _ = try LockFile.acquireForReading(directory.path(of: "cluster.lock"))
+                _ = try LockFile.acquireForReading(directory.path(of: clusterLockName))
                 return
             } catch {
                 guard error.code == .locked, ContinuousClock.now < deadline else { throw error }

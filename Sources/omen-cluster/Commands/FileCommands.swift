@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import OmenClient
 internal import OmenCore
+internal import OmenShard
 internal import OmenStorage
 
 struct Checkpoint: ParsableCommand {
@@ -34,7 +35,7 @@ struct Verify: ParsableCommand {
     func run() throws {
         try reporting {
             let location = try options.location()
-            let report = try verifyDataDirectory(Directory(location.data))
+            let report = try verifyCluster(Directory(location.data))
             if options.json {
                 Console.out(json(report))
             } else {

@@ -53,7 +53,7 @@ struct ClusterSettings: Equatable {
     func lock() throws(OmenError) -> LockFile {
         try directory.create()
         do throws(OmenError) {
-            return try LockFile.acquire(directory.path(of: "cluster.lock"))
+            return try LockFile.acquire(directory.path(of: clusterLockName))
         } catch {
             guard error.code == .locked else { throw error }
             throw OmenError(.locked, "a cluster is already running: \(error.message)")
@@ -65,18 +65,15 @@ struct ClusterSettings: Equatable {
     /// The caller shows that it holds the lock: two makers would each believe in their own.
     func manifest(_ lock: LockFile) throws(OmenError) -> ClusterManifest {
         defer { withExtendedLifetime(lock) {} }
-        if let manifest = try ClusterManifest.load(directory) {
-            guard manifest.shardCount == shards ?? manifest.shardCount else {
-                throw OmenError(
-                    .badRequest,
-                    "\(location.data) has \(manifest.shardCount) shards, asked were \(shards ?? 0); the number is fixed when the directory is made"
-                )
-            }
-            return manifest
+        let manifest = try ClusterManifest.loadOrMake(directory) {
+            shards ?? min(Processors.usableCount, Limits.shardCountMax)
         }
-        let count = shards ?? min(Processors.usableCount, Limits.shardCountMax)
-        let manifest = try ClusterManifest(uuid: .random(), shardCount: count)
-        try manifest.store(directory)
+        guard manifest.shardCount == shards ?? manifest.shardCount else {
+            throw OmenError(
+                .badRequest,
+                "\(location.data) has \(manifest.shardCount) shards, asked were \(shards ?? 0); the number is fixed when the directory is made"
+            )
+        }
         return manifest
     }
 }

@@ -23,9 +23,11 @@ enum CoordinatorProcess {
         let lock = try settings.lock()
         defer { withExtendedLifetime(lock) {} }
         let manifest = try settings.manifest(lock)
+        let directory = settings.directory
         var core = try CoordinatorCore.Configuration(
             slots: manifest.slots,
             shardCount: manifest.shardCount,
+            progress: manifest.progress,
             pid: UInt32(clamping: getpid()),
             socketPath: settings.location.socket,
             nonce: .random(in: .min ... .max)
@@ -36,7 +38,12 @@ enum CoordinatorProcess {
                 core: core,
                 dataDirectory: settings.location.data,
                 executable: try executablePath(),
-                workerArguments: settings.durability.arguments
+                workerArguments: settings.durability.arguments,
+                storeProgress: { progress throws(OmenError) in
+                    var next = manifest
+                    next.progress = progress
+                    try next.store(directory)
+                }
             )
         )
         LogLine.write(

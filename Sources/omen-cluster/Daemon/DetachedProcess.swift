@@ -1,5 +1,6 @@
 internal import Glibc
 internal import OmenCore
+internal import OmenStorage
 
 /// A copy of this program that outlives us.
 struct DetachedProcess {
@@ -11,12 +12,17 @@ struct DetachedProcess {
     /// Starts `omen-cluster ARGUMENTS` with stdout and stderr appended to `logPath`.
     init(arguments: [String], logPath: String) throws(OmenError) {
         self.logPath = logPath
+        // Opened here, where a FIFO or a link under this name is refused instead of followed.
+        guard let log = try openRegularFile(logPath, O_WRONLY | O_CREAT | O_APPEND) else {
+            throw OmenError(.ioFailure, "\(logPath) cannot be made")
+        }
+        defer { close(log) }
         logOffset = fileByteCount(logPath)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, log, 1)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         let executable = try executablePath()
         var argv: [UnsafeMutablePointer<CChar>?] = (["omen-cluster"] + arguments).map { strdup($0) }

@@ -14,6 +14,8 @@ struct Worker: ParsableCommand {
     @Option var shard: Int
     @Option var data: String
     @Option var incarnation: UInt64
+    /// Go on with what is left of the shard's files.
+    @Flag var acceptsLoss = false
     @Option var durability = DurabilityArgument.always
     @Option(name: .customLong("durability-interval-ms"))
     var durabilityInterval: Int?
@@ -52,6 +54,8 @@ struct Worker: ParsableCommand {
                 memoryByteCountMax: try memoryByteCountMax(manifest.shardCount),
                 buildTurnPath: directory.path(of: "builds.lock")
             )
+            shard.expected = manifest.progress[Int(shard.shard)]
+            shard.acceptsLoss = acceptsLoss
             // All shards may build at once.
             shard.buildHelperCount = max(0, Processors.usableCount / manifest.shardCount - 1)
             configuration = WorkerServer.Configuration(

@@ -1,0 +1,75 @@
+internal import OmenCore
+internal import OmenStorage
+
+/// Reads a stopped shard as opening would, and changes nothing.
+enum ShardReading {
+    /// Opens every file whole and applies every record of the log, then forgets both.
+    ///
+    /// - Parameters:
+    ///   - directory: The shard's files; the caller holds its lock.
+    ///   - identity: Whose files they must be.
+    ///   - expected: What the cluster knows of the shard.
+    ///   - memoryByteCountMax: As for `ShardRecovery.open`.
+    /// - Throws: What `ShardRecovery.open` would throw.
+    static func check(
+        _ directory: Directory,
+        identity: ShardIdentity,
+        expected: ShardProgress,
+        memoryByteCountMax: Int
+    ) throws(OmenError) {
+        let manifest = try ShardRecovery.loadManifest(
+            directory,
+            identity: identity,
+            expected: expected
+        )
+        guard let checkpoint = manifest?.current else { return }
+        let store = ShardStore()
+        _ = try ShardRecovery.openCollections(
+            of: checkpoint,
+            directory,
+            identity: identity,
+            isWhole: true,
+            memoryByteCountMax: memoryByteCountMax,
+            progress: {},
+            into: store
+        )
+        let log = try SegmentFiles(directory, directory.names())
+        let scan = try log.examine(
+            identity: identity,
+            from: checkpoint.appliedLSN + 1
+        ) { lsn, record throws(OmenError) in
+            _ = try store.apply(lsn: lsn, record.operation)
+        }
+        if case .corrupt = scan.end { throw LogRecovery.damage(scan.end) }
+        try expected.check(lastLSN: scan.lastLSN, in: directory)
+    }
+}
+
+/// The log segments of a directory, mapped.
+struct SegmentFiles {
+    private var segments: [(name: String, file: MappedFile)] = []
+
+    init(_ directory: Directory, _ names: [String]) throws(OmenError) {
+        for name in names where LogSegment.firstLSN(of: name) != nil {
+            segments.append((name, try MappedFile(path: directory.path(of: name))))
+        }
+    }
+
+    /// First LSN that some segment is named after; nil without segments.
+    var firstLSN: UInt64? { segments.first.flatMap { LogSegment.firstLSN(of: $0.name) } }
+
+    /// `LogScanner.examine` of these segments.
+    func examine(
+        identity: ShardIdentity,
+        from lsn: UInt64,
+        visit: (_ lsn: UInt64, LogRecord) throws(OmenError) -> Void
+    ) throws(OmenError) -> LogScan {
+        defer { withExtendedLifetime(segments) {} }
+        return try LogScanner.examine(
+            segments.map { LogSegmentBytes(name: $0.name, bytes: $0.file.bytes) },
+            identity: identity,
+            from: lsn,
+            visit: visit
+        )
+    }
+}
