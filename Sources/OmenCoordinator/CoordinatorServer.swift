@@ -17,8 +17,9 @@ package final class CoordinatorServer {
         package var executable: String
         /// Arguments for every worker, after those that name it.
         package var workerArguments: [String]
-        /// Stores the progress of all shards in the cluster's manifest; durable on return. Called on
-        /// other threads, one call at a time.
+        /// Stores the progress of all shards in the cluster's manifest; durable on return.
+        ///
+        /// Called on other threads, one call at a time.
         package var storeProgress: @Sendable ([ShardProgress]) throws(OmenError) -> Void
         /// `NAME=value` strings for the workers; nil for ours.
         package var workerEnvironment: [String]?

@@ -19,6 +19,7 @@ final class ProgressKeeper {
     ///   - loop: Where `done` is called.
     ///   - body: Stores progress, on another thread.
     ///   - done: Called after each, with what went wrong.
+    /// - Throws: `.resourceExhausted` when the system gives no descriptor.
     init(
         _ loop: EventLoop,
         _ body: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void,

@@ -1,7 +1,8 @@
 /// Every limit of the system, in one place, each with its unit and its reason.
 package enum Limits {
-    /// How often a cluster's manifest learns of log records that became durable since; a checkpoint
-    /// is noted at once. Cutting the log of a killed shard further back than this is noticed.
+    /// How often a cluster's manifest learns of log records that became durable since.
+    ///
+    /// A checkpoint is noted at once. Cutting the log of a killed shard further back is noticed.
     package static let progressInterval = Duration.seconds(10)
     // MARK: Data
 

@@ -7,8 +7,9 @@
 /// A record is a lower bound. It is written after the shard's own files, so that the shard may be
 /// ahead of it after a crash, and never behind.
 package struct ShardProgress: Equatable, Sendable {
-    /// Names the shard's history: drawn when the shard begins, and again when an operator accepts
-    /// a loss. 0 for a shard that has not begun.
+    /// Names the shard's history; 0 for a shard that has not begun.
+    ///
+    /// Drawn when the shard begins, and again when an operator accepts a loss.
     package var history: UInt64
     /// Number of the shard's newest checkpoint, at least.
     package var generation: UInt64

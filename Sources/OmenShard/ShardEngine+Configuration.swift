@@ -8,8 +8,9 @@ extension ShardEngine {
         package var directory: String
         package var identity: ShardIdentity
         package var durability: Durability
-        /// How far the cluster knows the shard to have come: files that are missing or older are
-        /// not served. Nil when there is no cluster that could know.
+        /// How far the cluster knows the shard to have come; nil where no cluster could know.
+        ///
+        /// Files that are missing or older are not served.
         package var expected: ShardProgress?
         /// An operator lets the shard go on with what can be read of its files, see `ShardSalvage`.
         package var acceptsLoss = false

@@ -35,6 +35,7 @@ package enum ShardSalvage {
     ///   - shard: Number of the shard.
     ///   - directory: The data directory.
     ///   - manifest: Of the cluster.
+    /// - Returns: What would be kept, and what cannot be read.
     /// - Throws: `.locked` while a process has the shard open; `.ioFailure`.
     package static func report(
         ofShard shard: Int,
@@ -167,6 +168,12 @@ package enum ShardSalvage {
             check: nil
         )
         _ = try job.run()
+        // There is no earlier checkpoint to fall back to.
+        guard var written = try ShardManifest.load(staged, identity: identity) else {
+            throw OmenError(.corrupt, "\(staged.path) has lost its manifest")
+        }
+        written.previous = nil
+        try written.store(staged)
         try LogRecovery.createFirst(
             LogDirectory(staged),
             identity: identity,

@@ -4,6 +4,7 @@ package import OmenStorage
 /// Checks a whole stopped data directory, up to opening its shards, and changes nothing.
 ///
 /// - Parameter directory: The data directory.
+/// - Returns: What was found.
 /// - Throws: `.locked` when a process of the cluster runs; `.ioFailure` when the directory cannot
 ///   be read. Damage is never thrown, it is in the report.
 /// - Complexity: Reads every byte; one shard at a time is in memory.

@@ -62,6 +62,7 @@ package struct ClusterManifest: Equatable, Sendable {
     ///   - directory: The data directory; the caller holds its lock, as two makers would each
     ///     believe in their own manifest.
     ///   - shardCount: Number of shards of a new cluster.
+    /// - Returns: The manifest, which is stored.
     /// - Throws: As `load`; `.corrupt` when shards are there without a manifest: a new one would
     ///   be of another cluster, and could not open them.
     package static func loadOrMake(

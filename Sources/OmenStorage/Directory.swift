@@ -93,7 +93,7 @@ package struct Directory: Equatable, Sendable {
         try systemCall("rename", source) { Glibc.rename(source, target) }
     }
 
-    /// Renames an entry, if it is there, to the first of `NEW-1`, `NEW-2` ... that is free.
+    /// Renames an entry, if it is there, and numbers the new name so that it is free.
     ///
     /// Durable after the next `sync`.
     package func setAside(_ name: String, as newName: String) throws(OmenError) {

@@ -44,6 +44,7 @@ package struct StorageReport: Equatable, Sendable {
 ///   - directory: The data directory.
 ///   - opening: Opens a shard in which nothing else was found, as starting it would, and changes
 ///     nothing either; throws why it cannot be opened.
+/// - Returns: What was found.
 /// - Throws: `.locked` when a process of the cluster runs; `.ioFailure` when the directory cannot
 ///   be read. Damage is never thrown, it is in the report.
 package func verifyDataDirectory(
@@ -126,6 +127,7 @@ private func verifyShard(
 ///   - identity: Whose files they must be.
 ///   - known: What the cluster knows of the shard; nil when nothing is known.
 ///   - report: Is told what was found.
+/// - Throws: `.locked` while a process has the shard; `.ioFailure` when it cannot be read.
 package func verifyShardDirectory(
     _ directory: Directory,
     identity: ShardIdentity,
