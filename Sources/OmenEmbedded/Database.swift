@@ -32,6 +32,7 @@ package final class Database: @unchecked Sendable {
     private var waiterCount = 0
     private var nextTick = ContinuousClock.now
     private var nextSync = ContinuousClock.now
+    private var nextNote = ContinuousClock.now + Limits.progressInterval
 
     /// Longest slice of background work before other calls are let in.
     private static let workSlice = Duration.microseconds(500)
@@ -209,6 +210,10 @@ extension Database {
         if start >= nextSync {
             nextSync = start + syncInterval
             engine.syncDue()
+        }
+        if start >= nextNote {
+            nextNote = start + Limits.progressInterval
+            noteProgress()
         }
         guard engine.hasWork else { return (50, seen) }
         repeat {
