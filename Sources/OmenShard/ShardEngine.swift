@@ -1,7 +1,6 @@
 package import OmenCore
 internal import OmenIndex
 internal import OmenStorage
-internal import Synchronization
 
 /// One shard at work: the decisions of `ShardCore`, the data of `ShardStore`, the log's thread and
 /// the checkpoint's thread.
@@ -476,33 +475,5 @@ extension ShardEngine {
         reached.generation = generation
         reached.durableLSN = max(reached.durableLSN, throughLSN)
         onOutcome(.advanced)
-    }
-}
-
-/// What other threads hand to the owner.
-private final class CompletionQueue: Sendable {
-    enum Completion: Sendable {
-        case log(LogCompletion)
-        case checkpoint(throughLSN: UInt64, Result<WrittenCheckpoint, OmenError>)
-        /// The check of what opening left has ended, with what it found.
-        case checked(OmenError?)
-        case rebuild(Rebuilder.Completion)
-    }
-
-    private let waiting = Mutex<[Completion]>([])
-    private let wake: @Sendable () -> Void
-
-    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
-
-    func push(_ completion: Completion) {
-        waiting.withLock { $0.append(completion) }
-        wake()
-    }
-
-    func take() -> [Completion] {
-        waiting.withLock { waiting in
-            defer { waiting = [] }
-            return waiting
-        }
     }
 }

@@ -1,4 +1,4 @@
-"""Files of a database on a path that are missing or of another time: it does not open, and says why."""
+"""Files of a database on a path that are missing or of another time: it refuses to open."""
 
 import os
 import shutil
