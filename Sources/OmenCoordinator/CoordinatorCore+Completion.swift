@@ -73,6 +73,36 @@ extension CoordinatorCore {
         }
     }
 
+    /// Charges a request with what an answer to it takes here beyond what was expected.
+    ///
+    /// - Returns: Whether it may be kept. If not, the request ends with a failure: what was read
+    ///   for it would take the memory of others, and reading can be repeated.
+    mutating func keepsAnswer(_ byteCount: Int, of index: Int) -> Bool {
+        pending[index].answerByteCount += byteCount
+        let excess = pending[index].answerByteCount - pending[index].expectedAnswerByteCount
+        guard excess > 0 else { return true }
+        pending[index].expectedAnswerByteCount += excess
+        pending[index].byteCount += excess
+        memory.charge(excess)
+        var used = 0
+        if let client = pending[index].client {
+            clients[client]?.requestByteCount += excess
+            used = clients[client]?.usedByteCount ?? 0
+        }
+        let isAlone = pending[index].byteCount >= used
+        guard
+            memory.usedByteCount > memory.byteCountMax
+                || (used > memory.clientByteCountMax && !isAlone)
+        else { return true }
+        pending[index].answerError = OmenError(
+            .resourceExhausted,
+            "the answers of the shards take \(pending[index].answerByteCount) bytes, for which there is no memory now: ask for less at once, or take the answers before",
+            retryAfterMilliseconds: Limits.retryAfterMilliseconds
+        )
+        pending[index].dropAnswers()
+        return false
+    }
+
     mutating func finishIfComplete(_ index: Int) {
         if pending[index].isComplete { finish(index) }
     }
@@ -80,7 +110,8 @@ extension CoordinatorCore {
     /// Answers the client, if it is still there, and frees the place.
     private mutating func finish(_ index: Int) {
         var request = pending.remove(index)
-        requestBytesInFlight -= request.byteCount
+        memory.settle(request.byteCount)
+        if let client = request.client { clients[client]?.requestByteCount -= request.byteCount }
         if request.isAdmin { adminRequestsInFlight -= 1 }
         if case .drop(let name) = request.kind { dropEnded(name, request) }
         guard let client = request.client, clients[client] != nil else { return }
@@ -89,6 +120,7 @@ extension CoordinatorCore {
     }
 
     private func reply(to request: Pending) -> Message {
+        if let error = request.answerError { return .failure(error) }
         switch request.kind {
         case .write: return writeReply(request)
         case .create, .drop: return writeReply(request)

@@ -29,12 +29,11 @@ extension CoordinatorCore {
         var shards = [UInt8](repeating: 0, count: ids.count)
         for (shard, indices) in parts { for index in indices { shards[index] = UInt8(shard) } }
         let vectorByteCount = request.withVector ? schema.vectorByteCount : 0
-        let pending = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .get(ids: ids, shards: shards, element: schema.element),
-            byteCount: RecordID.encodedByteCount(ids) + ids.count * (vectorByteCount + 256)
-        )
+        let kind = Pending.Kind.get(ids: ids, shards: shards, element: schema.element)
+        var pending = Pending(client: client, requestID: requestID, kind: kind)
+        pending.expectedAnswerByteCount = ids.count * (vectorByteCount + 256)
+        // The ids are kept, sent to the workers, and come back with the records.
+        pending.byteCount = 3 * RecordID.encodedByteCount(ids) + pending.expectedAnswerByteCount
         let messages = parts.map { shard, indices in
             var part = request
             part.ids = indices.map { ids[$0] }
@@ -71,12 +70,9 @@ extension CoordinatorCore {
                 "shard \(request.shard), expected 0...\(workers.count - 1)"
             )
         }
-        let pending = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .list,
-            byteCount: Limits.batchCountMax * 32
-        )
+        var pending = Pending(client: client, requestID: requestID, kind: .list)
+        pending.byteCount = Limits.batchCountMax * 32
+        pending.expectedAnswerByteCount = pending.byteCount
         let message = (shard: shard, message: Message.list(request))
         try ask([message], of: pending, about: found, timeout: timing.readTimeout)
     }

@@ -40,13 +40,10 @@ extension CoordinatorCore {
             allowPartial: query.allowPartial,
             element: schema.element
         )
-        let request = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .search(shape),
-            byteCount: query.vectors.count
-                + answerByteCount(query, schema: schema, shardK: plan.k)
-        )
+        let answers = answerByteCount(query, schema: schema, shardK: plan.k)
+        var request = Pending(client: client, requestID: requestID, kind: .search(shape))
+        request.byteCount = queuedByteCount(query) + answers
+        request.expectedAnswerByteCount = answers
         let timeout = searchTimeout(query)
         // The worker's clock starts when it reads this; what it has not begun by then is dropped.
         shardQuery.timeoutMilliseconds = UInt32(clamping: max(1, timeout / 1_000_000))
@@ -86,6 +83,13 @@ extension CoordinatorCore {
         }
     }
 
+    /// Memory that the queries take on their way to the workers.
+    private func queuedByteCount(_ query: SearchQuery) -> Int {
+        let byteCount = query.vectors.count
+        // Large ones are sent to all from the same memory.
+        return byteCount > Limits.sharedSearchByteCountMin ? byteCount : byteCount * workers.count
+    }
+
     /// Memory the shards' answers may need here until they are merged.
     private func answerByteCount(_ query: SearchQuery, schema: CollectionSchema, shardK: Int) -> Int
     {
@@ -110,6 +114,7 @@ extension CoordinatorCore {
                 shape
             )
         }
+        guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
         pending[index].searchAnswers.append(reply)
         return nil
     }

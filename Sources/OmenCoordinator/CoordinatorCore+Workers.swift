@@ -89,12 +89,14 @@ extension CoordinatorCore {
             pending[index].counts.add(reply.counts)
             return nil
         case (.get, .records(let reply)):
+            guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
             pending[index].recordReplies.append((shard, reply))
             return nil
         case (.count, .counted(let reply)):
             pending[index].total = pending[index].total.saturatingAdd(reply.count)
             return nil
         case (.list, .listed(let reply)):
+            guard keepsAnswer(RecordID.encodedByteCount(reply.ids), of: index) else { return nil }
             pending[index].page = reply
             return nil
         case (.search(let shape), .hits(let reply)):
