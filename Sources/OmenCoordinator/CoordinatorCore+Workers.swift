@@ -16,7 +16,7 @@ extension CoordinatorCore {
             workers[shard].pingID = nil
             return
         }
-        guard workers[shard].settle(envelope.requestID) else {
+        guard workers[shard].settle(envelope.requestID, now: now) else {
             ignoredReplies += 1
             return
         }
@@ -52,7 +52,7 @@ extension CoordinatorCore {
 
     mutating func answered(_ message: Message, index: Int, shard: Int) {
         switch pending[index].kind {
-        case .drop(let name):
+        case .drop(let name, let key):
             // It stays awaited until the shard has said what is left.
             guard !pending[index].answered.contains(shard) else { return }
             if let failure = writeFailure(message, shard: shard) {
@@ -63,7 +63,7 @@ extension CoordinatorCore {
                 pending[index].counts.add(reply.counts)
             }
             pending[index].answered.insert(shard)
-            sendInternal(.list(name), to: shard, owner: pending[index].id)
+            sendInternal(.list(name, key), to: shard, owner: pending[index].id)
             return
         case .write, .create, .get, .count, .list, .search, .status, .checkpoint: break
         }

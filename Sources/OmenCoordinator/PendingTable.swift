@@ -6,7 +6,7 @@ struct Pending: Sendable {
     enum Kind: Sendable {
         case write
         case create(String)
-        case drop(String)
+        case drop(String, RequestKey)
         /// `shards[i]` holds `ids[i]`.
         case get(ids: [RecordID], shards: [UInt8], element: ElementType)
         case count

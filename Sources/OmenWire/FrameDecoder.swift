@@ -221,7 +221,7 @@ extension FrameDecoder {
     /// The next message; nil when `look` sees none.
     ///
     /// The memory of a frame is let go with its last message, before that is handled.
-    /// - Throws: As `next`. Messages before a broken one of its frame have been handed over by then.
+    /// - Throws: As `next`; messages before a broken one of its frame were handed over by then.
     package mutating func nextMessage() throws(OmenError) -> Envelope? {
         guard case .message = try look(), var frame = opened else { return nil }
         do throws(OmenError) {
