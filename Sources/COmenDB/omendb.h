@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 2
+#define OMENDB_ABI_VERSION 3
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -51,7 +51,10 @@ enum { OMENDB_DURABILITY_ALWAYS = 0, OMENDB_DURABILITY_INTERVAL = 1, OMENDB_DURA
 /* Why a call failed: for people, in UTF-8, ended by a zero, cut off where it is too long. */
 typedef struct {
     int32_t code;
-    char message[508];
+    /* With OMENDB_RESOURCE_EXHAUSTED: after how many milliseconds it is worth while to try again; 0
+     * when nothing is known about it. */
+    uint32_t retry_after_ms;
+    char message[504];
 } omendb_error;
 
 /* An open database or a connection. */

@@ -12,6 +12,7 @@ func call(
     } catch let failure {
         guard let error else { return failure.code.rawValue }
         error.pointee.code = failure.code.rawValue
+        error.pointee.retry_after_ms = failure.retryAfterMilliseconds
         withUnsafeMutableBytes(of: &error.pointee.message) { target in
             // Cut between characters.
             var count = 0

@@ -7,11 +7,18 @@ struct Backoff {
     private static let first = Duration.milliseconds(10)
     private static let longest = Duration.seconds(1)
 
-    /// The wait before the next try.
-    mutating func wait() -> Duration {
+    /// The wait before the next try after `error`.
+    ///
+    /// At least as long as the refusal asks for, and up to twice that: otherwise all who were
+    /// refused together would come back together.
+    mutating func wait(after error: OmenError? = nil) -> Duration {
         defer { next = min(next * 2, Self.longest) }
-        return next * Double.random(in: 0.5...1)
+        let asked = Duration.milliseconds(min(error?.retryAfterMilliseconds ?? 0, Self.askedMax))
+        return max(next * Double.random(in: 0.5...1), asked * Double.random(in: 1...2))
     }
+
+    /// Longest wait that is taken from a refusal, in milliseconds.
+    private static let askedMax: UInt32 = 10_000
 
     mutating func reset() { next = Self.first }
 }

@@ -58,17 +58,18 @@ extension ClusterClient {
         var mayBeApplied = false
         while true {
             let outcome = attempt(request, mayBeApplied: &mayBeApplied)
-            let isFinal: Bool
+            let retryable: OmenError?
             switch outcome {
             case .success(let reply):
-                isFinal = !reply.coverage.failures.contains { $0.error.isRetryable }
+                retryable = reply.coverage.failures.map(\.error).filter(\.isRetryable)
+                    .max { $0.retryAfterMilliseconds < $1.retryAfterMilliseconds }
             case .failure(let error):
-                isFinal = !error.isRetryable
+                retryable = error.isRetryable ? error : nil
             }
             let failedAt = firstFailure ?? .now
             firstFailure = failedAt
-            let nextTry = ContinuousClock.now + backoff.wait()
-            if isFinal || nextTry > failedAt + retryFor { return try outcome.get() }
+            let nextTry = ContinuousClock.now + backoff.wait(after: retryable)
+            if retryable == nil || nextTry > failedAt + retryFor { return try outcome.get() }
             sleep(until: nextTry)
         }
     }

@@ -12,6 +12,8 @@ package final class ClusterClient {
     package var answerTimeout = Duration.seconds(60)
     /// How long writes are repeated after their first failure that may pass.
     package var retryFor = Duration.seconds(10)
+    /// How long reads are repeated that an overloaded cluster refuses.
+    package var retryReadFor = Duration.seconds(2)
 
     private let connectTimeout: Duration
     private var connection: ClientConnection?
@@ -80,8 +82,26 @@ package final class ClusterClient {
         return answer
     }
 
-    /// A request without effects: repeated once when an old connection turns out to be dead.
+    /// A request without effects: repeated once when an old connection turns out to be dead, and
+    /// for `retryReadFor` when the cluster is overloaded and says when to come back.
     func callRead(_ message: Message) throws(OmenError) -> Message {
+        let deadline = ContinuousClock.now + retryReadFor
+        var backoff = Backoff()
+        while true {
+            do throws(OmenError) {
+                return try callReadOnce(message)
+            } catch {
+                guard error.code == .resourceExhausted, error.retryAfterMilliseconds > 0 else {
+                    throw error
+                }
+                let nextTry = ContinuousClock.now + backoff.wait(after: error)
+                guard nextTry <= deadline else { throw error }
+                sleep(until: nextTry)
+            }
+        }
+    }
+
+    private func callReadOnce(_ message: Message) throws(OmenError) -> Message {
         do throws(OmenError) {
             return try call(message)
         } catch {

@@ -85,7 +85,8 @@ extension UpsertPipeline {
             let first = failures.first { !$0.error.isRetryable } ?? failures[0]
             let error = OmenError(
                 first.error.code,
-                "shard \(first.shard): \(first.error.message)"
+                "shard \(first.shard): \(first.error.message)",
+                retryAfterMilliseconds: first.error.retryAfterMilliseconds
             )
             // Their part stands; sent again under the key, it is not done twice.
             pending.part = reply.counts
@@ -112,7 +113,7 @@ extension UpsertPipeline {
     private func retry(_ pending: Pending, after error: OmenError) {
         var pending = pending
         pending.firstFailedAt = pending.firstFailedAt ?? .now
-        pending.retryAt = .now + pending.backoff.wait()
+        pending.retryAt = .now + pending.backoff.wait(after: error)
         pending.error = error
         waiting.append(pending)
     }

@@ -15,8 +15,11 @@ struct CatalogEntry: Equatable, Sendable {
     var conflicts = ShardSet()
     /// Ids of client's drops in flight; while there are any, the collection takes no requests.
     var dropRequests = 0
-    /// A drop was applied on some shards and not on all: it is finished as they come back.
-    var isCondemned = false
+    /// A drop was applied on some shards and not on all: it is finished, under its own key, as they
+    /// come back, so that no shard takes a repetition of it for a new one.
+    var condemnedBy: RequestKey?
+
+    var isCondemned: Bool { condemnedBy != nil }
 
     /// Shards that can be asked about it.
     var serving: ShardSet { present.union(creating).subtracting(conflicts) }

@@ -29,11 +29,13 @@ extension CoordinatorCore {
             return
         }
         clients[client] = nil
+        memory.changeReplies(by: -state.replyByteCount)
         out.append(.closeClient(client: client))
     }
 
     mutating func closed(_ client: UInt64) {
         guard let state = clients.removeValue(forKey: client) else { return }
+        memory.changeReplies(by: -state.replyByteCount)
         stopRequesters.removeAll { $0.client == client }
         guard state.requestsInFlight > 0 else { return }
         // Writes already sent go on, and their answers are dropped; the places stay taken until
@@ -93,10 +95,33 @@ extension CoordinatorCore {
         closeIfDone(client)
     }
 
+    /// Whether a client's next message, of `byteCount` bytes, is to be handled now.
+    ///
+    /// If not, ask again when the client has taken answers or one of its requests is done.
+    package func mayHandle(client: UInt64, byteCount: Int) -> Bool {
+        guard let used = clients[client]?.usedByteCount else { return true }
+        return memory.mayHandle(byteCount: byteCount, used: used)
+    }
+
+    /// Notes how many bytes of answers wait to be taken by a client.
+    package mutating func noteReplies(client: UInt64, byteCount: Int) {
+        guard let state = clients[client] else { return }
+        memory.changeReplies(by: byteCount - state.replyByteCount)
+        clients[client]?.replyByteCount = byteCount
+    }
+
+    /// The same for all connections together whose clients are gone for the core.
+    package mutating func noteClosingReplies(byteCount: Int) {
+        memory.changeReplies(by: byteCount - closingReplyByteCount)
+        closingReplyByteCount = byteCount
+    }
+
     /// Takes a request in, with the bytes it and its answer may need.
     ///
     /// - Throws: `.resourceExhausted` over a limit; nothing was changed then.
     mutating func admit(_ request: Pending, deadline: UInt64) throws(OmenError) -> Int {
+        var request = request
+        request.byteCount += Limits.requestOverheadByteCount
         if request.isAdmin {
             guard adminRequestsInFlight < Limits.adminRequestsInFlightMax else {
                 throw OmenError(
@@ -112,8 +137,11 @@ extension CoordinatorCore {
             throw OmenError(.resourceExhausted, "\(pending.count) requests are in flight")
         }
         if request.isAdmin { adminRequestsInFlight += 1 }
-        requestBytesInFlight += request.byteCount
-        if let client = request.client { clients[client]?.requestsInFlight += 1 }
+        memory.charge(request.byteCount)
+        if let client = request.client {
+            clients[client]?.requestsInFlight += 1
+            clients[client]?.requestByteCount += request.byteCount
+        }
         return index
     }
 
@@ -123,23 +151,25 @@ extension CoordinatorCore {
         else { return }
         throw OmenError(
             .resourceExhausted,
-            "the client has \(inFlight) requests in flight, retry later"
+            "the client has \(inFlight) requests in flight, retry later",
+            retryAfterMilliseconds: Limits.retryAfterMilliseconds
         )
     }
 
     func checkCapacity(for byteCount: Int) throws(OmenError) {
         let inFlight = pending.count - adminRequestsInFlight
         guard inFlight < Limits.requestsInFlightMax else {
-            throw OmenError(.resourceExhausted, "\(inFlight) requests are in flight, retry later")
-        }
-        // A request larger than the whole budget is taken alone rather than never.
-        guard
-            requestBytesInFlight == 0
-                || requestBytesInFlight + byteCount <= Limits.requestBytesInFlightMax
-        else {
             throw OmenError(
                 .resourceExhausted,
-                "\(requestBytesInFlight) bytes of requests are in flight, retry later"
+                "\(inFlight) requests are in flight, retry later",
+                retryAfterMilliseconds: Limits.retryAfterMilliseconds
+            )
+        }
+        guard memory.hasRoom(for: byteCount) else {
+            throw OmenError(
+                .resourceExhausted,
+                "a request that takes \(byteCount) bytes does not fit beside \(memory.requestByteCount) bytes of requests in flight and \(memory.replyByteCount) bytes of answers to clients, limit \(memory.byteCountMax): retry later",
+                retryAfterMilliseconds: Limits.retryAfterMilliseconds
             )
         }
     }

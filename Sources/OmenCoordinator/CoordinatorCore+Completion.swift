@@ -5,7 +5,9 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Sends one shard its part; the caller has checked that the worker is ready.
     mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
-        workers[shard].charge(id, byteCount: byteCount)
+        var queryCount = 0
+        if case .search(let query) = message { queryCount = query.count }
+        workers[shard].charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
         out.append(
             .sendToWorker(
                 shard: UInt32(shard),
@@ -15,18 +17,25 @@ extension CoordinatorCore {
         )
     }
 
-    /// Whether `byteCount` more may be sent to a worker now.
-    func hasRoom(_ shard: Int, byteCount: Int) -> Bool {
-        let worker = workers[shard]
-        guard worker.requestsInFlight < Limits.workerRequestsInFlightMax else { return false }
-        return worker.bytesInFlight == 0
-            || worker.bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
+    /// Whether `byteCount` more may be sent to a worker now; reads (`forRead`) leave an eighth of
+    /// the places to writes.
+    func hasRoom(_ shard: Int, byteCount: Int, forRead: Bool = false) -> Bool {
+        let limit = Limits.workerRequestsInFlightMax
+        guard workers[shard].requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
+            return false
+        }
+        return workers[shard].bytesInFlight == 0
+            || workers[shard].bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
     }
 
     func overloaded(_ shard: Int) -> OmenError {
         OmenError(
             .resourceExhausted,
-            "shard \(shard) has \(workers[shard].requestsInFlight) requests of \(workers[shard].bytesInFlight) bytes in flight, retry later"
+            "shard \(shard) has \(workers[shard].requestsInFlight) requests of \(workers[shard].bytesInFlight) bytes in flight, retry later",
+            retryAfterMilliseconds: max(
+                Limits.retryAfterMilliseconds,
+                Self.retryAfter(workers[shard].searches.nanoseconds(forQueries: 1) / 4)
+            )
         )
     }
 
@@ -73,6 +82,36 @@ extension CoordinatorCore {
         }
     }
 
+    /// Charges a request with what an answer to it takes here beyond what was expected.
+    ///
+    /// - Returns: Whether it may be kept. If not, the request ends with a failure: what was read
+    ///   for it would take the memory of others, and reading can be repeated.
+    mutating func keepsAnswer(_ byteCount: Int, of index: Int) -> Bool {
+        pending[index].answerByteCount += byteCount
+        let excess = pending[index].answerByteCount - pending[index].expectedAnswerByteCount
+        guard excess > 0 else { return true }
+        pending[index].expectedAnswerByteCount += excess
+        pending[index].byteCount += excess
+        memory.charge(excess)
+        var used = 0
+        if let client = pending[index].client {
+            clients[client]?.requestByteCount += excess
+            used = clients[client]?.usedByteCount ?? 0
+        }
+        let isAlone = pending[index].byteCount >= used
+        guard
+            memory.usedByteCount > memory.byteCountMax
+                || (used > memory.clientByteCountMax && !isAlone)
+        else { return true }
+        pending[index].answerError = OmenError(
+            .resourceExhausted,
+            "the answers of the shards take \(pending[index].answerByteCount) bytes, for which there is no memory now: ask for less at once, or take the answers before",
+            retryAfterMilliseconds: Limits.retryAfterMilliseconds
+        )
+        pending[index].dropAnswers()
+        return false
+    }
+
     mutating func finishIfComplete(_ index: Int) {
         if pending[index].isComplete { finish(index) }
     }
@@ -80,15 +119,17 @@ extension CoordinatorCore {
     /// Answers the client, if it is still there, and frees the place.
     private mutating func finish(_ index: Int) {
         var request = pending.remove(index)
-        requestBytesInFlight -= request.byteCount
+        memory.settle(request.byteCount)
+        if let client = request.client { clients[client]?.requestByteCount -= request.byteCount }
         if request.isAdmin { adminRequestsInFlight -= 1 }
-        if case .drop(let name) = request.kind { dropEnded(name, request) }
+        if case .drop(let name, let key) = request.kind { dropEnded(name, key, request) }
         guard let client = request.client, clients[client] != nil else { return }
         request.failures.sort { $0.shard < $1.shard }
         settle(client, request.requestID, reply(to: request))
     }
 
     private func reply(to request: Pending) -> Message {
+        if let error = request.answerError { return .failure(error) }
         switch request.kind {
         case .write: return writeReply(request)
         case .create, .drop: return writeReply(request)

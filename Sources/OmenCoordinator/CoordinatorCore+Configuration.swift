@@ -16,6 +16,8 @@ extension CoordinatorCore {
         /// shard takes them for repetitions of an earlier coordinator's.
         package var nonce: UInt64
         package var timing = Timing()
+        /// What may be held for clients, in bytes.
+        package var memoryLimit = Limits.memoryLimitDefault
         /// Deaths within the window after which a shard is given up.
         package var restartsInWindowMax = Limits.restartsInWindowMax
 
@@ -83,6 +85,7 @@ extension CoordinatorCore {
         package var reconcileInterval = Limits.reconcileInterval.nanoseconds
         package var drainTimeout = Limits.drainTimeout.nanoseconds
         package var stopTimeout = Limits.stopTimeout.nanoseconds
+        package var frameTimeout = Limits.frameTimeout.nanoseconds
         package var tickGapMax = Limits.tickGapMax.nanoseconds
 
         package init() {}

@@ -29,12 +29,11 @@ extension CoordinatorCore {
         var shards = [UInt8](repeating: 0, count: ids.count)
         for (shard, indices) in parts { for index in indices { shards[index] = UInt8(shard) } }
         let vectorByteCount = request.withVector ? schema.vectorByteCount : 0
-        let pending = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .get(ids: ids, shards: shards, element: schema.element),
-            byteCount: RecordID.encodedByteCount(ids) + ids.count * (vectorByteCount + 256)
-        )
+        let kind = Pending.Kind.get(ids: ids, shards: shards, element: schema.element)
+        var pending = Pending(client: client, requestID: requestID, kind: kind)
+        pending.expectedAnswerByteCount = ids.count * (vectorByteCount + 256)
+        // The ids are kept, sent to the workers, and come back with the records.
+        pending.byteCount = 3 * RecordID.encodedByteCount(ids) + pending.expectedAnswerByteCount
         let messages = parts.map { shard, indices in
             var part = request
             part.ids = indices.map { ids[$0] }
@@ -71,12 +70,9 @@ extension CoordinatorCore {
                 "shard \(request.shard), expected 0...\(workers.count - 1)"
             )
         }
-        let pending = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .list,
-            byteCount: Limits.batchCountMax * 32
-        )
+        var pending = Pending(client: client, requestID: requestID, kind: .list)
+        pending.byteCount = Limits.batchCountMax * 32
+        pending.expectedAnswerByteCount = pending.byteCount
         let message = (shard: shard, message: Message.list(request))
         try ask([message], of: pending, about: found, timeout: timing.readTimeout)
     }
@@ -97,9 +93,9 @@ extension CoordinatorCore {
         return found
     }
 
-    /// Asks every shard that serves the collection and has room; the others' parts are missing.
+    /// Asks every shard that serves the collection; the others' parts are missing.
     ///
-    /// - Throws: when no shard can be asked, with the reason.
+    /// - Throws: when no shard can be asked, with the reason, or one of them has no room.
     mutating func ask(
         _ parts: [(shard: Int, message: Message)],
         of request: Pending,
@@ -111,7 +107,9 @@ extension CoordinatorCore {
         var sendable: [(shard: Int, message: Message, byteCount: Int)] = []
         for (shard, message) in parts {
             let byteCount = message.chargedByteCount
-            guard target(shard, of: &request, about: entry, byteCount: byteCount) else { continue }
+            guard try target(shard, of: &request, about: entry, byteCount: byteCount) else {
+                continue
+            }
             sendable.append((shard, message, byteCount))
         }
         if let error = commonFailure(request) { throw error }
@@ -125,24 +123,23 @@ extension CoordinatorCore {
     /// Notes a shard's part of a request: awaited, or missing when it cannot be asked now.
     ///
     /// - Returns: Whether it can be asked.
+    /// - Throws: `.resourceExhausted` when it has no room: whoever asks again later gets the whole
+    ///   answer, while a partial one would cost the other shards as much.
     func target(
         _ shard: Int,
         of request: inout Pending,
         about entry: CatalogEntry,
         byteCount: Int
-    ) -> Bool {
+    ) throws(OmenError) -> Bool {
         request.targets.insert(shard)
-        let error: OmenError
-        if !entry.serving.contains(shard) {
-            error = unavailable(shard)
-        } else if !hasRoom(shard, byteCount: byteCount) {
-            error = overloaded(shard)
-        } else {
-            request.awaited.insert(shard)
-            return true
+        guard entry.serving.contains(shard) else {
+            let failure = ShardFailure(shard: UInt32(shard), error: unavailable(shard))
+            request.failures.append(failure)
+            return false
         }
-        request.failures.append(ShardFailure(shard: UInt32(shard), error: error))
-        return false
+        guard hasRoom(shard, byteCount: byteCount, forRead: true) else { throw overloaded(shard) }
+        request.awaited.insert(shard)
+        return true
     }
 
     /// The records in the order of the request.

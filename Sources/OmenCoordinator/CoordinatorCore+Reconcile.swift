@@ -5,9 +5,10 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Asks something of a worker on the coordinator's own account.
     ///
-    /// Each write gets a key that was never used: creating and finishing a drop repeat without
-    /// harm, while a key derived from a client's would make a shard take a needed creation for the
-    /// repetition of one that was dropped since.
+    /// A creation gets a key that was never used: it repeats without harm, while a key derived from
+    /// a client's would make a shard take a needed creation for the repetition of one that was
+    /// dropped since. A drop is finished under the key of the client's: when that client sends it
+    /// again, no shard does it again, whatever was created under the name since.
     mutating func sendInternal(_ kind: InternalRequest.Kind, to shard: Int, owner: UInt64? = nil) {
         internalSequence += 1
         let key = RequestKey(client: configuration.nonce, sequence: internalSequence)
@@ -18,10 +19,10 @@ extension CoordinatorCore {
             catalog[index].creating.insert(shard)
             let create = WriteOperation.createCollection(name: name, schema: catalog[index].schema)
             message = .write(WriteRequest(key: key, operation: create))
-        case .drop(let name):
+        case .drop(let name, let dropKey):
             if let index = catalog.find(name) { catalog[index].dropping.insert(shard) }
-            message = .write(WriteRequest(key: key, operation: .dropCollection(name: name)))
-        case .list: message = .listCollections
+            message = .write(WriteRequest(key: dropKey, operation: .dropCollection(name: name)))
+        case .list, .verify: message = .listCollections
         case .stop: message = .stop
         }
         let id = Self.internalIDBit | internalSequence
@@ -42,9 +43,11 @@ extension CoordinatorCore {
         switch request.kind {
         case .create(let name):
             createAnswered(name, envelope.message, shard: shard, owner: request.owner)
-        case .drop(let name): dropAnswered(name, envelope.message, shard: shard)
-        case .list(let name):
-            listAnswered(name, envelope.message, shard: shard, owner: request.owner)
+        case .drop(let name, let key): dropAnswered(name, key, envelope.message, shard: shard)
+        case .list(let name, let key):
+            listAnswered(name, key, envelope.message, shard: shard, owner: request.owner)
+        case .verify(let name, let key):
+            verifyAnswered(name, key, envelope.message, shard: shard)
         case .stop: return
         }
     }
@@ -82,19 +85,51 @@ extension CoordinatorCore {
         finishIfComplete(index)
     }
 
-    private mutating func dropAnswered(_ name: String, _ message: Message, shard: Int) {
+    private mutating func dropAnswered(
+        _ name: String,
+        _ key: RequestKey,
+        _ message: Message,
+        shard: Int
+    ) {
+        guard let index = catalog.find(name) else { return }
+        if let failure = writeFailure(message, shard: shard) {
+            catalog[index].dropping.remove(shard)
+            if failure.code == .notFound {
+                clearPresence(index, shard: shard)
+            } else {
+                out.append(.log("shard \(shard) did not drop collection \(name): \(failure)"))
+            }
+            settleCondemned(name)
+            return
+        }
+        // A shard that knows the key answers so, too, and drops nothing.
+        sendInternal(.verify(name, key), to: shard)
+    }
+
+    private mutating func verifyAnswered(
+        _ name: String,
+        _ key: RequestKey,
+        _ message: Message,
+        shard: Int
+    ) {
         guard let index = catalog.find(name) else { return }
         catalog[index].dropping.remove(shard)
-        if let failure = writeFailure(message, shard: shard), failure.code != .notFound {
-            out.append(.log("shard \(shard) did not drop collection \(name): \(failure)"))
-        } else {
-            clearPresence(index, shard: shard)
+        guard case .collections(let collections) = message else { return }
+        if collections.contains(where: { $0.name == name }) {
+            guard catalog[index].condemnedBy == key else { return }
+            // The shard had done this drop before: what it has was created since, and stays.
+            catalog[index].condemnedBy = nil
+            out.append(.log("shard \(shard) has collection \(name) since after its drop: kept"))
+            reconcile()
+            return
         }
+        clearPresence(index, shard: shard)
         settleCondemned(name)
     }
 
     private mutating func listAnswered(
         _ name: String,
+        _ key: RequestKey,
         _ message: Message,
         shard: Int,
         owner: UInt64?
@@ -112,7 +147,8 @@ extension CoordinatorCore {
                     pending[request].dropConfirmed.insert(shard)
                 } else if held {
                     // The drop's answer came after its deadline; it was applied all the same.
-                    catalog[index].isCondemned = true
+                    catalog[index].condemnedBy = key
+                    reconcile()
                 }
             }
         }
@@ -159,10 +195,10 @@ extension CoordinatorCore {
         guard phase == .running else { return }
         reconcileAt = now.saturatingAdd(timing.reconcileInterval)
         for entry in catalog.entries where entry.dropRequests == 0 {
-            if entry.isCondemned {
+            if let key = entry.condemnedBy {
                 let holders = entry.present.union(entry.conflicts).intersection(ready)
                 for shard in holders.subtracting(entry.dropping) {
-                    sendInternal(.drop(entry.name), to: shard)
+                    sendInternal(.drop(entry.name, key), to: shard)
                 }
             } else {
                 let known = entry.present.union(entry.creating).union(entry.conflicts)

@@ -97,7 +97,7 @@ extension CoordinatorCore {
         try CollectionName.validate(name)
         let index = try beginEverywhere(
             .dropCollection(name: name),
-            kind: .drop(name),
+            kind: .drop(name, key),
             key: key,
             client: client,
             requestID: requestID
@@ -155,12 +155,17 @@ extension CoordinatorCore {
     }
 
     /// A client's drop is over, well or not: what some shards dropped, all have to.
-    mutating func dropEnded(_ name: String, _ request: Pending) {
+    mutating func dropEnded(_ name: String, _ key: RequestKey, _ request: Pending) {
         guard request.blocksCollection, let index = catalog.find(name) else { return }
         catalog[index].dropRequests -= 1
         // Only a shard that had it and has it no more proves that this was no repetition.
         if !request.dropConfirmed.intersection(request.heldBefore).isEmpty {
-            catalog[index].isCondemned = true
+            catalog[index].condemnedBy = key
+        }
+        // It may still be applied where it was not answered in time; what follows it on the same
+        // stream tells.
+        for shard in request.targets.subtracting(request.answered).intersection(ready) {
+            sendInternal(.list(name, key), to: shard)
         }
         guard catalog[index].dropRequests == 0 else { return }
         catalog.removeIfGone(name)
@@ -175,7 +180,7 @@ extension CoordinatorCore {
         guard ready.count == workers.count, entry.present.isEmpty, entry.conflicts.isEmpty,
             entry.dropping.isEmpty, entry.creating.isEmpty
         else { return }
-        catalog[index].isCondemned = false
+        catalog[index].condemnedBy = nil
         catalog.removeIfGone(name)
     }
 }

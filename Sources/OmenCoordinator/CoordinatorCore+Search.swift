@@ -21,7 +21,10 @@ extension CoordinatorCore {
         }
         let found = try existing(query.collection)
         let schema = catalog[found].schema
+        let timeout = searchTimeout(query)
+        // Before the vectors are looked at, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: query.vectors.count)
+        try checkTime(for: query, timeout: timeout, about: catalog[found])
         var shardQuery = try query.validated(against: schema)
         let plan = SearchPlan(
             k: query.k,
@@ -40,17 +43,42 @@ extension CoordinatorCore {
             allowPartial: query.allowPartial,
             element: schema.element
         )
-        let request = Pending(
-            client: client,
-            requestID: requestID,
-            kind: .search(shape),
-            byteCount: query.vectors.count
-                + answerByteCount(query, schema: schema, shardK: plan.k)
-        )
-        let timeout = searchTimeout(query)
+        let answers = answerByteCount(query, schema: schema, shardK: plan.k)
+        var request = Pending(client: client, requestID: requestID, kind: .search(shape))
+        request.byteCount = queuedByteCount(query) + answers
+        request.expectedAnswerByteCount = answers
         // The worker's clock starts when it reads this; what it has not begun by then is dropped.
         shardQuery.timeoutMilliseconds = UInt32(clamping: max(1, timeout / 1_000_000))
         try askAll(.search(shardQuery), of: request, about: found, timeout: timeout)
+    }
+
+    /// Refuses a search that a shard would not answer in time, before it costs anybody anything.
+    ///
+    /// Half of the time is left for what nobody foresees. A search that no other is before is
+    /// always tried.
+    private func checkTime(
+        for query: SearchQuery,
+        timeout: UInt64,
+        about entry: CatalogEntry
+    ) throws(OmenError) {
+        let byteCount = 192 + query.vectors.count
+        for shard in entry.serving where workers[shard].searches.searchCount > 0 {
+            guard hasRoom(shard, byteCount: byteCount, forRead: true) else {
+                throw overloaded(shard)
+            }
+            let expected = workers[shard].searches.nanoseconds(forQueries: query.count)
+            guard expected > timeout / 2 else { continue }
+            throw OmenError(
+                .resourceExhausted,
+                "shard \(shard) has \(workers[shard].searches.searchCount) searches before it and would answer in \(expected / 1_000_000) ms, which is over half of the \(timeout / 1_000_000) ms that it may take: retry later",
+                retryAfterMilliseconds: Self.retryAfter(expected - timeout / 2)
+            )
+        }
+    }
+
+    /// Milliseconds, from 10 to a second: nobody knows more than that.
+    static func retryAfter(_ nanoseconds: UInt64) -> UInt32 {
+        UInt32(min(1000, max(10, nanoseconds / 1_000_000)))
     }
 
     /// Nanoseconds a search may take: what was asked for, but no more than its size deserves.
@@ -73,7 +101,7 @@ extension CoordinatorCore {
         let entry = catalog[found]
         let byteCount = message.chargedByteCount
         for shard in workers.indices {
-            _ = target(shard, of: &request, about: entry, byteCount: byteCount)
+            _ = try target(shard, of: &request, about: entry, byteCount: byteCount)
         }
         if let error = commonFailure(request) { throw error }
         if case .search(let shape) = request.kind, let error = shape.refusal(request.failures) {
@@ -84,6 +112,13 @@ extension CoordinatorCore {
         for shard in request.awaited {
             send(message, id: pending[index].id, byteCount: byteCount, to: shard)
         }
+    }
+
+    /// Memory that the queries take on their way to the workers.
+    private func queuedByteCount(_ query: SearchQuery) -> Int {
+        let byteCount = query.vectors.count
+        // Large ones are sent to all from the same memory.
+        return byteCount > Limits.sharedSearchByteCountMin ? byteCount : byteCount * workers.count
     }
 
     /// Memory the shards' answers may need here until they are merged.
@@ -110,6 +145,7 @@ extension CoordinatorCore {
                 shape
             )
         }
+        guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
         pending[index].searchAnswers.append(reply)
         return nil
     }
@@ -137,7 +173,8 @@ extension CoordinatorCore {
         defer { swap(&out, &effects) }
         guard phase != .finished else { return }
         defer { advanceStop() }
-        guard let shard = listen(to: shard, incarnation), workers[shard].settle(requestID),
+        guard let shard = listen(to: shard, incarnation),
+            workers[shard].settle(requestID, now: now),
             let index = pending.index(of: requestID), pending[index].awaited.contains(shard)
         else {
             ignoredReplies += 1

@@ -16,7 +16,7 @@ extension CoordinatorCore {
             workers[shard].pingID = nil
             return
         }
-        guard workers[shard].settle(envelope.requestID) else {
+        guard workers[shard].settle(envelope.requestID, now: now) else {
             ignoredReplies += 1
             return
         }
@@ -52,7 +52,7 @@ extension CoordinatorCore {
 
     mutating func answered(_ message: Message, index: Int, shard: Int) {
         switch pending[index].kind {
-        case .drop(let name):
+        case .drop(let name, let key):
             // It stays awaited until the shard has said what is left.
             guard !pending[index].answered.contains(shard) else { return }
             if let failure = writeFailure(message, shard: shard) {
@@ -63,7 +63,7 @@ extension CoordinatorCore {
                 pending[index].counts.add(reply.counts)
             }
             pending[index].answered.insert(shard)
-            sendInternal(.list(name), to: shard, owner: pending[index].id)
+            sendInternal(.list(name, key), to: shard, owner: pending[index].id)
             return
         case .write, .create, .get, .count, .list, .search, .status, .checkpoint: break
         }
@@ -89,12 +89,14 @@ extension CoordinatorCore {
             pending[index].counts.add(reply.counts)
             return nil
         case (.get, .records(let reply)):
+            guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
             pending[index].recordReplies.append((shard, reply))
             return nil
         case (.count, .counted(let reply)):
             pending[index].total = pending[index].total.saturatingAdd(reply.count)
             return nil
         case (.list, .listed(let reply)):
+            guard keepsAnswer(RecordID.encodedByteCount(reply.ids), of: index) else { return nil }
             pending[index].page = reply
             return nil
         case (.search(let shape), .hits(let reply)):

@@ -41,9 +41,9 @@ extension CoordinatorCore {
         }
         // Before validation, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: batch.encodedByteCount)
+        try checkConvertedSize(batch, catalog[found].schema)
         let valid = try batch.validated(against: catalog[found].schema)
         let parts = split(valid)
-        try checkSizes(of: parts, grown: valid.element != batch.element)
         let request = Pending(
             client: client,
             requestID: requestID,
@@ -155,16 +155,19 @@ extension CoordinatorCore {
         }
     }
 
-    /// Converting bytes to floats makes a batch four times as large.
-    private func checkSizes(of parts: [WritePart], grown: Bool) throws(OmenError) {
-        guard grown else { return }
-        for part in parts
-        where part.operation.encodedByteCount > Limits.frameBodyByteCountMax - 4096 {
-            throw OmenError(
-                .badRequest,
-                "the batch takes \(part.operation.encodedByteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
-            )
-        }
+    /// Converting bytes to floats makes a batch four times as large: refused before that is done.
+    private func checkConvertedSize(
+        _ batch: UpsertBatch,
+        _ schema: CollectionSchema
+    ) throws(OmenError) {
+        guard schema.element.byteCount > batch.element.byteCount else { return }
+        let growth = batch.vectors.count * (schema.element.byteCount - batch.element.byteCount)
+        let byteCount = batch.encodedByteCount + growth
+        guard byteCount > Limits.frameBodyByteCountMax - 4096 else { return }
+        throw OmenError(
+            .badRequest,
+            "the batch takes \(byteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
+        )
     }
 
     func checkRoom(for parts: [(shard: Int, byteCount: Int)]) throws(OmenError) {

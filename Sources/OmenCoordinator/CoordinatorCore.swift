@@ -25,8 +25,14 @@ package struct CoordinatorCore: Sendable {
     struct Client: Equatable, Sendable {
         /// Requests not answered yet, those for the stop included.
         var requestsInFlight = 0
+        /// Bytes that they are charged with.
+        var requestByteCount = 0
+        /// Bytes of answers that it has not taken.
+        var replyByteCount = 0
         /// It sends nothing more; the connection is closed with the last answer.
         var hasEnded = false
+
+        var usedByteCount: Int { requestByteCount + replyByteCount }
     }
 
     struct StopRequester: Equatable, Sendable {
@@ -55,7 +61,9 @@ package struct CoordinatorCore: Sendable {
     /// A worker had to be killed, or died, while the cluster stopped.
     var stoppedUncleanly = false
 
-    var requestBytesInFlight = 0
+    var memory: MemoryBudget
+    /// Bytes of answers to clients whose connections only wait for them to go out.
+    var closingReplyByteCount = 0
     var adminRequestsInFlight = 0
     /// Numbers the coordinator's own requests and writes.
     var internalSequence: UInt64 = 0
@@ -70,6 +78,7 @@ package struct CoordinatorCore: Sendable {
 
     package init(configuration: Configuration) {
         self.configuration = configuration
+        memory = MemoryBudget(memoryLimit: configuration.memoryLimit)
         workers = Array(repeating: Worker(), count: configuration.shardCount)
         progress = configuration.progress
         storedProgress = configuration.progress
@@ -128,7 +137,7 @@ package struct CoordinatorCore: Sendable {
 extension CoordinatorCore {
     /// Requests of clients that are not answered yet.
     package var pendingCount: Int { pending.count }
-    package var pendingByteCount: Int { requestBytesInFlight }
+    package var pendingByteCount: Int { memory.requestByteCount }
     package var clientCount: Int { clients.count }
     package var readyShards: ShardSet { ready }
     package var isFinished: Bool { phase == .finished }

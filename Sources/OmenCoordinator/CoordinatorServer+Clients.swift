@@ -6,46 +6,53 @@ internal import OmenWire
 final class ClientPeer {
     let id: UInt64
     let connection: StreamConnection
-    var decoder = FrameDecoder()
+    var decoder = FrameDecoder(keptByteCount: Limits.connectionByteCount)
     var encoder = FrameEncoder()
     var isUnflushed = false
-    /// Since when it has been paused without taking a byte, and what was queued then.
-    var paused: (since: UInt64, queuedByteCount: Int)?
+    /// It has messages to handle and stands in the queue for that.
+    var isQueued = false
+    /// It has messages to handle and uses too much memory for that.
+    var isDeferred = false
+    var isReading = false
+    /// Bytes that its decoder may hold.
+    var grantedByteCount = Limits.connectionByteCount
+    /// It sends nothing more; what it has sent is still handled.
+    var hasEnded = false
+    /// How long it has kept memory without moving on: since its frame began, since it last took a
+    /// byte of its answers, or since its last message was handled.
+    var idleNanoseconds: UInt64 = 0
+    /// How long nothing came, while a frame was not whole.
+    var silentNanoseconds: UInt64 = 0
+    /// It has sent frames that became whole.
+    var hasSentMessages = false
+    /// Bytes of answers that waited when that was last looked at.
+    var waitingByteCount = 0
 
     init(id: UInt64, connection: StreamConnection) {
         self.id = id
         self.connection = connection
+        connection.readByteCountMax = Limits.connectionByteCount
     }
+
+    var replyByteCount: Int { encoder.byteCount + connection.queuedByteCount }
 }
 
 extension CoordinatorServer {
     func attach(_ peer: ClientPeer) {
         let id = peer.id
         peer.connection.onBytes = { [unowned self] bytes in read(bytes, from: id) }
-        // Answers of requests in flight still go out to a client that has only ended its half.
-        peer.connection.onEnd = { [unowned self] in feed(.clientEnded(client: id)) }
-        peer.connection.onDrain = { [unowned self] in resume(id) }
+        peer.connection.onEnd = { [unowned self] in ended(id) }
+        peer.connection.onProgress = { [unowned self] in repliesMoved(id) }
+        peer.connection.onDrain = { [unowned self] in repliesMoved(id) }
         peer.connection.onClose = { [unowned self] _ in
+            forgetFrames(of: id)
             if clients.removeValue(forKey: id) != nil {
                 feed(.clientClosed(client: id))
             } else {
-                closingClientCount -= 1
+                closingClients[id] = nil
+                noteClosingReplies()
             }
             stopWhenAlone()
-        }
-    }
-
-    private func read(_ bytes: UnsafeRawBufferPointer, from id: UInt64) {
-        guard let peer = clients[id] else { return }
-        peer.decoder.append(bytes)
-        do throws(OmenError) {
-            while let envelopes = try peer.decoder.next() {
-                for envelope in envelopes { feed(.clientMessage(client: id, envelope)) }
-            }
-        } catch {
-            feed(.clientClosed(client: id))
-            send(Envelope(requestID: 0, message: .failure(error)), toClient: id)
-            closeClient(id)
         }
     }
 
@@ -60,11 +67,28 @@ extension CoordinatorServer {
     /// Closes after what is queued; the connection counts as closing until the peer took it.
     func closeClient(_ id: UInt64) {
         guard let peer = clients.removeValue(forKey: id) else { return }
-        closingClientCount += 1
+        forgetFrames(of: id)
+        peer.decoder = FrameDecoder()
+        peer.idleNanoseconds = 0
+        closingClients[id] = peer
         flush(peer)
         peer.connection.close()
-        let connection = peer.connection
-        loop.timer(after: Limits.stalledClientTimeout) { connection.abort() }
+        noteClosingReplies()
+    }
+
+    /// What goes out to connections that end takes memory like all answers.
+    func noteClosingReplies() {
+        noteClosing(byteCount: closingClients.values.reduce(0) { $0 + $1.replyByteCount })
+    }
+
+    /// Says why, and closes.
+    func refuse(_ peer: ClientPeer, _ error: OmenError) {
+        feed(.clientClosed(client: peer.id))
+        send(Envelope(requestID: 0, message: .failure(error)), toClient: peer.id)
+        let hasManyReplies = peer.replyByteCount > Limits.connectionByteCount
+        closeClient(peer.id)
+        // It would have to take those first, and has shown that it does not mean well.
+        if hasManyReplies { peer.connection.abort() }
     }
 
     /// One frame, where one is enough, to every peer that something waits for.
@@ -80,31 +104,21 @@ extension CoordinatorServer {
         peer.isUnflushed = false
         guard !peer.encoder.isEmpty else { return }
         peer.connection.write(peer.encoder.finish())
-        let queued = peer.connection.queuedByteCount
-        guard queued > Limits.peerQueueByteCountMax, peer.paused == nil else { return }
-        // It takes no more requests until it has taken its answers.
-        peer.paused = (loop.now, queued)
-        peer.connection.pauseReading()
+        // A request of its own is done.
+        reconsider(peer)
     }
 
-    private func resume(_ id: UInt64) {
-        guard let peer = clients[id], peer.paused != nil else { return }
-        peer.paused = nil
-        peer.connection.startReading()
+    /// The client has taken some of its answers.
+    private func repliesMoved(_ id: UInt64) {
+        guard let peer = clients[id] else { return }
+        reconsider(peer)
     }
 
-    /// Disconnects clients that have not taken a byte for long.
-    func dropStalledClients() {
-        let limit = Limits.stalledClientTimeout.nanoseconds
-        for peer in clients.values {
-            guard let paused = peer.paused else { continue }
-            let queued = peer.connection.queuedByteCount
-            if queued < paused.queuedByteCount {
-                peer.paused = (loop.now, queued)
-            } else if loop.now - paused.since >= limit {
-                LogLine.write("coordinator", "client \(peer.id) reads nothing, disconnected")
-                peer.connection.abort()
-            }
-        }
+    /// Handles a client's messages again, if that was put off.
+    func reconsider(_ peer: ClientPeer) {
+        noteReplies(of: peer)
+        guard peer.isDeferred else { return }
+        peer.isDeferred = false
+        schedule(peer)
     }
 }

@@ -103,13 +103,26 @@ extension CoordinatorServer {
             if encodedSearch?.requestID != envelope.requestID {
                 encodedSearch = EncodedSearch(query, requestID: envelope.requestID)
             }
-            if let encodedSearch { peer.encoder.append(encodedSearch, k: query.k, ef: query.ef) }
+            guard let encodedSearch else { return }
+            if encodedSearch.byteCount > Limits.sharedSearchByteCountMin {
+                return sendShared(encodedSearch, query, to: peer)
+            }
+            peer.encoder.append(encodedSearch, k: query.k, ef: query.ef)
         } else {
             peer.encoder.append(envelope)
         }
         guard !peer.isUnflushed else { return }
         peer.isUnflushed = true
         unflushedWorkers.append(peer)
+    }
+
+    /// Queues a large search without a copy of its own.
+    private func sendShared(_ search: EncodedSearch, _ query: SearchQuery, to peer: WorkerPeer) {
+        if sharedSearch?.requestID != search.requestID {
+            sharedSearch = (search.requestID, search.framed(k: query.k, ef: query.ef))
+        }
+        flush(peer)
+        if let frame = sharedSearch?.frame { peer.connection.write(frame) }
     }
 
     func flush(_ peer: WorkerPeer) {

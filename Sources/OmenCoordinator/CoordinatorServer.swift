@@ -50,6 +50,12 @@ package final class CoordinatorServer {
     var unflushedWorkers: [WorkerPeer] = []
     /// The search that was last sent to a worker: the other workers are sent the same bytes.
     var encodedSearch: EncodedSearch?
+    /// The same as a frame of its own, when it is large: the workers' queues share its memory.
+    var sharedSearch: (requestID: UInt64, frame: [UInt8])?
+    /// Clients with something to look at, in the order of their turns.
+    var turnQueue: [ClientPeer] = []
+    var frames: FrameLedger
+    var lastIdleCheckAt: UInt64 = 0
     private var clientSequence: UInt64 = 0
     /// Events that arose while another was being handled.
     private var events: [CoordinatorCore.Event] = []
@@ -63,6 +69,7 @@ package final class CoordinatorServer {
         self.configuration = configuration
         core = CoordinatorCore(configuration: configuration.core)
         workers = Array(repeating: nil, count: configuration.core.shardCount)
+        frames = FrameLedger(memoryLimit: configuration.core.memoryLimit)
         loop = try EventLoop()
     }
 
@@ -84,10 +91,14 @@ package final class CoordinatorServer {
         for number in [SIGTERM, SIGINT] {
             try loop.onSignal(number) { self.feed(.stopRequested(signal: number)) }
         }
-        loop.onTurnEnd { self.flush() }
+        lastIdleCheckAt = loop.now
+        loop.onTurnEnd {
+            self.handleQueuedClients()
+            self.flush()
+        }
         loop.timer(after: Limits.tickInterval, repeating: Limits.tickInterval) {
             self.feed(.tick)
-            self.dropStalledClients()
+            self.endIdleClients()
         }
         onListening()
         feed(.started)
@@ -107,7 +118,10 @@ package final class CoordinatorServer {
     private func handleEvents() {
         var next = 0
         while next < events.count {
-            core.handle(events[next], now: loop.now, into: &effects)
+            // What was handled is let go at once: it may be a request of 64 MiB.
+            var event = CoordinatorCore.Event.tick
+            swap(&event, &events[next])
+            core.handle(event, now: loop.now, into: &effects)
             next += 1
             executeAll()
         }
@@ -134,7 +148,12 @@ package final class CoordinatorServer {
 
     /// Carries out what the core said; effects that arise come with later events.
     private func executeAll() {
-        for index in effects.indices { execute(effects[index]) }
+        for index in effects.indices {
+            // The parts of a large write go as they are encoded.
+            var effect = CoordinatorCore.Effect.stopListening
+            swap(&effect, &effects[index])
+            execute(effect)
+        }
         effects.removeAll(keepingCapacity: true)
     }
 
@@ -163,7 +182,18 @@ package final class CoordinatorServer {
         clients[peer.id] = peer
         attach(peer)
         feed(.clientConnected(client: peer.id))
+        peer.isReading = true
         connection.startReading()
+    }
+
+    func mayHandle(_ peer: ClientPeer, byteCount: Int) -> Bool {
+        // Replies of one client that the kernel does not take wait here.
+        peer.replyByteCount <= Limits.peerQueueByteCountMax
+            && core.mayHandle(client: peer.id, byteCount: byteCount)
+    }
+
+    func noteReplies(of peer: ClientPeer) {
+        core.noteReplies(client: peer.id, byteCount: peer.replyByteCount)
     }
 
     /// Lets clients take their last answers, but not for long.
@@ -176,10 +206,14 @@ package final class CoordinatorServer {
         stopWhenAlone()
     }
 
-    /// Client connections that are still flushing their last answers.
-    var closingClientCount = 0
+    /// Clients that are only sent their last answers.
+    var closingClients: [UInt64: ClientPeer] = [:]
+
+    var isMemoryContended: Bool { core.memory.isContended }
+
+    func noteClosing(byteCount: Int) { core.noteClosingReplies(byteCount: byteCount) }
 
     func stopWhenAlone() {
-        if exitCode != nil, clients.isEmpty, closingClientCount == 0 { loop.stop() }
+        if exitCode != nil, clients.isEmpty, closingClients.isEmpty { loop.stop() }
     }
 }

@@ -2,8 +2,40 @@ internal import OmenCore
 
 /// Limits only the coordinator applies.
 extension Limits {
-    /// Most bytes of requests in flight, the memory their answers may need included.
-    static let requestBytesInFlightMax = 256 << 20
+    /// What the coordinator may hold for its clients, in bytes, where nobody says otherwise: four
+    /// clients with full queues beside room for large frames.
+    package static let memoryLimitDefault = 1 << 30
+    /// The smallest such limit: the largest frame, the request in it, its answer, and the copy that
+    /// handling one of them takes, 64 MiB each.
+    package static let memoryLimitMin = 256 << 20
+    /// The largest: more than a machine has; a typing error is refused.
+    package static let memoryLimitMax = 1 << 44
+    /// Memory of a request beside its vectors, ids and answers: its places in tables and queues.
+    static let requestOverheadByteCount = 512
+    /// A request charged with more than this leaves an eighth of the memory to the smaller ones.
+    static let smallRequestByteCountMax = 1 << 20
+    /// What is read of a connection before anybody is asked whether there is memory for it.
+    static let connectionByteCount = 64 << 10
+    /// First grant for a frame that is larger than that, in bytes: what senders aim at.
+    static let firstFrameGrantByteCount = 1 << 20
+    /// Time in which a frame that has begun must become whole.
+    ///
+    /// Local sockets bring the largest in a tenth of a second.
+    package static let frameTimeout = Duration.seconds(30)
+    /// The same, and the time in which a client must take some of its answers, while others wait
+    /// for the memory.
+    static let contendedTimeout = Duration.seconds(2)
+    /// A search of more bytes is encoded once for all workers instead of copied for each.
+    static let sharedSearchByteCountMin = 64 << 10
+    /// When a refused request may come back where nobody can tell: a few requests' time.
+    static let retryAfterMilliseconds: UInt32 = 50
+    /// Longest pause of a client in the middle of a frame while others wait for the memory.
+    static let contendedSilence = Duration.milliseconds(500)
+    /// Messages, and bytes of messages, of one client that are handled before the next client's.
+    static let sliceMessageCount = 32
+    static let sliceByteCount = 256 << 10
+    /// Longest time for handling messages in one turn of the loop: meanwhile nobody is read from.
+    static let turnTime = Duration.milliseconds(2)
     /// Most status, checkpoint and stop requests in flight: a share of their own, so that an
     /// overloaded cluster can still be looked at and stopped.
     static let adminRequestsInFlightMax = 64

@@ -24,3 +24,24 @@ extension WriteCounts {
         deleted = deleted.saturatingAdd(other.deleted)
     }
 }
+
+extension RecordsReply {
+    /// Bytes of memory that it takes, about.
+    var heldByteCount: Int {
+        records.reduce(0) { total, record in
+            let bytes = (record.metadata?.count ?? 0) + (record.vector?.count ?? 0)
+            return total + 96 + record.id.encodedByteCount + bytes
+        }
+    }
+}
+
+extension SearchReply {
+    /// Bytes of memory that it takes, about.
+    var heldByteCount: Int {
+        guard case .full(let hits) = list else { return list.count * 12 }
+        return hits.reduce(0) { total, hit in
+            let bytes = (hit.metadata?.count ?? 0) + (hit.vector?.count ?? 0)
+            return total + 64 + hit.id.encodedByteCount + bytes
+        }
+    }
+}

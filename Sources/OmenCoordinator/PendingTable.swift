@@ -6,7 +6,7 @@ struct Pending: Sendable {
     enum Kind: Sendable {
         case write
         case create(String)
-        case drop(String)
+        case drop(String, RequestKey)
         /// `shards[i]` holds `ids[i]`.
         case get(ids: [RecordID], shards: [UInt8], element: ElementType)
         case count
@@ -24,6 +24,11 @@ struct Pending: Sendable {
     var kind: Kind = .write
     /// Bytes charged to the cluster's budget.
     var byteCount = 0
+    /// Memory for the shards' answers that is part of `byteCount`, and what they took so far.
+    var expectedAnswerByteCount = 0
+    var answerByteCount = 0
+    /// Why it ends without its answers, which did not fit.
+    var answerError: OmenError?
     /// Shards that have a part in it.
     var targets = ShardSet()
     /// Shards whose answer is outstanding.
@@ -49,6 +54,14 @@ struct Pending: Sendable {
     var page: ListReply?
     var recordReplies: [(shard: Int, reply: RecordsReply)] = []
     var statuses: [(shard: Int, status: ShardStatus)] = []
+
+    /// Ends the waiting: what else arrives is not kept.
+    mutating func dropAnswers() {
+        searchAnswers = SearchAnswers()
+        recordReplies = []
+        page = nil
+        awaited = ShardSet()
+    }
 
     var isComplete: Bool { awaited.isEmpty && createsAwaited.isEmpty }
 

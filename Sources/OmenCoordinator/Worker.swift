@@ -39,7 +39,8 @@ struct Worker: Sendable {
     /// client still waits: a stopped worker must not gather more by timing out.
     ///
     /// Looked up, never iterated.
-    private(set) var unanswered: [UInt64: Int] = [:]
+    private(set) var unanswered: [UInt64: Charge] = [:]
+    private(set) var searches = QueueTime()
     private(set) var bytesInFlight = 0
     /// Writes and questions of the coordinator's own, oldest first.
     var internals: [InternalRequest] = []
@@ -49,21 +50,31 @@ struct Worker: Sendable {
     /// A message may be sent to it and its answers count.
     var isConnected: Bool { hasProcess && !isGivenUp }
 
-    mutating func charge(_ id: UInt64, byteCount: Int) {
-        let previous = unanswered.updateValue(byteCount, forKey: id)
+    struct Charge: Equatable, Sendable {
+        var byteCount: Int
+        /// Of a search, else 0.
+        var queryCount: Int
+    }
+
+    mutating func charge(_ id: UInt64, byteCount: Int, queryCount: Int, now: UInt64) {
+        let charge = Charge(byteCount: byteCount, queryCount: queryCount)
+        let previous = unanswered.updateValue(charge, forKey: id)
         precondition(previous == nil, "request \(id) was sent twice")
         bytesInFlight += byteCount
+        if queryCount > 0 { searches.began(queryCount: queryCount, now: now) }
     }
 
     /// Whether `id` was waited for; false for duplicates and inventions.
-    mutating func settle(_ id: UInt64) -> Bool {
-        guard let byteCount = unanswered.removeValue(forKey: id) else { return false }
-        bytesInFlight -= byteCount
+    mutating func settle(_ id: UInt64, now: UInt64) -> Bool {
+        guard let charge = unanswered.removeValue(forKey: id) else { return false }
+        bytesInFlight -= charge.byteCount
+        if charge.queryCount > 0 { searches.ended(queryCount: charge.queryCount, now: now) }
         return true
     }
 
     mutating func forgetRequests() {
         unanswered = [:]
+        searches.forget()
         bytesInFlight = 0
         internals = []
         pingID = nil
@@ -75,10 +86,12 @@ struct InternalRequest: Equatable, Sendable {
     enum Kind: Equatable, Sendable {
         /// A collection the shard lacks.
         case create(String)
-        /// A collection whose drop was not finished.
-        case drop(String)
-        /// Does the shard still have the collection, after a drop.
-        case list(String)
+        /// A collection whose drop, of this key, was not finished.
+        case drop(String, RequestKey)
+        /// Does the shard still have the collection, after a drop of this key.
+        case list(String, RequestKey)
+        /// The same after the drop was finished.
+        case verify(String, RequestKey)
         case stop
     }
     var id: UInt64

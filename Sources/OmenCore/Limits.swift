@@ -90,6 +90,9 @@ package enum Limits {
     package static let hotRowCountMax = 1_000_000
     /// The same limit for longer vectors, in bytes: some 30 ms of each search.
     package static let hotByteCountMax = 256 << 20
+    /// When a write that was refused for that may come back: linking takes a tenth of a second for
+    /// some thousand vectors.
+    package static let linkingRetryAfterMilliseconds: UInt32 = 100
     /// Memory that must be left when a write is accepted, in bytes: what all shards may accept
     /// between two looks at the system, and room for a checkpoint's buffers.
     package static let memoryReserveByteCount = 64 << 20

@@ -30,10 +30,14 @@
     package var code: Code
     /// Which thing, what was expected, what was seen; for people, never matched by code.
     package var message: String
+    /// With `.resourceExhausted`: after how many milliseconds trying again is worth while; 0 when
+    /// nothing is known about it.
+    package var retryAfterMilliseconds: UInt32 = 0
 
-    package init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String, retryAfterMilliseconds: UInt32 = 0) {
         self.code = code
         self.message = message
+        self.retryAfterMilliseconds = retryAfterMilliseconds
     }
 }
 

@@ -139,7 +139,10 @@ extension WriteOperation {
     package init(from reader: inout ByteReader) throws(OmenError) {
         let number = try reader.read(UInt8.self)
         guard let kind = Kind(rawValue: number) else {
-            throw OmenError(.protocolViolation, "write operation \(number) is unknown")
+            throw OmenError(
+                .badRequest,
+                "write operation \(number) is unknown, expected 1...\(Kind.delete.rawValue)"
+            )
         }
         switch kind {
         case .createCollection:
@@ -155,8 +158,20 @@ extension WriteOperation {
         }
     }
 
-    static func readName(_ reader: inout ByteReader) throws(OmenError) -> String {
-        try reader.readText(limit: Limits.collectionNameCharacterCountMax)
+    package static func readName(_ reader: inout ByteReader) throws(OmenError) -> String {
+        let utf8 = try reader.readCounted(limit: reader.remaining)
+        // Refused by name before it is copied.
+        guard utf8.count <= Limits.collectionNameCharacterCountMax else {
+            throw OmenError(
+                .badRequest,
+                "collection name has \(utf8.count) bytes, expected at most"
+                    + " \(Limits.collectionNameCharacterCountMax)"
+            )
+        }
+        guard let name = String(validating: utf8, as: UTF8.self) else {
+            throw OmenError(.badRequest, "collection name is not UTF-8")
+        }
+        return name
     }
 }
 
@@ -227,10 +242,22 @@ extension UpsertBatch {
         guard !ids.isEmpty else { throw OmenError(.badRequest, "the batch is empty") }
         vectors = Array(try reader.read(count: ids.count * dim * element.byteCount))
         metadata = []
-        guard try reader.read(UInt8.self) != 0 else { return }
+        let hasMetadata = try reader.read(UInt8.self)
+        guard hasMetadata <= 1 else {
+            throw OmenError(.badRequest, "hasMetadata is \(hasMetadata), expected 0 or 1")
+        }
+        guard hasMetadata == 1 else { return }
         metadata.reserveCapacity(ids.count)
-        for _ in ids {
-            metadata.append(Array(try reader.readCounted(limit: Limits.metadataByteCountMax)))
+        for row in ids.indices {
+            let object = try reader.readCounted(limit: reader.remaining)
+            guard object.count <= Limits.metadataByteCountMax else {
+                throw OmenError(
+                    .badRequest,
+                    "metadata of vector \(row) has \(object.count) bytes, expected at most"
+                        + " \(Limits.metadataByteCountMax)"
+                )
+            }
+            metadata.append(Array(object))
         }
     }
 }

@@ -59,6 +59,9 @@ package final class EventLoop {
     /// What it writes to connections still goes out in the same turn.
     package func onTurnEnd(_ body: @escaping () -> Void) { state.turnEndBodies.append(body) }
 
+    /// Makes the loop begin its next turn without sleeping, for work that was left for it.
+    package func beginNextTurnAtOnce() { state.hasWorkLeft = true }
+
     /// Closes every handle without calling anyone back and frees the loop; idempotent.
     ///
     /// Needed where closures given to the loop hold the loop itself, else done when it goes away.
@@ -100,9 +103,11 @@ private final class TurnEnd: LoopHandle {
         again.attachIdle()
         uv_prepare_start(pointer(as: uv_prepare_t.self)) { handle in
             guard let turnEnd: TurnEnd = LoopHandle.object(handle) else { return }
+            turnEnd.state.hasWorkLeft = false
             for body in turnEnd.state.turnEndBodies { body() }
             TurnEnd.flush(turnEnd.state)
-            if !turnEnd.state.unflushed.isEmpty { turnEnd.again.start() }
+            let isBusy = turnEnd.state.hasWorkLeft || !turnEnd.state.unflushed.isEmpty
+            if isBusy { turnEnd.again.start() }
         }
         uv_unref(base)
     }

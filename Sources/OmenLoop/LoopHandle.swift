@@ -70,6 +70,8 @@ final class LoopState {
     var turnEndBodies: [() -> Void] = []
     /// Connections with bytes queued since the last flush.
     var unflushed: [StreamConnection] = []
+    /// The next turn has something to do whatever happens outside.
+    var hasWorkLeft = false
     /// User code is no longer called: the loop is going away.
     var isTearingDown = false
 

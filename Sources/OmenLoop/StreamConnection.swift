@@ -15,8 +15,13 @@ package final class StreamConnection: LoopHandle {
     package var onEnd: (() -> Void)?
     /// Everything queued has been taken by the system.
     package var onDrain: () -> Void = {}
+    /// The system took a part of what had to wait for room in the socket.
+    package var onProgress: () -> Void = {}
     /// The last call; nil unless an error ended the connection.
     package var onClose: (OmenError?) -> Void = { _ in }
+
+    /// Most bytes that one `onBytes` gives, for an owner who counts the memory they take.
+    package var readByteCountMax = LoopState.readBufferByteCount
 
     /// Byte arrays not yet given to libuv; the first without its first `sentByteCount` bytes.
     private var waiting: [[UInt8]] = []
@@ -62,7 +67,7 @@ package final class StreamConnection: LoopHandle {
                 let memory = connection.state.readBuffer
                 buffer?.pointee = uv_buf_init(
                     memory.baseAddress?.assumingMemoryBound(to: CChar.self),
-                    UInt32(memory.count)
+                    UInt32(min(memory.count, max(1, connection.readByteCountMax)))
                 )
             },
             { handle, count, buffer in
@@ -199,7 +204,9 @@ package final class StreamConnection: LoopHandle {
     fileprivate func didWrite(_ status: Int32) {
         isWriting = false
         guard !isClosing else { return }
-        if status < 0 { fail("cannot write", status) } else { flush() }
+        if status < 0 { return fail("cannot write", status) }
+        flush()
+        if !isClosing, !state.isTearingDown { onProgress() }
     }
 
     // MARK: Ending
@@ -233,6 +240,7 @@ package final class StreamConnection: LoopHandle {
         onBytes = { _ in }
         onEnd = nil
         onDrain = {}
+        onProgress = {}
         self.onClose = { _ in }
         if !state.isTearingDown { onClose(error) }
     }

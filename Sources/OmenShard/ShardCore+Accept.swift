@@ -107,7 +107,8 @@ extension ShardCore {
         guard hotLimits.allow(load) else {
             throw OmenError(
                 .resourceExhausted,
-                "\(load.hotRowCount) vectors of \(load.hotByteCount) bytes wait to be linked, limits \(hotLimits.rowCount) and \(hotLimits.byteCount)"
+                "\(load.hotRowCount) vectors of \(load.hotByteCount) bytes wait to be linked, limits \(hotLimits.rowCount) and \(hotLimits.byteCount)",
+                retryAfterMilliseconds: Limits.linkingRetryAfterMilliseconds
             )
         }
         guard !load.fullCollections.contains(collection) else {

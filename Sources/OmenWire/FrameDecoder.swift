@@ -10,12 +10,25 @@ package struct FrameDecoder {
     private var start = 0
     private var failure: OmenError?
     private let requiresChecksum: Bool
+    /// An empty buffer larger than this is given back.
+    private let keptByteCount: Int
+    /// The frame whose messages are being handed over one by one: where it ends in `buffer`, and
+    /// how many of them are left.
+    private var opened: (end: Int, messageCount: Int)?
 
     /// A decoder for one connection.
     ///
-    /// - Parameter requiresChecksum: When false, a frame whose checksum field is 0 is taken
+    /// - Parameters:
+    ///   - requiresChecksum: When false, a frame whose checksum field is 0 is taken
     ///   unchecked. Clients may send such frames; between coordinator and worker it is refused.
-    package init(requiresChecksum: Bool = false) { self.requiresChecksum = requiresChecksum }
+    ///   - keptByteCount: Largest buffer, in bytes, that is kept while it is empty.
+    package init(
+        requiresChecksum: Bool = false,
+        keptByteCount: Int = Limits.decoderBufferByteCountKept
+    ) {
+        self.requiresChecksum = requiresChecksum
+        self.keptByteCount = keptByteCount
+    }
 
     /// Bytes that arrived and are not decoded yet.
     package var bufferedByteCount: Int { buffer.count - start }
@@ -27,6 +40,7 @@ package struct FrameDecoder {
         guard failure == nil else { return }
         if start > 0, start >= buffer.count - start {
             buffer.removeFirst(start)
+            opened?.end -= start
             start = 0
         }
         buffer.append(contentsOf: bytes)
@@ -111,7 +125,7 @@ package struct FrameDecoder {
     private mutating func consume(_ byteCount: Int) {
         start += byteCount
         guard start == buffer.count else { return }
-        buffer.removeAll(keepingCapacity: buffer.capacity <= Limits.decoderBufferByteCountKept)
+        buffer.removeAll(keepingCapacity: buffer.capacity <= keptByteCount)
         start = 0
     }
 
@@ -140,6 +154,20 @@ package struct FrameDecoder {
         requiresChecksum: Bool,
         _ handle: (RawMessage) throws(OmenError) -> Void
     ) throws(OmenError) -> Int? {
+        guard let (header, frame) = try wholeFrame(bytes, requiresChecksum: requiresChecksum)
+        else { return nil }
+        var reader = ByteReader(frame)
+        _ = try reader.read(count: FrameHeader.byteCount)
+        for _ in 0..<header.messageCount { try handle(try RawMessage(from: &reader)) }
+        try reader.expectEnd()
+        return frame.count
+    }
+
+    /// The first frame with its header, checked; nil when it is not whole.
+    fileprivate static func wholeFrame(
+        _ bytes: UnsafeRawBufferPointer,
+        requiresChecksum: Bool
+    ) throws(OmenError) -> (header: FrameHeader, bytes: UnsafeRawBufferPointer)? {
         guard bytes.count >= FrameHeader.byteCount else { return nil }
         let header = try FrameHeader(parsing: bytes)
         let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
@@ -154,10 +182,121 @@ package struct FrameDecoder {
                 )
             }
         }
-        var reader = ByteReader(frame)
-        _ = try reader.read(count: FrameHeader.byteCount)
-        for _ in 0..<header.messageCount { try handle(try RawMessage(from: &reader)) }
-        try reader.expectEnd()
-        return byteCount
+        return (header, frame)
+    }
+}
+
+// MARK: One message at a time
+
+/// For a receiver that decides before each message whether to take it now.
+extension FrameDecoder {
+    /// What the bytes in the buffer are.
+    package enum Content: Equatable, Sendable {
+        /// Nothing, between two frames.
+        case nothing
+        /// A frame that has begun; `byteCount` in all, nil while its header is not there.
+        case unfinished(byteCount: Int?)
+        /// A message that `nextMessage` gives, of so many bytes.
+        case message(byteCount: Int)
+    }
+
+    /// Looks at what is there, and opens the next frame once it is whole.
+    ///
+    /// - Throws: As `next`.
+    package mutating func look() throws(OmenError) -> Content {
+        if let failure { throw failure }
+        do throws(OmenError) {
+            if opened == nil, let unfinished = try open() { return unfinished }
+            return .message(
+                byteCount: try withRest { bytes throws(OmenError) in
+                    var reader = ByteReader(bytes)
+                    return Int(try reader.read(UInt32.self))
+                }
+            )
+        } catch {
+            throw broken(error)
+        }
+    }
+
+    /// The next message; nil when `look` sees none.
+    ///
+    /// The memory of a frame is let go with its last message, before that is handled.
+    /// - Throws: As `next`; messages before a broken one of its frame were handed over by then.
+    package mutating func nextMessage() throws(OmenError) -> Envelope? {
+        guard case .message = try look(), var frame = opened else { return nil }
+        do throws(OmenError) {
+            let isLast = frame.messageCount == 1
+            let (envelope, used) = try withRest { bytes throws(OmenError) -> (Envelope, Int) in
+                var reader = ByteReader(bytes)
+                let raw = try RawMessage(from: &reader)
+                if isLast { try reader.expectEnd() }
+                return (try raw.decoded(), reader.offset)
+            }
+            frame.messageCount -= 1
+            opened = isLast ? nil : frame
+            consume(used)
+            return envelope
+        } catch {
+            throw broken(error)
+        }
+    }
+
+    /// Lets go of the memory of frames that are gone.
+    ///
+    /// - Precondition: No frame is open.
+    /// - Complexity: O(bytes behind those frames).
+    package mutating func compact() {
+        precondition(opened == nil, "a frame is open")
+        guard start > 0 else { return }
+        buffer = Array(buffer[start...])
+        start = 0
+    }
+
+    /// Makes room for `byteCount` bytes in all, so that appending up to that takes no more memory.
+    package mutating func reserve(_ byteCount: Int) { buffer.reserveCapacity(byteCount) }
+
+    /// Nil once a frame is open.
+    private mutating func open() throws(OmenError) -> Content? {
+        guard bufferedByteCount > 0 else { return .nothing }
+        guard bufferedByteCount >= FrameHeader.byteCount else {
+            return .unfinished(byteCount: nil)
+        }
+        let (start, requiresChecksum) = (start, requiresChecksum)
+        let result = buffer.withUnsafeBytes { bytes in
+            Result { () throws(OmenError) -> (header: FrameHeader, isWhole: Bool) in
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+                let whole = try Self.wholeFrame(rest, requiresChecksum: requiresChecksum)
+                if let whole { return (whole.header, true) }
+                return (try FrameHeader(parsing: rest), false)
+            }
+        }
+        let (header, isWhole) = try result.get()
+        let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
+        guard isWhole else { return .unfinished(byteCount: byteCount) }
+        opened = (start + byteCount, Int(header.messageCount))
+        consume(FrameHeader.byteCount)
+        return nil
+    }
+
+    /// Calls `body` with what is left of the open frame.
+    private func withRest<Value>(
+        _ body: (UnsafeRawBufferPointer) throws(OmenError) -> Value
+    ) throws(OmenError) -> Value {
+        let range = start..<(opened?.end ?? start)
+        let result = buffer.withUnsafeBytes { bytes in
+            Result { () throws(OmenError) -> Value in
+                try body(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
+        }
+        return try result.get()
+    }
+
+    /// The stream is out of step: nothing of it is kept.
+    private mutating func broken(_ error: OmenError) -> OmenError {
+        failure = error
+        opened = nil
+        buffer = []
+        start = 0
+        return error
     }
 }

@@ -130,6 +130,16 @@ package struct EncodedSearch {
         bytes = writer.bytes
         kOffset = MessageHead.byteCount + query.kOffset
     }
+
+    /// Bytes of the message.
+    package var byteCount: Int { bytes.count }
+
+    /// The search as a frame of its own, so that many connections can share its memory.
+    package func framed(k: Int, ef: Int) -> [UInt8] {
+        var encoder = FrameEncoder()
+        encoder.append(self, k: k, ef: ef)
+        return encoder.finish()
+    }
 }
 
 extension Message {

@@ -81,15 +81,7 @@ extension Message {
 extension ByteReader {
     /// A collection's name; a long one is the requester's mistake, not a broken stream.
     mutating func readCollectionName() throws(OmenError) -> String {
-        let name = try readText(limit: remaining)
-        guard name.utf8.count <= Limits.collectionNameCharacterCountMax else {
-            throw OmenError(
-                .badRequest,
-                "collection name has \(name.utf8.count) bytes, expected at most"
-                    + " \(Limits.collectionNameCharacterCountMax)"
-            )
-        }
-        return name
+        try WriteOperation.readName(&self)
     }
 
     /// A count of things that take at least `least` bytes each, so that a lying count fails before

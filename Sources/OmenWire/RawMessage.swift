@@ -27,22 +27,28 @@ package struct RawMessage {
 
     /// The whole message.
     ///
-    /// A request whose structure is right but whose values break a limit comes as `.failure`.
-    /// - Throws: `.protocolViolation`; the stream is out of step.
+    /// A request whose body does not decode comes as `.failure`: to be sent back as it is.
+    /// - Throws: `.protocolViolation` for anything else; the stream is out of step.
     package func decoded() throws(OmenError) -> Envelope {
         var reader = ByteReader(body)
+        let message: Message
         do throws(OmenError) {
-            let message = try Message(kind: kind, from: &reader)
-            try Self.expectPadding(&reader)
-            return Envelope(requestID: requestID, message: message)
+            message = try Message(kind: kind, from: &reader)
         } catch {
-            // The frame is whole and says where the next message begins, so a request with
-            // forbidden values costs only itself.
-            guard kind.isRequest, error.code == .badRequest else {
+            // The frame is whole and says where the next message begins, so a request that makes
+            // no sense costs only itself.
+            guard kind.isRequest else {
                 throw OmenError(.protocolViolation, "\(kind): \(error.message)")
             }
-            return Envelope(requestID: requestID, message: .failure(error))
+            let refusal = OmenError(.badRequest, "\(kind): \(error.message)")
+            return Envelope(requestID: requestID, message: .failure(refusal))
         }
+        do throws(OmenError) {
+            try Self.expectPadding(&reader)
+        } catch {
+            throw OmenError(.protocolViolation, "\(kind): \(error.message)")
+        }
+        return Envelope(requestID: requestID, message: message)
     }
 
     static func expectPadding(_ body: inout ByteReader) throws(OmenError) {

@@ -1,10 +1,13 @@
 internal import OmenCore
 
 extension OmenError {
-    var bodyByteCount: Int { 4 + 4 + message.cutForFrame.utf8.count }
+    static let leastByteCount = 12
+
+    var bodyByteCount: Int { Self.leastByteCount + message.cutForFrame.utf8.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.write(code.rawValue)
+        writer.write(retryAfterMilliseconds)
         writer.write(message.cutForFrame)
     }
 
@@ -13,7 +16,12 @@ extension OmenError {
         guard let code = Code(rawValue: number) else {
             throw OmenError(.protocolViolation, "error code \(number) is unknown")
         }
-        self.init(code, try reader.readText(limit: Limits.errorMessageByteCountMax))
+        let retryAfter = try reader.read(UInt32.self)
+        self.init(
+            code,
+            try reader.readText(limit: Limits.errorMessageByteCountMax),
+            retryAfterMilliseconds: retryAfter
+        )
     }
 }
 
@@ -34,7 +42,10 @@ extension Coverage {
         guard total <= Limits.shardCountMax else {
             throw OmenError(.protocolViolation, "\(total) shards, limit \(Limits.shardCountMax)")
         }
-        let count = try reader.readItemCount(limit: Int(total), least: 12)
+        let count = try reader.readItemCount(
+            limit: Int(total),
+            least: 4 + OmenError.leastByteCount
+        )
         var failures: [ShardFailure] = []
         failures.reserveCapacity(count)
         for _ in 0..<count {

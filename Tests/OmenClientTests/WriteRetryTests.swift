@@ -54,6 +54,35 @@ import Testing
         }
     }
 
+    /// Waits that a server asks for are real time, so they are short and only their sum is checked.
+    @Test func requestsComeBackNoSoonerThanTheyAreAskedTo() throws {
+        let times = Mutex<[ContinuousClock.Instant]>([])
+        let error = OmenError(.resourceExhausted, "full", retryAfterMilliseconds: 300)
+        try withServer { envelope in
+            let number = times.withLock { times in
+                times.append(.now)
+                return times.count
+            }
+            switch (envelope.message, number % 2) {
+            case (_, 1): return .reply(.failure(error))
+            case (.write, _): return written(WriteCounts(upserted: 3))
+            default:
+                return .reply(.counted(CountReply(count: 3, coverage: Coverage(shardsTotal: 1))))
+            }
+        } _: { server in
+            let client = try ClusterClient.connect(path: server.path)
+            #expect(try client.upsert(batch(1)).counts.upserted == 3)
+            #expect(try client.count(collection: "c").count == 3)
+            client.retryReadFor = .milliseconds(1)
+            let refusal = #expect(throws: OmenError.self) { _ = try client.count(collection: "c") }
+            #expect(refusal == error)
+        }
+        let seen = times.withLock { $0 }
+        try #require(seen.count == 5)
+        #expect(seen[0].duration(to: seen[1]) >= .milliseconds(300))
+        #expect(seen[2].duration(to: seen[3]) >= .milliseconds(300))
+    }
+
     @Test func failuresThatStayAreReportedWithoutRepeating() throws {
         let tries = Mutex(0)
         let quarantined = Coverage(

@@ -139,10 +139,47 @@ import Testing
         #expect(fixture.sent.compactMap(operation) == [.dropCollection(name: "c")])
         #expect(fixture.sent.map(\.shard) == [1])
         let drop = fixture.sent[0]
+        // Under the client's key, so that the client's own repetition is known there.
+        #expect(key(drop) == RequestKey(client: 1001, sequence: 1))
         fixture.ask(.count(collection: "c"), id: 2)
         #expect(fixture.error?.code == .unavailable)
         fixture.worker(1, drop.id, written(deleted: 5))
+        #expect(fixture.sent.map(\.message) == [.listCollections])
+        fixture.worker(1, fixture.sent[0].id, .collections([]))
         fixture.ask(.count(collection: "c"), id: 3)
+        #expect(fixture.error?.code == .notFound)
+    }
+
+    @Test func finishingADropKeepsWhatAShardThatHasDoneItHasSince() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.write(.dropCollection(name: "c"))
+        let drops = fixture.sent
+        fixture.worker(0, drops[0].id, written(deleted: 4))
+        fixture.worker(0, fixture.sent[0].id, .collections([]))
+        fixture.exit(1)
+        fixture.tick(after: 100 * millisecond)
+        fixture.becomeReady(1, [info("c")])
+        fixture.worker(1, fixture.sent[0].id, written(deleted: 5))
+        fixture.worker(1, fixture.sent[0].id, .collections([info("c")]))
+        // It is a later collection: the other shard gets it, too.
+        let create = WriteOperation.createCollection(name: "c", schema: CollectionSchema(dim: 2))
+        #expect(fixture.sent.map(\.shard) == [0])
+        #expect(fixture.sent.compactMap(operation) == [create])
+        #expect(fixture.core.collections == [info("c")])
+    }
+
+    @Test func aDropThatWasNotAnsweredInTimeIsLookedForBehindIt() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")]) {
+            $0.timing.heartbeatTimeout = 1000 * second
+        }
+        fixture.write(.dropCollection(name: "c"))
+        let drop = fixture.sent[0]
+        fixture.tick(after: 30 * second)
+        #expect(fixture.error?.code == .unknownOutcome)
+        let list = fixture.sent.first { $0.message == .listCollections }
+        fixture.worker(0, drop.id, written(deleted: 4))
+        fixture.worker(0, try #require(list).id, .collections([]))
+        fixture.ask(.count(collection: "c"), id: 2)
         #expect(fixture.error?.code == .notFound)
     }
 

@@ -8,7 +8,9 @@ import struct
 HEADER = struct.Struct("<IHHII")
 HEAD = struct.Struct("<IHHQ")
 MAGIC = 0x314E4D4F
+VERSION = 2
 WRITE, GET, COUNT, SEARCH, LIST, STATUS, CHECKPOINT, PING, STOP = range(1, 10)
+LISTED_IDS = 10
 WRITTEN, RECORDS, COUNTED, HITS, COLLECTIONS, SHARD_STATUS, CLUSTER_STATUS, DONE, FAILURE = range(
     101, 110
 )
@@ -23,10 +25,11 @@ UNSUPPORTED_VERSION, PROTOCOL_VIOLATION = 9, 11
 class OmenError(Exception):
     """A failure the server reported, with its code."""
 
-    def __init__(self, code, message):
+    def __init__(self, code, message, retry_after_ms=0):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.retry_after_ms = retry_after_ms
 
 
 def text(value):
@@ -71,7 +74,7 @@ class Reader:
         total, count = self.unpack("II")
         failures = []
         for _ in range(count):
-            shard, code = self.unpack("Ii")
+            shard, code, _ = self.unpack("IiI")
             failures.append((shard, code, self.counted().decode()))
         return total, failures
 
@@ -97,7 +100,7 @@ class Client:
         length = (HEAD.size + len(body) + 7) & ~7
         message = HEAD.pack(length, kind, 0, self.request_id) + body
         message += bytes(length - len(message))
-        self.socket.sendall(HEADER.pack(MAGIC, 1, 1, length, 0) + message)
+        self.socket.sendall(HEADER.pack(MAGIC, VERSION, 1, length, 0) + message)
         return self.request_id
 
     def receive(self, request_id):
@@ -106,8 +109,8 @@ class Client:
         kind, body = self.replies.pop(request_id)
         if kind == FAILURE:
             reader = Reader(body)
-            code = reader.unpack("i")
-            raise OmenError(code, reader.counted().decode())
+            code, retry_after_ms = reader.unpack("iI")
+            raise OmenError(code, reader.counted().decode(), retry_after_ms)
         return kind, Reader(body)
 
     def _fill(self, count):
@@ -120,7 +123,7 @@ class Client:
     def _read_frame(self):
         self._fill(HEADER.size)
         magic, version, count, length, _ = HEADER.unpack_from(self.buffer)
-        assert magic == MAGIC and version == 1, (magic, version)
+        assert magic == MAGIC and version == VERSION, (magic, version)
         self._fill(HEADER.size + length)
         body = bytes(self.buffer[HEADER.size : HEADER.size + length])
         del self.buffer[: HEADER.size + length]

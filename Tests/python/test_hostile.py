@@ -10,7 +10,7 @@ import unittest
 
 from harness import ClusterTestCase
 from omen_wire import (BAD_REQUEST, FAILURE, GET, HEAD, HEADER, MAGIC, NOT_FOUND,
-                       PROTOCOL_VIOLATION, SEARCH, UNSUPPORTED_VERSION, WRITE, Client, OmenError,
+                       PROTOCOL_VIOLATION, SEARCH, UNSUPPORTED_VERSION, VERSION, WRITE, Client, OmenError,
                        encode_ids, text)
 
 DIM = 4
@@ -132,13 +132,13 @@ class Hostile(ClusterTestCase):
 
     def test_headers_that_lie_are_answered_and_the_connection_closed(self):
         for header, code in [
-            (HEADER.pack(0x12345678, 1, 1, 16, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 2, 1, 16, 0), UNSUPPORTED_VERSION),
-            (HEADER.pack(MAGIC, 1, 0, 16, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 1, 1, 2**32 - 8, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 1, 1, 17, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 1, 1, 16, 1) + HEAD.pack(16, 8, 0, 1), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 1, 1, 16, 0) + HEAD.pack(2**32 - 8, 8, 0, 1), PROTOCOL_VIOLATION),
+            (HEADER.pack(0x12345678, VERSION, 1, 16, 0), PROTOCOL_VIOLATION),
+            (HEADER.pack(MAGIC, 1, 1, 16, 0), UNSUPPORTED_VERSION),
+            (HEADER.pack(MAGIC, VERSION, 0, 16, 0), PROTOCOL_VIOLATION),
+            (HEADER.pack(MAGIC, VERSION, 1, 2**32 - 8, 0), PROTOCOL_VIOLATION),
+            (HEADER.pack(MAGIC, VERSION, 1, 17, 0), PROTOCOL_VIOLATION),
+            (HEADER.pack(MAGIC, VERSION, 1, 16, 1) + HEAD.pack(16, 8, 0, 1), PROTOCOL_VIOLATION),
+            (HEADER.pack(MAGIC, VERSION, 1, 16, 0) + HEAD.pack(2**32 - 8, 8, 0, 1), PROTOCOL_VIOLATION),
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", PROTOCOL_VIOLATION),
         ]:
             with self.subTest(header[:16].hex()):
@@ -164,7 +164,7 @@ class Hostile(ClusterTestCase):
                 data[generator.randrange(20 if kind == WRITE else 0, len(data))] ^= (
                     1 << generator.randrange(8))
             length = HEAD.size + len(data)
-            frame = HEADER.pack(MAGIC, 1, 1, length, 0) + HEAD.pack(length, kind, 0, 1) + data
+            frame = HEADER.pack(MAGIC, VERSION, 1, length, 0) + HEAD.pack(length, kind, 0, 1) + data
             with socket.socket(socket.AF_UNIX) as raw:
                 raw.settimeout(10)
                 raw.connect(self.path)
@@ -182,7 +182,7 @@ class Hostile(ClusterTestCase):
             raw = socket.socket(socket.AF_UNIX)
             self.addCleanup(raw.close)
             raw.connect(self.path)
-            raw.sendall(HEADER.pack(MAGIC, 1, 1, 64 << 20, 0) + b"half")
+            raw.sendall(HEADER.pack(MAGIC, VERSION, 1, 64 << 20, 0) + b"half")
             silent.append(raw)
         self.assertEqual(self.client.count("c")[0], 100)
 
@@ -194,7 +194,7 @@ class Hostile(ClusterTestCase):
         body = text("c") + b"\x01" + encode_ids(list(range(1, 101)))
         length = (HEAD.size + len(body) + 7) & ~7
         message = HEAD.pack(length, GET, 0, 1) + body
-        frame = HEADER.pack(MAGIC, 1, 1, length, 0) + message + bytes(length - len(message))
+        frame = HEADER.pack(MAGIC, VERSION, 1, length, 0) + message + bytes(length - len(message))
         sent = 0
         with contextlib.suppress(socket.timeout, BrokenPipeError, ConnectionResetError):
             while sent < 512 << 20:

@@ -43,7 +43,7 @@ class Client:
 
     def _call(self, kind: int, body: bytes) -> tuple[int, bytes]:
         size = (MESSAGE.size + len(body) + 7) // 8 * 8
-        frame = FRAME.pack(b"OMN1", 1, 1, size, 0) + MESSAGE.pack(size, kind, 0, 1)
+        frame = FRAME.pack(b"OMN1", 2, 1, size, 0) + MESSAGE.pack(size, kind, 0, 1)
         self.socket.sendall(frame + body + bytes(size - MESSAGE.size - len(body)))
         _, _, _, size, _ = FRAME.unpack(self._take(FRAME.size))
         answer = self._take(size)
@@ -52,8 +52,8 @@ class Client:
     def call(self, kind: int, body: bytes = b"") -> bytes:
         kind, answer = self._call(kind, body)
         if kind == FAILURE:
-            code, length = struct.unpack_from("<iI", answer)
-            raise Failure(f"the cluster refused: {code}: {answer[8:8 + length].decode()}")
+            code, _, length = struct.unpack_from("<iII", answer)
+            raise Failure(f"the cluster refused: {code}: {answer[12:12 + length].decode()}")
         return answer
 
     def upsert(self, ids, vectors) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from .errors import error_of
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -36,7 +36,7 @@ DURABILITIES = {"always": 0, "interval": 1, "none": 2}
 
 
 class Error(Structure):
-    _fields_ = [("code", c_int32), ("message", c_char * 508)]
+    _fields_ = [("code", c_int32), ("retry_after_ms", c_uint32), ("message", c_char * 504)]
 
 
 class Ids(Structure):
@@ -253,7 +253,8 @@ def call(name: str, *arguments: object) -> None:
     error = local.error
     code = getattr(library, name)(*arguments, error)
     if code:
-        raise error_of(code, error.message.decode("utf-8", "replace"))
+        message = error.message.decode("utf-8", "replace")
+        raise error_of(code, message, error.retry_after_ms)
 
 
 def bundled_cluster() -> Path | None:

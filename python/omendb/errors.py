@@ -5,13 +5,17 @@ class OmenDBError(Exception):
     """The base of all errors of this package.
 
     `code` is the number of the error in `omendb.h`, or 0 where it was found in Python.
+    `retry_after` is after how many seconds it is worth while to try again, where the database is
+    only overloaded and can tell; else None.
     """
 
     code: int
+    retry_after: float | None
 
-    def __init__(self, message: str, code: int = 0) -> None:
+    def __init__(self, message: str, code: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after = retry_after
 
 
 class ValidationError(OmenDBError, ValueError):
@@ -46,6 +50,7 @@ _CLASSES: dict[int, type[OmenDBError]] = {
 NOT_FOUND = 2
 
 
-def error_of(code: int, message: str) -> OmenDBError:
+def error_of(code: int, message: str, retry_after_ms: int = 0) -> OmenDBError:
     """The error that a function of the library told."""
-    return _CLASSES.get(code, DatabaseError)(message, code)
+    retry_after = retry_after_ms / 1000 if retry_after_ms else None
+    return _CLASSES.get(code, DatabaseError)(message, code, retry_after)

@@ -23,7 +23,7 @@ int main(void) {
     omendb_result *result;
     assert(omendb_abi_version() == OMENDB_ABI_VERSION);
     assert(omendb_open(NULL, 0, 0, NULL, &error) == OMENDB_BAD_REQUEST);
-    assert(strstr(error.message, "null"));
+    assert(strstr(error.message, "null") && error.retry_after_ms == 0);
     assert(omendb_open(NULL, 0, 0, &db, NULL) == OMENDB_OK);
     assert(omendb_open("/tmp", 7, 0, &db, &error) == OMENDB_BAD_REQUEST && db == NULL);
     assert(omendb_open("/tmp", OMENDB_DURABILITY_INTERVAL, 0, &db, &error) == OMENDB_BAD_REQUEST);

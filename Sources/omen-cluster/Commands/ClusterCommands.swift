@@ -26,6 +26,14 @@ struct StartOptions: ParsableArguments {
     )
     var durabilityInterval: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Memory that the coordinator may hold for clients: bytes, or as 512MiB. Default: 1GiB, at least 256MiB.",
+            valueName: "bytes"
+        )
+    )
+    var memoryLimit: ByteCount?
+
     @OptionGroup var options: ClusterOptions
 
     func settings(_ config: ClusterConfig?) throws(OmenError) -> ClusterSettings {
@@ -35,6 +43,7 @@ struct StartOptions: ParsableArguments {
             shards: shards,
             durability: durability?.rawValue,
             durabilityIntervalMilliseconds: durabilityInterval,
+            memoryLimit: memoryLimit,
             config: config,
             environment: environmentVariable
         )

@@ -9,6 +9,7 @@ struct ClusterConfig: Equatable {
     var socket: String?
     var durability: String?
     var durabilityIntervalMilliseconds: Int?
+    var memoryLimit: Int?
     var limits: [CoordinatorLimit: Int] = [:]
 
     /// Reads a TOML file; relative paths in it are relative to its directory.
@@ -50,11 +51,12 @@ struct ClusterConfig: Equatable {
                 durability = name
             case "durability_interval_ms":
                 durabilityIntervalMilliseconds = try value.integer(durabilityIntervalRange)
+            case "memory_limit": memoryLimit = try value.byteCount().checkedAsMemoryLimit()
             case "limits": try readLimits(try value.table())
             default:
                 throw OmenError(
                     .badRequest,
-                    "unknown key '\(key)', expected shards, data, socket, durability, durability_interval_ms or limits"
+                    "unknown key '\(key)', expected shards, data, socket, durability, durability_interval_ms, memory_limit or limits"
                 )
             }
         }
@@ -82,6 +84,7 @@ enum CoordinatorLimit: String, CaseIterable {
     case restartBackoffMax = "restart_backoff_max_ms"
     case restartWindow = "restart_window_ms"
     case restartsInWindowMax = "restarts_in_window_max"
+    case frameTimeout = "frame_timeout_ms"
 
     /// From "at once" to a day; counts to a thousand.
     var range: ClosedRange<Int> { self == .restartsInWindowMax ? 1...1000 : 1...86_400_000 }
@@ -140,6 +143,19 @@ private struct TOMLEntry {
             throw wrongType("a text that is not empty")
         }
         return text
+    }
+
+    /// A whole number, or a text with a unit.
+    func byteCount() throws(OmenError) -> ByteCount {
+        if let value, value.type == .int, let number = value.int {
+            return try ByteCount(text: "\(number)")
+        }
+        guard let value, value.type == .string, let text = value.string else {
+            throw wrongType("a number of bytes, such as 1073741824 or \"1GiB\"")
+        }
+        do throws(OmenError) {
+            return try ByteCount(text: text)
+        } catch { throw OmenError(error.code, "\(key): \(error.message)") }
     }
 
     func table() throws(OmenError) -> TOMLTable {

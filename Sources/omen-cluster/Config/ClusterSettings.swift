@@ -1,4 +1,5 @@
 internal import Glibc
+internal import OmenCoordinator
 internal import OmenCore
 internal import OmenStorage
 
@@ -8,6 +9,8 @@ struct ClusterSettings: Equatable {
     /// Wanted number of shards; nil takes what is there, or one per processor.
     var shards: Int?
     var durability: Durability
+    /// What the coordinator may hold for clients, in bytes.
+    var memoryLimit: Int
     var limits: [CoordinatorLimit: Int] = [:]
 
     /// Merges the command line over the environment over the file over the defaults.
@@ -17,6 +20,7 @@ struct ClusterSettings: Equatable {
         shards: Int?,
         durability: String?,
         durabilityIntervalMilliseconds: Int?,
+        memoryLimit: ByteCount?,
         config: ClusterConfig?,
         environment: (String) -> String?
     ) throws(OmenError) {
@@ -30,6 +34,9 @@ struct ClusterSettings: Equatable {
         let interval = durabilityIntervalMilliseconds ?? config?.durabilityIntervalMilliseconds
         let name = durability ?? config?.durability ?? "always"
         self.durability = try durabilityNamed(name, intervalMilliseconds: interval)
+        self.memoryLimit =
+            try memoryLimit?.checkedAsMemoryLimit() ?? config?.memoryLimit
+            ?? Limits.memoryLimitDefault
         limits = config?.limits ?? [:]
         if let shards = self.shards, !(1...Limits.shardCountMax).contains(shards) {
             throw OmenError(

@@ -12,6 +12,7 @@ enum CoordinatorProcess {
         arguments += ["--socket", settings.location.socket]
         if let shards = settings.shards { arguments += ["--shards", "\(shards)"] }
         arguments += settings.durability.arguments
+        arguments += ["--memory-limit", "\(settings.memoryLimit)"]
         for (limit, value) in settings.limits.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             arguments += ["--limit", "\(limit.rawValue)=\(value)"]
         }
@@ -32,6 +33,7 @@ enum CoordinatorProcess {
             socketPath: settings.location.socket,
             nonce: .random(in: .min ... .max)
         )
+        core.memoryLimit = settings.memoryLimit
         for (limit, value) in settings.limits { core.apply(limit, value) }
         let server = try CoordinatorServer(
             CoordinatorServer.Configuration(
@@ -67,6 +69,7 @@ extension CoordinatorCore.Configuration {
         case .restartBackoffMax: timing.restartBackoffMax = nanoseconds
         case .restartWindow: timing.restartWindow = nanoseconds
         case .restartsInWindowMax: restartsInWindowMax = value
+        case .frameTimeout: timing.frameTimeout = nanoseconds
         }
     }
 }

@@ -1,0 +1,57 @@
+/// How long what a worker has to search will take it, by what it took lately.
+///
+/// A worker's queue is bounded by time and not only by number: a search that cannot be answered
+/// before its client stops waiting only keeps those behind it from being answered.
+struct QueueTime: Equatable, Sendable {
+    /// Searches sent and not answered, and their queries.
+    private(set) var searchCount = 0
+    private(set) var queryCount = 0
+    /// 0 until something was measured.
+    private(set) var nanosecondsPerQuery: Double = 0
+    /// The measurement under way: since when, and the queries answered in it.
+    private var windowStart: UInt64 = 0
+    private var windowQueryCount = 0
+
+    /// Answers come in bundles: shorter windows would measure the bundles.
+    private static let windowNanoseconds: UInt64 = 10_000_000
+    /// Part of each new measurement in the estimate.
+    private static let weight = 0.25
+
+    mutating func began(queryCount count: Int, now: UInt64) {
+        if searchCount == 0 {
+            windowStart = now
+            windowQueryCount = 0
+        }
+        searchCount += 1
+        queryCount += count
+    }
+
+    mutating func ended(queryCount count: Int, now: UInt64) {
+        searchCount -= 1
+        queryCount -= count
+        windowQueryCount += count
+        let passed = now - min(now, windowStart)
+        guard passed >= Self.windowNanoseconds || searchCount == 0 else { return }
+        let measured = Double(passed) / Double(windowQueryCount)
+        nanosecondsPerQuery +=
+            nanosecondsPerQuery == 0
+            ? measured : (measured - nanosecondsPerQuery) * Self.weight
+        windowStart = now
+        windowQueryCount = 0
+    }
+
+    mutating func forget() {
+        searchCount = 0
+        queryCount = 0
+    }
+
+    /// When a search of `count` queries would be done, in nanoseconds from now.
+    ///
+    /// Searches take turns query by query, so that a short one does not wait for all of a long one.
+    func nanoseconds(forQueries count: Int) -> UInt64 {
+        let (turns, overflow) = searchCount.multipliedReportingOverflow(by: count)
+        let before = overflow ? queryCount : min(queryCount, turns)
+        let time = nanosecondsPerQuery * Double(before + count)
+        return time < 1e18 ? UInt64(time) : UInt64(1e18)
+    }
+}
