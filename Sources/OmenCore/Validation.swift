@@ -7,7 +7,8 @@ package enum VectorValidation {
     package static let cosineMagnitudeMin: Float = 1e-15
 
     /// Checks `vectors`, elements of type `element` in shape `[count][dim]`, row by row; `what`
-    /// names a row in the error, such as "vector" or "query".
+    /// names a row in the error, such as "vector" or "query", and `firstRow` is the number of the
+    /// first one.
     ///
     /// - Throws: `.badRequest` naming the row, the element and its value.
     /// - Complexity: O(count·dim).
@@ -16,14 +17,15 @@ package enum VectorValidation {
         element: ElementType,
         dim: Int,
         metric: Metric,
-        what: String
+        what: String,
+        firstRow: Int = 0
     ) throws(OmenError) {
         let rowByteCount = dim * element.byteCount
         for row in 0..<vectors.count / rowByteCount {
             let wrong = vectors.withUnsafeBytes { bytes in
                 failure(
                     UnsafeRawBufferPointer(rebasing: bytes[(row * rowByteCount)...]),
-                    number: row,
+                    number: firstRow + row,
                     element: element,
                     dim: dim,
                     metric: metric,
@@ -119,14 +121,16 @@ package enum VectorValidation {
         return nil
     }
 
-    /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32.
+    /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32; the first row has the
+    /// number `firstRow` in errors.
     ///
     /// - Throws: `.badRequest` naming the first element a `u8` cannot hold.
     package static func convert(
         _ vectors: [UInt8],
         from source: ElementType,
         to target: ElementType,
-        dim: Int
+        dim: Int,
+        firstRow: Int = 0
     ) throws(OmenError) -> [UInt8] {
         switch (source, target) {
         case (.f32, .f32), (.u8, .u8): return vectors
@@ -159,7 +163,7 @@ package enum VectorValidation {
                 let error = vectors.withUnsafeBytes { bytes in
                     wholeFailure(
                         UnsafeRawBufferPointer(rebasing: bytes[(row * dim * 4)...]),
-                        number: row,
+                        number: firstRow + row,
                         dim: dim
                     )
                 }
@@ -174,9 +178,16 @@ extension UpsertBatch {
     /// Checks everything that can be wrong with the batch and converts its elements to the
     /// collection's type; what it returns can be applied without failing.
     ///
+    /// - Parameters:
+    ///   - schema: The collection's.
+    ///   - firstRow: What errors call the first record.
+    /// - Returns: The batch with elements of the collection's type.
     /// - Throws: `.badRequest` naming the record and what was expected.
     /// - Complexity: O(bytes of the batch).
-    package func validated(against schema: CollectionSchema) throws(OmenError) -> UpsertBatch {
+    package func validated(
+        against schema: CollectionSchema,
+        firstRow: Int = 0
+    ) throws(OmenError) -> UpsertBatch {
         guard (1...Limits.batchCountMax).contains(ids.count) else {
             throw OmenError(
                 .badRequest,
@@ -200,9 +211,10 @@ extension UpsertBatch {
                 element: element,
                 dim: dim,
                 metric: schema.metric,
-                what: "vector"
+                what: "vector",
+                firstRow: firstRow
             )
-            try validateMetadata()
+            try validateMetadata(firstRow: firstRow)
         }
         guard element != schema.element else { return self }
         var converted = self
@@ -210,13 +222,14 @@ extension UpsertBatch {
             vectors,
             from: element,
             to: schema.element,
-            dim: dim
+            dim: dim,
+            firstRow: firstRow
         )
         converted.element = schema.element
         return converted
     }
 
-    private func validateMetadata() throws(OmenError) {
+    private func validateMetadata(firstRow: Int) throws(OmenError) {
         guard metadata.isEmpty || metadata.count == ids.count else {
             throw OmenError(
                 .badRequest,
@@ -227,7 +240,7 @@ extension UpsertBatch {
             guard object.count <= Limits.metadataByteCountMax else {
                 throw OmenError(
                     .badRequest,
-                    "metadata of vector \(index) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
+                    "metadata of vector \(firstRow + index) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
                 )
             }
             // Typed throws do not pass through `withUnsafeBytes` closures, so the result does.
@@ -238,7 +251,7 @@ extension UpsertBatch {
                 } catch { return error }
             }
             if let failure {
-                throw OmenError(failure.code, "vector \(index): \(failure.message)")
+                throw OmenError(failure.code, "vector \(firstRow + index): \(failure.message)")
             }
         }
     }

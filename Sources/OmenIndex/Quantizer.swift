@@ -133,7 +133,8 @@ struct Quantizer {
             middle = Float(mean)
             low = max(least, Float(mean - 6 * deviation))
             high = min(most, Float(mean + 6 * deviation))
-            if low > high { return (middle...middle, middle) }
+            // Also when either is not a number.
+            guard low <= high else { return (middle...middle, middle) }
         }
         return (low...high, middle)
     }

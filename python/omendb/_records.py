@@ -134,7 +134,8 @@ class Records:
         """Inserts or replaces records; the last of equal ids wins.
 
         `vectors` has the shape [count, dim]; see the package's documentation for what is read in
-        place; it must not change meanwhile. Searches find the vectors at once, and are slower until
+        place; if it changes meanwhile, what is stored is some state of each element, checked as
+        ever. Searches find the vectors at once, and are slower until
         all are linked. Without `ids` records are numbered on from the highest number there is; in a
         cluster, where others may do the same, from a random one. Returns the ids, those of an array
         as a list.
