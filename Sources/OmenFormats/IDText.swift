@@ -12,7 +12,8 @@ extension RecordID {
         if isDigits, utf8.count == 1 || utf8[0] != 0x30, let number = UInt64(text) {
             self = .number(number)
         } else if utf8.count > 2, utf8.first == 0x22, utf8.last == 0x22 {
-            self = .text(String(text.dropFirst().dropLast()))
+            // By bytes: a quote and a combining mark behind it are one character.
+            self = .text(String(decoding: utf8[1..<utf8.count - 1], as: UTF8.self))
         } else {
             self = .text(text)
         }

@@ -10,6 +10,21 @@ import pytest
 import omendb
 
 
+def test_ids_that_look_alike_are_two(db):
+    composed = [f"{i} caf\u00e9" for i in range(100)]
+    decomposed = [f"{i} cafe\u0301" for i in range(100)]
+    ids = composed + decomposed
+    vectors = np.random.default_rng(0).random((200, 8), np.float32)
+    assert db.add_batch(vectors, ids) == ids
+    assert len(db) == 200
+    assert sorted(db.list_ids()) == sorted(ids)
+    for id, vector in zip(ids, vectors, strict=True):
+        assert db.search(vector, 1)[0].id == id
+        assert np.array_equal(db.get(id).vector, vector)
+    assert db.delete_batch(composed) == 100
+    assert sorted(db.list_ids()) == sorted(decomposed)
+
+
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 def test_an_array_that_changes_while_it_is_added_loses_nothing(tmp_path, metric):
     """Another thread writes what no collection takes over rows that are being read."""

@@ -11,9 +11,12 @@ enum FileKind: String, CaseIterable {
     case jsonl = ".jsonl"
 
     init?(path: String) {
-        guard let kind = Self.allCases.first(where: { path.hasSuffix($0.rawValue) }) else {
-            return nil
-        }
+        // By bytes: text that only looks like an ending is none.
+        guard
+            let kind = Self.allCases.first(where: { kind in
+                path.utf8.suffix(kind.rawValue.utf8.count).elementsEqual(kind.rawValue.utf8)
+            })
+        else { return nil }
         self = kind
     }
 }
