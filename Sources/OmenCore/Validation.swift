@@ -3,8 +3,9 @@ package enum VectorValidation {
     /// Largest magnitude of an element: squares of differences summed over 8,192 dimensions stay
     /// finite in 32 bits.
     package static let magnitudeMax: Float = 1e15
-    /// Under cosine at least one element must reach this, or the norm would underflow.
-    package static let cosineMagnitudeMin: Float = 1e-15
+    /// At least one element must reach this, unless all are zero: of smaller ones products and
+    /// squares of differences would vanish in 32 bits, and with them all distances.
+    package static let magnitudeMin: Float = 1e-15
 
     /// Checks `vectors`, elements of type `element` in shape `[count][dim]`, row by row; `what`
     /// names a row in the error, such as "vector" or "query", and `firstRow` is the number of the
@@ -58,13 +59,19 @@ package enum VectorValidation {
                 "\(what) \(number) element \(bad.index) is \(bad.value), expected a finite number of magnitude at most \(magnitudeMax)"
             )
         }
-        if metric == .cosine, largest < cosineMagnitudeMin.bitPattern {
+        guard largest < magnitudeMin.bitPattern else { return nil }
+        guard largest > 0 else {
+            guard metric == .cosine else { return nil }
             return OmenError(
                 .badRequest,
-                "\(what) \(number) is zero or nearly zero, which has no direction for metric cosine"
+                "\(what) \(number) is zero, which has no direction for metric cosine"
             )
         }
-        return nil
+        let (index, value) = largestElement(bytes, dim: dim)
+        return OmenError(
+            .badRequest,
+            "\(what) \(number) is nearly zero: its largest element \(index) is \(value), expected a magnitude of at least \(magnitudeMin), or zeros only"
+        )
     }
 
     /// Bits of the largest |element|; bit patterns of non-negative floats order as the floats do,
@@ -90,6 +97,19 @@ package enum VectorValidation {
         }
     }
 
+    /// The first element of the largest magnitude, of finite f32.
+    private static func largestElement(
+        _ bytes: UnsafeRawBufferPointer,
+        dim: Int
+    ) -> (index: Int, value: Float) {
+        var largest: (index: Int, value: Float) = (0, 0)
+        for index in 0..<dim {
+            let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+            if value.magnitude > largest.value.magnitude { largest = (index, value) }
+        }
+        return largest
+    }
+
     private static func firstBadElement(
         _ bytes: UnsafeRawBufferPointer,
         dim: Int
@@ -108,14 +128,15 @@ package enum VectorValidation {
     package static func wholeFailure(
         _ bytes: UnsafeRawBufferPointer,
         number: Int,
-        dim: Int
+        dim: Int,
+        what: String = "vector"
     ) -> OmenError? {
         for index in 0..<dim {
             let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
             guard UInt8(exactly: value) == nil else { continue }
             return OmenError(
                 .badRequest,
-                "vector \(number) element \(index) is \(value), the collection stores u8: whole numbers 0...255"
+                "\(what) \(number) element \(index) is \(value), the collection stores u8: whole numbers 0...255"
             )
         }
         return nil

@@ -95,7 +95,9 @@ struct Quantizer {
         trainedRowCount = rowCount
         encodedCount = 0
         clampedCount = 0
-        kind = relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
+        // Distances of codes are multiples of the square, which must not vanish.
+        let isFine = scale * scale >= Float.leastNormalMagnitude
+        kind = isFine && relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
         blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
     }
 

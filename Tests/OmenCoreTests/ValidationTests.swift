@@ -79,6 +79,19 @@ private let lookAlikes = [
         #expect(accepted.ids.count == 1)
     }
 
+    @Test(arguments: Metric.allCases)
+    func refusesVectorsOfWhichNoElementCountsUnderEveryMetric(metric: Metric) throws {
+        let schema = CollectionSchema(dim: 2, metric: metric)
+        let tiny: [[Float]] = [[1e-16, 0], [0, -9e-16], [.leastNonzeroMagnitude, 1e-30]]
+        for row in tiny {
+            let error = #expect(throws: OmenError.self) {
+                try batch([[1, 1], row]).validated(against: schema)
+            }
+            #expect(error?.message.contains("vector 1 is nearly zero: its largest element") == true)
+        }
+        _ = try batch([[1e-15, 0], [1e-30, -1e-15]]).validated(against: schema)
+    }
+
     @Test func refusesZeroVectorsUnderCosineOnly() throws {
         #expect(throws: OmenError.self) { try batch([[0, -0.0]]).validated(against: cosine) }
         #expect(throws: OmenError.self) { try batch([[1e-30, 0]]).validated(against: cosine) }

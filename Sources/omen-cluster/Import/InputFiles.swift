@@ -76,7 +76,7 @@ struct QueryVectors {
     }
 
     private init(lines bytes: UnsafeRawBufferPointer) throws(OmenError) {
-        var lines = RecordLines(bytes)
+        var lines = try RecordLines(bytes)
         var vectors: [UInt8] = []
         var count = 0
         while let record = try lines.next(vectors: &vectors) {
@@ -97,7 +97,7 @@ enum IDFile {
             switch FileKind(path: path) {
             case .npy: return try numbers(try IntegerMatrix(npy: file.bytes))
             case .ivecs: return try numbers(try IntegerMatrix(ivecs: file.bytes))
-            case .jsonl: return try records(file.bytes)
+            case .jsonl: return try RecordLines(file.bytes).ids().map(\.id)
             case .fvecs, .bvecs: throw OmenError(.badRequest, "vectors, expected ids")
             case nil: return try IDLines.read(file.bytes)
             }
@@ -115,20 +115,6 @@ enum IDFile {
                 throw OmenError(.badRequest, "the id of row \(row) is negative")
             }
             ids.append(.number(number))
-        }
-        return ids
-    }
-
-    private static func records(_ bytes: UnsafeRawBufferPointer) throws(OmenError) -> [RecordID] {
-        var lines = RecordLines(bytes)
-        var ids: [RecordID] = []
-        var vectors: [UInt8] = []
-        while let record = try lines.next(vectors: &vectors) {
-            guard let id = record.id else {
-                throw OmenError(.badRequest, "line \(lines.lineNumber): no \"id\"")
-            }
-            ids.append(id)
-            vectors.removeAll(keepingCapacity: true)
         }
         return ids
     }
