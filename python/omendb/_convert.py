@@ -6,6 +6,7 @@ float32, or where only the layout differs to rows one behind the other.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -23,6 +24,7 @@ Metadata: TypeAlias = Mapping[str, Any]
 Array: TypeAlias = npt.NDArray[Any]
 
 _NUMBER_MAX = 2**64 - 1
+_NAME = re.compile("[a-z0-9_-]{1,64}")
 # Of elements, as the library has them.
 _MAGNITUDE_MAX = 1e15
 _MAGNITUDE_MIN = 1e-15
@@ -192,10 +194,11 @@ def _check_whole(part: Array, first: int) -> None:
 
 
 def name_of(name: object) -> bytes:
-    """A collection's name; its length and letters are for the library to check."""
-    if not isinstance(name, str) or "\0" in name:
-        raise ValidationError(f"collection name {name!r}: expected 1...64 of a-z 0-9 _ -")
-    return name.encode("utf-8", "replace")
+    """A collection's name, checked before anything is asked about it."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        shown = repr(name[:70]) if isinstance(name, str) else repr(name)
+        raise ValidationError(f"collection name {shown}: expected 1...64 of a-z 0-9 _ -")
+    return name.encode()
 
 
 def element_of(array: Array) -> int:
