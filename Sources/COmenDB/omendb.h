@@ -6,7 +6,8 @@
  * ends the process: every input is checked, and null where a value is needed is an error.
  *
  * Functions return OMENDB_OK or an error's code, and then fill in `error` unless it is null. Memory
- * that is passed in is only read during the call, must not change meanwhile, and is never kept.
+ * that is passed in is only read during the call and never kept. If it changes meanwhile, a state
+ * that each value had is taken; it is a copy that is checked and stored.
  * Memory that comes out stays until the object that it belongs to is freed.
  */
 #ifndef OMENDB_H

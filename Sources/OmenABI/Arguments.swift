@@ -71,14 +71,28 @@ enum Arguments {
                 continue
             }
             let bytes = try slice(given.text_offsets, given.texts, index, "text id")
-            guard let text = String(validating: bytes, as: UTF8.self) else {
+            guard (1...Limits.textIDByteCountMax).contains(bytes.count) else {
+                throw OmenError(
+                    .badRequest,
+                    "text id \(index) has \(bytes.count) bytes, expected 1...\(Limits.textIDByteCountMax)"
+                )
+            }
+            guard let text = copiedText(bytes) else {
                 throw OmenError(.badRequest, "text id \(index) is not UTF-8")
             }
-            let id = RecordID.text(text)
-            try id.validate()
-            ids.append(id)
+            ids.append(.text(text))
         }
         return ids
+    }
+
+    /// The text that a copy of the bytes is, if they are UTF-8.
+    ///
+    /// `String` reads bytes twice, and the caller's may change in between.
+    private static func copiedText(_ bytes: UnsafeRawBufferPointer) -> String? {
+        withUnsafeTemporaryAllocation(byteCount: bytes.count, alignment: 1) { copy in
+            copy.copyMemory(from: bytes)
+            return String(validating: copy, as: UTF8.self)
+        }
     }
 
     /// Text `index` of a column.

@@ -42,7 +42,7 @@ public func omendb_search_one(
         if let element = Arguments.storedElement(given.element) {
             let query = Arguments.options(given, collection: name, element: element)
             let columns = HitColumns(distances: distances, numbers: numbers)
-            if let count = try store.search(query, vector, into: columns) {
+            if let count = try store.searchCopy(of: vector, query, into: columns) {
                 search.pointee.hit_count = Int32(count)
                 return
             }
@@ -53,6 +53,30 @@ public func omendb_search_one(
         let found = try store.search(query, threadCount: 1)
         search.pointee.result = try ResultWriter.hits(found, dim: query.dim)
         search.pointee.hit_count = -1
+    }
+}
+
+extension RecordStore {
+    /// Searches for a copy of a vector: the caller's memory may change after it was checked.
+    fileprivate func searchCopy(
+        of vector: UnsafeRawPointer,
+        _ query: SearchQuery,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int? {
+        guard (1...Limits.dimensionMax).contains(query.dim) else { return nil }
+        let byteCount = query.dim * query.element.byteCount
+        // Does not carry typed throws, so the outcome travels as a value.
+        let outcome: Result<Int?, OmenError> = withUnsafeTemporaryAllocation(
+            byteCount: byteCount,
+            alignment: 16
+        ) { copy in
+            copy.copyMemory(from: UnsafeRawBufferPointer(start: vector, count: byteCount))
+            guard let base = copy.baseAddress else { return .success(nil) }
+            do throws(OmenError) {
+                return .success(try search(query, UnsafeRawPointer(base), into: columns))
+            } catch { return .failure(error) }
+        }
+        return try outcome.get()
     }
 }
 

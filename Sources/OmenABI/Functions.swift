@@ -123,9 +123,17 @@ public func omendb_upsert(
             try parts.check(against: try store.schema(of: parts.collection))
         }
         for part in parts.ranges {
-            let done = try store.write(.upsert(try parts.batch(part)))
-            counts?.pointee.upserted += done.upserted
-            counts?.pointee.replaced += done.replaced
+            do throws(OmenError) {
+                let done = try store.write(.upsert(try parts.batch(part)))
+                counts?.pointee.upserted += done.upserted
+                counts?.pointee.replaced += done.replaced
+            } catch {
+                guard part.lowerBound > 0 else { throw error }
+                throw OmenError(
+                    error.code,
+                    "\(error.message); the first \(part.lowerBound) of \(parts.count) vectors are stored"
+                )
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ internal import COmenDB
 internal import OmenCore
 internal import Synchronization
 
-/// Vectors in the memory of a caller, read where they lie.
+/// Vectors in the memory of a caller, read where they lie; they may change between two readings.
 struct GivenVectors {
     private enum Kind {
         /// As they are stored or searched for.
@@ -98,7 +98,7 @@ struct GivenVectors {
         if let first = failures.withLock({ $0.lazy.compactMap { $0 }.first }) { throw first }
     }
 
-    /// The caller's memory, which stays as it is during the call.
+    /// The caller's memory, which stays where it is during the call.
     private struct Shared: @unchecked Sendable { let vectors: GivenVectors }
 
     private func failure(in rows: Range<Int>, against schema: CollectionSchema) -> OmenError? {

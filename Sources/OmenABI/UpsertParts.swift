@@ -2,6 +2,9 @@ internal import COmenDB
 internal import OmenCore
 
 /// A batch from C, cut into parts of a size that a shard takes at once.
+///
+/// The caller's memory may change while it is read: other threads own it, too. So what is written
+/// is a copy, and it is the copy that decides; `check` only finds most wrong rows sooner.
 struct UpsertParts {
     /// Bytes of vectors in one part: copied once more on their way, so that a batch of any size
     /// takes little memory beside what it is stored in.
@@ -10,9 +13,9 @@ struct UpsertParts {
     private let given: omendb_batch
     let collection: String
     private let vectors: GivenVectors
-    private let count: Int
-    /// What all rows were found to be right for.
-    private var checkedAgainst: CollectionSchema?
+    let count: Int
+    /// What the copies of the parts are checked against; nil leaves it to the shard.
+    private var schema: CollectionSchema?
 
     init(_ given: omendb_batch, collection: String) throws(OmenError) {
         self.given = given
@@ -51,7 +54,7 @@ struct UpsertParts {
         if given.metadata_offsets != nil {
             for row in 0..<count { try checkMetadata(row) }
         }
-        checkedAgainst = schema
+        self.schema = schema
     }
 
     private func checkMetadata(_ row: Int) throws(OmenError) {
@@ -74,13 +77,16 @@ struct UpsertParts {
         try Arguments.slice(given.metadata_offsets, given.metadata, row, "metadata object")
     }
 
+    /// A copy of some rows, checked if there are several parts.
+    ///
+    /// - Throws: `.badRequest` naming the row in the whole batch.
     func batch(_ range: Range<Int>) throws(OmenError) -> UpsertBatch {
         var metadata: [[UInt8]] = []
         if given.metadata_offsets != nil {
             metadata.reserveCapacity(range.count)
             for row in range { metadata.append(Array(try self.metadata(row))) }
         }
-        var batch = UpsertBatch(
+        let batch = UpsertBatch(
             collection: collection,
             element: vectors.element,
             dim: vectors.dim,
@@ -88,7 +94,9 @@ struct UpsertParts {
             vectors: vectors.copy(range),
             metadata: metadata
         )
-        batch.checkedAgainst = checkedAgainst
-        return batch
+        guard let schema else { return batch }
+        var checked = try batch.validated(against: schema, firstRow: range.lowerBound)
+        checked.checkedAgainst = schema
+        return checked
     }
 }

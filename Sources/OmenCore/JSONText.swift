@@ -1,9 +1,13 @@
+internal import Glibc
+
 /// Checks JSON text without building values: enough to store metadata safely.
 package enum JSONText {
     /// Accepts exactly one JSON object (RFC 8259) in valid UTF-8, nested at most
     /// `Limits.jsonDepthMax` deep; names the first wrong byte otherwise.
     ///
-    /// - Complexity: O(count), no allocation.
+    /// As RFC 7493 asks (I-JSON), so that everybody reads the same: names of one object differ,
+    /// numbers are finite in 64 bits, and escapes make whole characters.
+    /// - Complexity: O(count); one allocation for each object of several names.
     package static func validateObject(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw OmenError(.badRequest, "metadata is not UTF-8")
@@ -22,7 +26,8 @@ package enum JSONText {
 /// Walks over JSON text (RFC 8259) that cannot be trusted, one value at a time, without building
 /// anything; callers take what they want from the offsets.
 ///
-/// Borrows its bytes. Checks structure, not that strings are valid UTF-8.
+/// Borrows its bytes. Checks structure, that names of an object differ, that numbers are finite and
+/// that escapes make whole characters; not that strings are valid UTF-8.
 package struct JSONScanner {
     package let bytes: UnsafeRawBufferPointer
     package private(set) var offset = 0
@@ -73,7 +78,7 @@ package struct JSONScanner {
         case UInt8(ascii: "t"): try literal("true")
         case UInt8(ascii: "f"): try literal("false")
         case UInt8(ascii: "n"): try literal("null")
-        default: try number()
+        default: try finiteNumber()
         }
     }
 
@@ -81,10 +86,19 @@ package struct JSONScanner {
         offset += 1
         skipSpace()
         if accept(UInt8(ascii: "}")) { return }
+        var names = JSONNames()
         while true {
             skipSpace()
             guard peek == UInt8(ascii: "\"") else { throw unexpected("a name") }
+            let start = offset
             try string()
+            let name = UnsafeRawBufferPointer(rebasing: bytes[start + 1..<offset - 1])
+            guard names.insert(name) else {
+                throw OmenError(
+                    .badRequest,
+                    "\(what) has the name \(JSONString.shown(name)) twice in one object, at offset \(start)"
+                )
+            }
             skipSpace()
             guard accept(UInt8(ascii: ":")) else { throw unexpected("':'") }
             skipSpace()
@@ -138,17 +152,63 @@ package struct JSONScanner {
             UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
             offset += 1
         case UInt8(ascii: "u"):
+            let start = offset - 1
             offset += 1
-            for _ in 0..<4 {
-                switch peek ?? 0 {
-                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-                    UInt8(ascii: "A")...UInt8(ascii: "F"):
-                    offset += 1
-                default: throw unexpected("a hexadecimal digit")
-                }
+            let unit = try codeUnit()
+            guard JSONString.isHalf(unit) else { return }
+            // RFC 8259 leaves open what half of a pair means; no UTF-8 stands for it.
+            if unit < 0xDC00, accept(UInt8(ascii: "\\")), accept(UInt8(ascii: "u")) {
+                let second = try codeUnit()
+                if (0xDC00..<0xE000).contains(second) { return }
             }
+            throw OmenError(
+                .badRequest,
+                "\(what) has half of a surrogate pair at offset \(start), which is no text"
+            )
         default: throw unexpected("an escape")
         }
+    }
+
+    /// Reads the four hexadecimal digits behind a `\u`.
+    private mutating func codeUnit() throws(OmenError) -> UInt16 {
+        var unit: UInt16 = 0
+        for _ in 0..<4 {
+            guard let digit = JSONString.hexadecimal(peek ?? 0) else {
+                throw unexpected("a hexadecimal digit")
+            }
+            unit = unit << 4 | digit
+            offset += 1
+        }
+        return unit
+    }
+
+    private mutating func finiteNumber() throws(OmenError) {
+        let start = offset
+        try number()
+        let digits = bytes[start..<offset]
+        // Without an exponent, fewer digits than this are finite.
+        guard digits.count > 300 || digits.contains(where: { $0 | 0x20 == UInt8(ascii: "e") })
+        else { return }
+        guard let value = Double(String(decoding: digits, as: UTF8.self)), value.isFinite else {
+            throw OmenError(
+                .badRequest,
+                "\(what) has a number at offset \(start) that is beyond 64 bits of floating point"
+            )
+        }
+    }
+
+    /// Steps over an array without strings or arrays in it, and looks at its commas only; `peek` is
+    /// its opening bracket.
+    ///
+    /// - Returns: How many commas; nil, and nothing is stepped over, if it does not end.
+    package mutating func skipNumbers() -> Int? {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+        guard let base = rest.baseAddress,
+            let found = memchr(base, Int32(UInt8(ascii: "]")), rest.count)
+        else { return nil }
+        let count = UnsafeRawPointer(found) - base
+        offset += count + 1
+        return rest[..<count].reduce(0) { $0 + ($1 == UInt8(ascii: ",") ? 1 : 0) }
     }
 
     package mutating func number() throws(OmenError) {

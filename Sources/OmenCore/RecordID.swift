@@ -1,8 +1,11 @@
+internal import Glibc
+
 /// The name of one record: a 64-bit number or a UTF-8 text of 1...512 bytes, both native.
 ///
-/// `.number(7)` and `.text("7")` are different ids. Ordered numbers first, then texts bytewise,
-/// so that equal distances merge to one answer on every run.
-package enum RecordID: Hashable, Sendable {
+/// `.number(7)` and `.text("7")` are different ids. Texts are their bytes: two that look alike and
+/// are written in other code points, as "é" may be, are two ids. Ordered numbers first, then texts
+/// bytewise, so that equal distances merge to one answer on every run.
+package enum RecordID: Sendable {
     case number(UInt64)
     case text(String)
 }
@@ -32,6 +35,44 @@ extension RecordID {
                 "text id has \(byteCount) bytes, expected 1...\(Limits.textIDByteCountMax)"
             )
         }
+    }
+}
+
+// `String` compares by canonical equivalence, under which different bytes may be equal.
+extension RecordID: Hashable {
+    package static func == (left: RecordID, right: RecordID) -> Bool {
+        switch (left, right) {
+        case (.number(let a), .number(let b)): a == b
+        case (.text(let a), .text(let b)): a.hasSameBytes(as: b)
+        case (.number, .text), (.text, .number): false
+        }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        switch self {
+        case .number(let value): hasher.combine(value)
+        case .text(let text):
+            let isDone: Void? = text.utf8.withContiguousStorageIfAvailable {
+                hasher.combine(bytes: UnsafeRawBufferPointer($0))
+            }
+            // Bytes that lie elsewhere, which no text of ours does.
+            if isDone == nil { for byte in text.utf8 { hasher.combine(byte) } }
+        }
+    }
+}
+
+extension String {
+    /// Whether both are the same UTF-8; `==` also calls other spellings of the same characters
+    /// equal.
+    package func hasSameBytes(as other: String) -> Bool {
+        let isSame = utf8.withContiguousStorageIfAvailable { left in
+            other.utf8.withContiguousStorageIfAvailable { right -> Bool in
+                guard left.count == right.count else { return false }
+                guard let a = left.baseAddress, let b = right.baseAddress else { return true }
+                return memcmp(a, b, left.count) == 0
+            }
+        }
+        return isSame.flatMap { $0 } ?? utf8.elementsEqual(other.utf8)
     }
 }
 

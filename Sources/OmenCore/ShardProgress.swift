@@ -48,7 +48,7 @@ package struct ShardProgress: Equatable, Sendable {
         generation = try reader.read(UInt64.self)
         durableLSN = try reader.read(UInt64.self)
         // Both are counted on: the next must exist.
-        guard generation <= .max / 2, durableLSN <= .max / 2 else {
+        guard generation < 1 << 62, durableLSN < 1 << 62 else {
             throw OmenError(.corrupt, "progress of a shard: \(description)")
         }
     }

@@ -3,11 +3,13 @@ package enum VectorValidation {
     /// Largest magnitude of an element: squares of differences summed over 8,192 dimensions stay
     /// finite in 32 bits.
     package static let magnitudeMax: Float = 1e15
-    /// Under cosine at least one element must reach this, or the norm would underflow.
-    package static let cosineMagnitudeMin: Float = 1e-15
+    /// At least one element must reach this, unless all are zero: of smaller ones products and
+    /// squares of differences would vanish in 32 bits, and with them all distances.
+    package static let magnitudeMin: Float = 1e-15
 
     /// Checks `vectors`, elements of type `element` in shape `[count][dim]`, row by row; `what`
-    /// names a row in the error, such as "vector" or "query".
+    /// names a row in the error, such as "vector" or "query", and `firstRow` is the number of the
+    /// first one.
     ///
     /// - Throws: `.badRequest` naming the row, the element and its value.
     /// - Complexity: O(count·dim).
@@ -16,14 +18,15 @@ package enum VectorValidation {
         element: ElementType,
         dim: Int,
         metric: Metric,
-        what: String
+        what: String,
+        firstRow: Int = 0
     ) throws(OmenError) {
         let rowByteCount = dim * element.byteCount
         for row in 0..<vectors.count / rowByteCount {
             let wrong = vectors.withUnsafeBytes { bytes in
                 failure(
                     UnsafeRawBufferPointer(rebasing: bytes[(row * rowByteCount)...]),
-                    number: row,
+                    number: firstRow + row,
                     element: element,
                     dim: dim,
                     metric: metric,
@@ -56,13 +59,19 @@ package enum VectorValidation {
                 "\(what) \(number) element \(bad.index) is \(bad.value), expected a finite number of magnitude at most \(magnitudeMax)"
             )
         }
-        if metric == .cosine, largest < cosineMagnitudeMin.bitPattern {
+        guard largest < magnitudeMin.bitPattern else { return nil }
+        guard largest > 0 else {
+            guard metric == .cosine else { return nil }
             return OmenError(
                 .badRequest,
-                "\(what) \(number) is zero or nearly zero, which has no direction for metric cosine"
+                "\(what) \(number) is zero, which has no direction for metric cosine"
             )
         }
-        return nil
+        let (index, value) = largestElement(bytes, dim: dim)
+        return OmenError(
+            .badRequest,
+            "\(what) \(number) is nearly zero: its largest element \(index) is \(value), expected a magnitude of at least \(magnitudeMin), or zeros only"
+        )
     }
 
     /// Bits of the largest |element|; bit patterns of non-negative floats order as the floats do,
@@ -88,6 +97,19 @@ package enum VectorValidation {
         }
     }
 
+    /// The first element of the largest magnitude, of finite f32.
+    private static func largestElement(
+        _ bytes: UnsafeRawBufferPointer,
+        dim: Int
+    ) -> (index: Int, value: Float) {
+        var largest: (index: Int, value: Float) = (0, 0)
+        for index in 0..<dim {
+            let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
+            if value.magnitude > largest.value.magnitude { largest = (index, value) }
+        }
+        return largest
+    }
+
     private static func firstBadElement(
         _ bytes: UnsafeRawBufferPointer,
         dim: Int
@@ -106,27 +128,30 @@ package enum VectorValidation {
     package static func wholeFailure(
         _ bytes: UnsafeRawBufferPointer,
         number: Int,
-        dim: Int
+        dim: Int,
+        what: String = "vector"
     ) -> OmenError? {
         for index in 0..<dim {
             let value = bytes.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
             guard UInt8(exactly: value) == nil else { continue }
             return OmenError(
                 .badRequest,
-                "vector \(number) element \(index) is \(value), the collection stores u8: whole numbers 0...255"
+                "\(what) \(number) element \(index) is \(value), the collection stores u8: whole numbers 0...255"
             )
         }
         return nil
     }
 
-    /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32.
+    /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32; the first row has the
+    /// number `firstRow` in errors.
     ///
     /// - Throws: `.badRequest` naming the first element a `u8` cannot hold.
     package static func convert(
         _ vectors: [UInt8],
         from source: ElementType,
         to target: ElementType,
-        dim: Int
+        dim: Int,
+        firstRow: Int = 0
     ) throws(OmenError) -> [UInt8] {
         switch (source, target) {
         case (.f32, .f32), (.u8, .u8): return vectors
@@ -159,7 +184,7 @@ package enum VectorValidation {
                 let error = vectors.withUnsafeBytes { bytes in
                     wholeFailure(
                         UnsafeRawBufferPointer(rebasing: bytes[(row * dim * 4)...]),
-                        number: row,
+                        number: firstRow + row,
                         dim: dim
                     )
                 }
@@ -174,9 +199,16 @@ extension UpsertBatch {
     /// Checks everything that can be wrong with the batch and converts its elements to the
     /// collection's type; what it returns can be applied without failing.
     ///
+    /// - Parameters:
+    ///   - schema: The collection's.
+    ///   - firstRow: What errors call the first record.
+    /// - Returns: The batch with elements of the collection's type.
     /// - Throws: `.badRequest` naming the record and what was expected.
     /// - Complexity: O(bytes of the batch).
-    package func validated(against schema: CollectionSchema) throws(OmenError) -> UpsertBatch {
+    package func validated(
+        against schema: CollectionSchema,
+        firstRow: Int = 0
+    ) throws(OmenError) -> UpsertBatch {
         guard (1...Limits.batchCountMax).contains(ids.count) else {
             throw OmenError(
                 .badRequest,
@@ -200,9 +232,10 @@ extension UpsertBatch {
                 element: element,
                 dim: dim,
                 metric: schema.metric,
-                what: "vector"
+                what: "vector",
+                firstRow: firstRow
             )
-            try validateMetadata()
+            try validateMetadata(firstRow: firstRow)
         }
         guard element != schema.element else { return self }
         var converted = self
@@ -210,13 +243,14 @@ extension UpsertBatch {
             vectors,
             from: element,
             to: schema.element,
-            dim: dim
+            dim: dim,
+            firstRow: firstRow
         )
         converted.element = schema.element
         return converted
     }
 
-    private func validateMetadata() throws(OmenError) {
+    private func validateMetadata(firstRow: Int) throws(OmenError) {
         guard metadata.isEmpty || metadata.count == ids.count else {
             throw OmenError(
                 .badRequest,
@@ -227,7 +261,7 @@ extension UpsertBatch {
             guard object.count <= Limits.metadataByteCountMax else {
                 throw OmenError(
                     .badRequest,
-                    "metadata of vector \(index) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
+                    "metadata of vector \(firstRow + index) has \(object.count) bytes, expected at most \(Limits.metadataByteCountMax)"
                 )
             }
             // Typed throws do not pass through `withUnsafeBytes` closures, so the result does.
@@ -238,7 +272,7 @@ extension UpsertBatch {
                 } catch { return error }
             }
             if let failure {
-                throw OmenError(failure.code, "vector \(index): \(failure.message)")
+                throw OmenError(failure.code, "vector \(firstRow + index): \(failure.message)")
             }
         }
     }

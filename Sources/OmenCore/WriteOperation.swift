@@ -23,7 +23,7 @@ package struct UpsertBatch: Equatable, Sendable {
     /// JSON text of each record's metadata object; empty when no record has any, else one per id,
     /// where an empty array means none.
     package var metadata: [[UInt8]]
-    /// The schema that vectors and metadata were found to be right for.
+    /// The schema that these very bytes of vectors and metadata were found to be right for.
     ///
     /// They are not looked at again while the collection has it. Known to this process only.
     package var checkedAgainst: CollectionSchema?
@@ -95,10 +95,16 @@ package struct WriteCounts: Equatable, Sendable {
         self.deleted = deleted
     }
 
+    /// Sums that would overflow stay at the largest number: counts may come from a damaged file.
     package static func += (left: inout WriteCounts, right: WriteCounts) {
-        left.upserted += right.upserted
-        left.replaced += right.replaced
-        left.deleted += right.deleted
+        left.upserted = sum(left.upserted, right.upserted)
+        left.replaced = sum(left.replaced, right.replaced)
+        left.deleted = sum(left.deleted, right.deleted)
+    }
+
+    private static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
     }
 }
 

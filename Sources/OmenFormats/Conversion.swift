@@ -1,7 +1,8 @@
 extension NpyElement {
     /// Converts a run of vector elements to f32, or copies them where they are u8 or f32.
     ///
-    /// Values beyond f32's range become infinite, which the cluster refuses by row and element.
+    /// Values beyond f32's range become infinite, and those too small for it the smallest there is:
+    /// both are refused by row and element, where the vector holds nothing larger.
     /// - Precondition: The target has room for exactly the converted elements; integers wider than
     ///   8 bits are no vector elements.
     func convert(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
@@ -9,12 +10,21 @@ extension NpyElement {
         case .u8, .f32:
             precondition(source.count == target.count, "copy of another size")
             target.copyMemory(from: source)
-        case .f64: widen(source, into: target) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
+        case .f64: widen(source, into: target) { (bits: UInt64) in float(Double(bitPattern: bits)) }
         case .f16: widen(source, into: target, floatOfHalf)
         case .i8: widen(source, into: target) { (bits: UInt8) in Float(Int8(bitPattern: bits)) }
         case .u32, .i32, .u64, .i64: preconditionFailure("\(self) is no vector element")
         }
     }
+}
+
+/// The nearest number of 32 bits, but zero only for zero: a vector of numbers that are too small
+/// must not pass for one of zeros.
+@inline(__always)
+func float(_ value: Double) -> Float {
+    let near = Float(value)
+    guard near == 0, value != 0 else { return near }
+    return value < 0 ? -.leastNonzeroMagnitude : .leastNonzeroMagnitude
 }
 
 @inline(__always)

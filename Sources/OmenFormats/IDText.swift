@@ -12,7 +12,8 @@ extension RecordID {
         if isDigits, utf8.count == 1 || utf8[0] != 0x30, let number = UInt64(text) {
             self = .number(number)
         } else if utf8.count > 2, utf8.first == 0x22, utf8.last == 0x22 {
-            self = .text(String(text.dropFirst().dropLast()))
+            // By bytes: a quote and a combining mark behind it are one character.
+            self = .text(String(decoding: utf8[1..<utf8.count - 1], as: UTF8.self))
         } else {
             self = .text(text)
         }
@@ -34,14 +35,16 @@ extension RecordID {
 /// Ids from a text file, one per line, each as `RecordID(typed:)` reads it.
 package enum IDLines {
     /// - Throws: `.badRequest` naming the line; empty lines are errors, except a last one.
-    package static func read(_ bytes: UnsafeRawBufferPointer) throws(OmenError) -> [RecordID] {
+    package static func read(_ file: UnsafeRawBufferPointer) throws(OmenError) -> [RecordID] {
+        let bytes = try TextStart.skip(file)
         var ids: [RecordID] = []
         var offset = 0
         while offset < bytes.count, let base = bytes.baseAddress {
             let found = memchr(base + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
             let end = found.map { UnsafeRawPointer($0) - base } ?? bytes.count
-            var line = bytes[offset..<end]
-            if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
+            // A copy: the file may change while `String` reads it twice.
+            var line = Array(bytes[offset..<end])
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
             offset = end + 1
             guard let text = String(validating: line, as: UTF8.self) else {
                 throw OmenError(.badRequest, "line \(ids.count + 1): not UTF-8")

@@ -73,7 +73,13 @@ package enum JSONValue {
         }
         // Hexadecimal, NaN and infinity are not JSON: `number()` stopped before reading them.
         guard !isLetter(scanner.peek) else { throw scanner.unexpected("',' or ']'") }
-        return strtof((base + start).assumingMemoryBound(to: CChar.self), nil)
+        let value = strtof((base + start).assumingMemoryBound(to: CChar.self), nil)
+        guard value == 0 else { return value }
+        // Too small for 32 bits is not zero: see `float(_:)`.
+        let digits = scanner.bytes[start..<scanner.offset].prefix { $0 | 0x20 != UInt8(ascii: "e") }
+        let isZero = digits.allSatisfy { !(UInt8(ascii: "1")...UInt8(ascii: "9")).contains($0) }
+        return isZero
+            ? value : value.sign == .minus ? -.leastNonzeroMagnitude : .leastNonzeroMagnitude
     }
 
     private static func isLetter(_ byte: UInt8?) -> Bool {
@@ -147,63 +153,9 @@ package enum JSONValue {
         let start = scanner.offset + 1
         try scanner.string()
         let raw = UnsafeRawBufferPointer(rebasing: scanner.bytes[start..<scanner.offset - 1])
-        let utf8 = raw.contains(UInt8(ascii: "\\")) ? try unescaped(raw) : Array(raw)
-        guard let text = String(validating: utf8, as: UTF8.self) else {
+        guard let text = String(validating: JSONString.unescaped(raw), as: UTF8.self) else {
             throw OmenError(.badRequest, "a string is not UTF-8")
         }
         return text
-    }
-
-    /// - Precondition: The scanner accepted the string, so every escape is complete.
-    private static func unescaped(_ raw: UnsafeRawBufferPointer) throws(OmenError) -> [UInt8] {
-        var utf8: [UInt8] = []
-        var at = 0
-        while at < raw.count {
-            guard raw[at] == UInt8(ascii: "\\") else {
-                utf8.append(raw[at])
-                at += 1
-                continue
-            }
-            let letter = raw[at + 1]
-            at += 2
-            switch letter {
-            case UInt8(ascii: "b"): utf8.append(0x08)
-            case UInt8(ascii: "f"): utf8.append(0x0C)
-            case UInt8(ascii: "n"): utf8.append(0x0A)
-            case UInt8(ascii: "r"): utf8.append(0x0D)
-            case UInt8(ascii: "t"): utf8.append(0x09)
-            case UInt8(ascii: "u"): utf8.append(contentsOf: try unicodeEscape(raw, &at))
-            default: utf8.append(letter)
-            }
-        }
-        return utf8
-    }
-
-    /// Reads the hexadecimal digits behind a `\u`, and the second half of a surrogate pair.
-    private static func unicodeEscape(
-        _ raw: UnsafeRawBufferPointer,
-        _ at: inout Int
-    ) throws(OmenError) -> [UInt8] {
-        var units = [codeUnit(raw, at)]
-        at += 4
-        let isFirstHalf = (0xD800..<0xDC00).contains(units[0])
-        if isFirstHalf, at + 6 <= raw.count, raw[at] == UInt8(ascii: "\\"),
-            raw[at + 1] == UInt8(ascii: "u")
-        {
-            units.append(codeUnit(raw, at + 2))
-            at += 6
-        }
-        guard let text = String(validating: units, as: UTF16.self) else {
-            throw OmenError(.badRequest, "a string has half of a surrogate pair")
-        }
-        return Array(text.utf8)
-    }
-
-    private static func codeUnit(_ raw: UnsafeRawBufferPointer, _ at: Int) -> UInt16 {
-        let digits = String(decoding: raw[at..<at + 4], as: UTF8.self)
-        guard let unit = UInt16(digits, radix: 16) else {
-            preconditionFailure("the scanner accepted \(digits) as hexadecimal digits")
-        }
-        return unit
     }
 }

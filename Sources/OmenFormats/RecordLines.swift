@@ -11,10 +11,35 @@ package struct LineRecord: Equatable, Sendable {
     package var hasVector: Bool
 }
 
+/// What a `.jsonl` file holds, known without its numbers having been read.
+package struct LinesSurvey: Equatable, Sendable {
+    /// Lines that hold something.
+    package var count = 0
+    /// Elements of every vector; nil where no line has one.
+    package var dim: Int?
+    /// The first line with an `"id"`, and the first without.
+    package var named: Int?
+    package var unnamed: Int?
+    /// The first line with a `"vector"`, and the first without.
+    package var filled: Int?
+    package var unfilled: Int?
+
+    /// Refuses lines with ids beside lines without: numbers made up for these could be ids of
+    /// those.
+    package func checkNames() throws(OmenError) {
+        guard let named, let unnamed else { return }
+        throw OmenError(
+            .badRequest,
+            "line \(named) has an \"id\" and line \(unnamed) has none: give one to every line or to none"
+        )
+    }
+}
+
 /// Reads a `.jsonl` file: per line an object of `"id"`, `"vector"` and `"metadata"`, each optional.
 ///
-/// Borrows the file's bytes: they must outlive the value. Every error names the line, counted
-/// from 1. Empty lines are skipped.
+/// Borrows the file's bytes: they must outlive the value. Each line is copied before it is looked
+/// at, because the file may change meanwhile. Every error names the line, counted from 1. Empty
+/// lines are skipped, and a mark of UTF-8 before the first.
 package struct RecordLines {
     /// Number of the line that `next` last read, from 1.
     package private(set) var lineNumber = 0
@@ -23,17 +48,58 @@ package struct RecordLines {
 
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
+    private var skipsNumbers = false
 
-    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// - Throws: `.badRequest` for text that is not UTF-8 from its first bytes on.
+    package init(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
+        self.bytes = try TextStart.skip(bytes)
+    }
 
-    /// Lines that hold something, to know the total before reading.
+    /// Reads all lines, but not the numbers in their vectors, which is most of the work.
     ///
+    /// - Throws: `.badRequest` naming the line: anything that `next` objects to but for a number.
     /// - Complexity: O(bytes).
-    package func recordCount() -> Int {
-        var lines = RecordLines(bytes)
-        var count = 0
-        while lines.nextLine() != nil { count += 1 }
-        return count
+    package func survey() throws(OmenError) -> LinesSurvey {
+        var lines = self
+        lines.skipsNumbers = true
+        var survey = LinesSurvey()
+        var ignored: [UInt8] = []
+        while let record = try lines.next(vectors: &ignored) {
+            survey.count += 1
+            ignored.removeAll(keepingCapacity: true)
+            let line = lines.lineNumber
+            if record.id == nil {
+                survey.unnamed = survey.unnamed ?? line
+            } else {
+                survey.named = survey.named ?? line
+            }
+            if record.hasVector {
+                survey.filled = survey.filled ?? line
+            } else {
+                survey.unfilled = survey.unfilled ?? line
+            }
+        }
+        survey.dim = lines.dim
+        return survey
+    }
+
+    /// The id of every line, and the line's number.
+    ///
+    /// - Throws: `.badRequest` naming the line that has none, or is wrong but for the numbers of
+    ///   its vector.
+    package func ids() throws(OmenError) -> [(id: RecordID, line: Int)] {
+        var lines = self
+        lines.skipsNumbers = true
+        var ids: [(id: RecordID, line: Int)] = []
+        var ignored: [UInt8] = []
+        while let record = try lines.next(vectors: &ignored) {
+            guard let id = record.id else {
+                throw OmenError(.badRequest, "line \(lines.lineNumber): no \"id\"")
+            }
+            ids.append((id, lines.lineNumber))
+            ignored.removeAll(keepingCapacity: true)
+        }
+        return ids
     }
 
     /// Reads the next line and appends its vector to `vectors` as little-endian f32.
@@ -42,8 +108,22 @@ package struct RecordLines {
     /// - Throws: `.badRequest` naming the line; `vectors` may then hold part of a vector.
     package mutating func next(vectors: inout [UInt8]) throws(OmenError) -> LineRecord? {
         guard let line = nextLine() else { return nil }
+        // Typed throws do not pass through `withUnsafeBytes`, so the outcome travels as a value.
+        let outcome: Result<LineRecord, OmenError> = Array(line).withUnsafeBytes { copy in
+            do throws(OmenError) {
+                guard skipsNumbers else { return .success(try record(copy, &vectors)) }
+                do throws(OmenError) {
+                    return .success(try record(copy, &vectors))
+                } catch {
+                    // What is wrong may be in what was skipped.
+                    skipsNumbers = false
+                    _ = try record(copy, &vectors)
+                    throw error
+                }
+            } catch { return .failure(error) }
+        }
         do throws(OmenError) {
-            return try record(line, &vectors)
+            return try outcome.get()
         } catch {
             throw OmenError(error.code, "line \(lineNumber): \(error.message)")
         }
@@ -85,7 +165,7 @@ package struct RecordLines {
             switch key {
             case "id": record.id = try JSONValue.id(&scanner)
             case "vector":
-                let count = try JSONValue.vector(&scanner, into: &vectors)
+                let count = try vector(&scanner, &vectors)
                 guard count == dim ?? count else {
                     throw OmenError(
                         .badRequest,
@@ -111,5 +191,17 @@ package struct RecordLines {
         scanner.skipSpace()
         guard scanner.peek == nil else { throw scanner.unexpected("the end of the line") }
         return record
+    }
+
+    private func vector(
+        _ scanner: inout JSONScanner,
+        _ vectors: inout [UInt8]
+    ) throws(OmenError) -> Int {
+        var ahead = scanner
+        guard skipsNumbers, ahead.peek == UInt8(ascii: "["), let commas = ahead.skipNumbers(),
+            (1..<Limits.dimensionMax).contains(commas)
+        else { return try JSONValue.vector(&scanner, into: &vectors) }
+        scanner = ahead
+        return commas + 1
     }
 }

@@ -95,7 +95,9 @@ struct Quantizer {
         trainedRowCount = rowCount
         encodedCount = 0
         clampedCount = 0
-        kind = relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
+        // Distances of codes are multiples of the square, which must not vanish.
+        let isFine = scale * scale >= Float.leastNormalMagnitude
+        kind = isFine && relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
         blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
     }
 
@@ -133,7 +135,8 @@ struct Quantizer {
             middle = Float(mean)
             low = max(least, Float(mean - 6 * deviation))
             high = min(most, Float(mean + 6 * deviation))
-            if low > high { return (middle...middle, middle) }
+            // Also when either is not a number.
+            guard low <= high else { return (middle...middle, middle) }
         }
         return (low...high, middle)
     }

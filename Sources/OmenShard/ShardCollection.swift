@@ -101,12 +101,13 @@ package final class ShardCollection {
 extension ShardCollection {
     /// Inserts or replaces the rows of a validated batch without equal ids.
     ///
-    /// - Throws: `.resourceExhausted` when a limit of the shard is reached.
+    /// - Throws: `.resourceExhausted` when a limit of the shard is reached; `.corrupt` for a batch
+    ///   of another shape than the collection's, which validation excludes.
     func upsert(_ batch: UpsertBatch) throws(OmenError) -> WriteCounts {
-        precondition(
-            batch.element == schema.element && batch.dim == schema.dim,
-            "unvalidated batch"
-        )
+        guard batch.element == schema.element, batch.dim == schema.dim,
+            batch.vectors.count == batch.ids.count * schema.vectorByteCount,
+            batch.metadata.isEmpty || batch.metadata.count == batch.ids.count
+        else { throw OmenError(.corrupt, "collection \(name): an unvalidated batch") }
         var counts = WriteCounts()
         let rowByteCount = schema.vectorByteCount
         for (position, id) in batch.ids.enumerated() {

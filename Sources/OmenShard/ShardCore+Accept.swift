@@ -37,7 +37,7 @@ extension ShardCore {
                 "\(gatheringByteCount) bytes wait for the log, limit \(Limits.commitQueueByteCountMax)"
             )
         }
-        Self.change(&schemas, by: operation)
+        operation.change(&schemas)
         keys.begin(request.key)
         gathering.append(pending)
         gatheringByteCount += byteCount
@@ -54,50 +54,14 @@ extension ShardCore {
         }
     }
 
-    private func schema(of collection: String) throws(OmenError) -> CollectionSchema {
-        guard let schema = schemas[collection] else {
-            throw OmenError(.notFound, "collection \(collection) does not exist")
-        }
-        return schema
-    }
-
     private func validated(_ operation: WriteOperation) throws(OmenError) -> WriteOperation {
-        switch operation {
-        case .createCollection(let name, let new):
-            try CollectionName.validate(name)
-            try new.validate()
-            if let old = schemas[name], old != new {
-                throw OmenError(
-                    .alreadyExists,
-                    "collection \(name) exists with another schema: \(old)"
-                )
-            }
-            guard schemas[name] != nil || schemas.count < Limits.collectionCountMax else {
-                throw OmenError(
-                    .resourceExhausted,
-                    "there are \(schemas.count) collections, the most allowed"
-                )
-            }
-            return operation
-        case .dropCollection(let name), .clearCollection(let name):
-            _ = try schema(of: name)
-            return operation
-        case .upsert(let batch):
+        if case .upsert(let batch) = operation, schemas[batch.collection] != nil {
             try checkLoad(batch.collection)
-            let checked = try batch.validated(against: try schema(of: batch.collection))
-            try checkMemory(checked)
-            return .upsert(checked.keepingLastOfEqualIDs())
-        case .delete(let collection, let ids):
-            _ = try schema(of: collection)
-            guard ids.count <= Limits.batchCountMax else {
-                throw OmenError(
-                    .badRequest,
-                    "\(ids.count) ids in one delete, expected at most \(Limits.batchCountMax)"
-                )
-            }
-            for id in ids { try id.validate() }
-            return operation
         }
+        let checked = try operation.validated(against: schemas)
+        guard case .upsert(let batch) = checked else { return checked }
+        try checkMemory(batch)
+        return .upsert(batch.keepingLastOfEqualIDs())
     }
 
     /// Refuses inserts that searches, or the shard's memory, have no room for.
@@ -132,13 +96,5 @@ extension ShardCore {
             .resourceExhausted,
             "\(batch.ids.count) vectors need \(needed) bytes of memory, \(Limits.memoryReserveByteCount) of them in reserve; \(load.availableByteCount) are available"
         )
-    }
-
-    static func change(_ schemas: inout [String: CollectionSchema], by operation: WriteOperation) {
-        switch operation {
-        case .createCollection(let name, let schema): schemas[name] = schema
-        case .dropCollection(let name): schemas[name] = nil
-        case .clearCollection, .upsert, .delete: break
-        }
     }
 }

@@ -53,7 +53,7 @@ extension ShardCore {
         precondition(lsn == appliedLSN + 1, "applied \(lsn) after \(appliedLSN)")
         let pending = applying.removeFirst()
         appliedLSN = lsn
-        Self.change(&appliedSchemas, by: pending.operation)
+        pending.operation.change(&appliedSchemas)
         keys.finish(pending.key, counts)
         for ticket in pending.tickets {
             effects.append(.acknowledge(ticket: ticket, counts))

@@ -36,8 +36,9 @@ enum ShardRecovery {
     ///   - progress: Called with the records replayed so far, after each record and each checked
     ///     block of a file: whoever watches takes silence for a hang.
     /// - Returns: The shard's data, and where its log goes on.
-    /// - Throws: `.corrupt` when acknowledged data is damaged or missing; the shard must then not
-    ///   be served. `.resourceExhausted` when the files need more memory than they may have.
+    /// - Throws: `.corrupt` when acknowledged data is damaged or missing, or the log holds what
+    ///   cannot be applied; the shard must then not be served. `.resourceExhausted` when the files
+    ///   need more memory than they may have.
     static func open(
         _ directory: Directory,
         identity: ShardIdentity,
@@ -64,6 +65,7 @@ enum ShardRecovery {
         )
         var replayed: UInt64 = 0
         var logByteCount = 0
+        var logged = LoggedWrites(schemas: store.schemas)
         let log = try LogRecovery.open(
             LogDirectory(directory),
             identity: identity,
@@ -79,6 +81,7 @@ enum ShardRecovery {
                 )
             }
         ) { lsn, record throws(OmenError) in
+            try logged.check(record.operation)
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             replayed += 1
             logByteCount += record.encodedByteCount

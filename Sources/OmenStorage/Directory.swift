@@ -142,11 +142,12 @@ package struct Directory: Equatable, Sendable {
 
     /// The directory that this one is in.
     package var parent: Directory {
-        var trimmed = Substring(path)
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return Directory(".") }
+        // By bytes: a slash and a combining mark behind it are one character, and still a slash.
+        var trimmed = Substring(path).utf8
+        while trimmed.count > 1 && trimmed.last == UInt8(ascii: "/") { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: UInt8(ascii: "/")) else { return Directory(".") }
         let head = trimmed[..<slash]
-        return Directory(head.isEmpty ? "/" : String(head))
+        return Directory(head.isEmpty ? "/" : String(decoding: head, as: UTF8.self))
     }
 
     private func checkIsDirectory() throws(OmenError) {

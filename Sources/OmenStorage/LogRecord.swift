@@ -45,6 +45,8 @@ package enum LogEnd: Equatable, Sendable {
 package enum LogSegment {
     package static let prefix = "log-"
     package static let suffix = ".wal"
+    /// No log gets there; below it, sums with the records of one segment cannot overflow.
+    static let firstLSNMax: UInt64 = 1 << 62
 
     /// `log-` and the first LSN as 16 hexadecimal digits; names sort by LSN.
     package static func name(firstLSN: UInt64) -> String {

@@ -34,9 +34,9 @@ struct LogWalk {
                 "\(segment.name) belongs to \(header.identity), expected \(identity)"
             )
         }
-        guard header.firstLSN > 0, LogSegment.name(firstLSN: header.firstLSN) == segment.name else {
-            return nil
-        }
+        guard (1...LogSegment.firstLSNMax).contains(header.firstLSN),
+            LogSegment.name(firstLSN: header.firstLSN) == segment.name
+        else { return nil }
         self.segment = segment
         self.header = header
         seed = header.seed
@@ -154,19 +154,21 @@ struct LogWalk {
         for index in 0..<UInt64(frame.recordCount) {
             let current = frame.firstLSN + index
             let record: LogRecord
-            do {
+            do throws(OmenError) {
                 if current < lsn {
                     _ = try reader.readCounted(limit: Limits.logBatchByteCountMax)
                     continue
                 }
                 record = try LogRecord(from: &reader)
             } catch {
-                throw OmenError(
-                    .corrupt,
-                    "\(segment.name) offset \(start): record \(current): \(error.message)"
-                )
+                throw damage(OmenError(.corrupt, error.message), at: start, lsn: current)
             }
-            try visit(current, record)
+            do throws(OmenError) {
+                try visit(current, record)
+            } catch {
+                guard error.code == .corrupt else { throw error }
+                throw damage(error, at: start, lsn: current)
+            }
             scan.recordCount += 1
         }
         guard reader.remaining == 0 else {
@@ -175,6 +177,13 @@ struct LogWalk {
                 "\(segment.name) offset \(start): \(reader.remaining) bytes behind the records"
             )
         }
+    }
+
+    private func damage(_ error: OmenError, at offset: Int, lsn: UInt64) -> OmenError {
+        OmenError(
+            error.code,
+            "\(segment.name) offset \(offset): record \(lsn): \(error.message)"
+        )
     }
 
     private func isZero(from place: Int) -> Bool {

@@ -91,7 +91,9 @@ extension ShardCheckpoint {
 
     init(from reader: inout ByteReader) throws(OmenError) {
         self.init(appliedLSN: try reader.read(UInt64.self))
-        guard appliedLSN <= .max / 2 else { throw OmenError(.corrupt, "LSN \(appliedLSN)") }
+        guard appliedLSN < LogSegment.firstLSNMax else {
+            throw OmenError(.corrupt, "LSN \(appliedLSN)")
+        }
         let collectionCount = Int(try reader.read(UInt32.self))
         guard collectionCount <= Limits.collectionCountMax else {
             throw OmenError(.corrupt, "\(collectionCount) collections")

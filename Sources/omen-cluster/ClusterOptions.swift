@@ -79,17 +79,25 @@ struct Location: Equatable {
         }
         if let data = environment("OMENDB_DATA") { return data }
         // The XDG specification tells to ignore relative paths.
-        if let base = environment("XDG_DATA_HOME"), base.hasPrefix("/") { return base + "/omendb" }
+        if let base = environment("XDG_DATA_HOME"), base.utf8.first == UInt8(ascii: "/") {
+            return base + "/omendb"
+        }
         if let home = environment("HOME") { return home + "/.local/share/omendb" }
         throw OmenError(.badRequest, "no data directory: give --data, or set OMENDB_DATA or HOME")
     }
 }
 
 /// The path from the root, without doubled or trailing slashes; nothing needs to exist.
+///
+/// Paths are bytes: a slash and a combining mark behind it are one character, and still a slash.
 func absolutePath(_ path: String, relativeTo base: String? = nil) -> String {
-    let start = path.hasPrefix("/") ? "" : base ?? workingDirectory()
-    let parts = (start + "/" + path).split(separator: "/").filter { $0 != "." }
-    return "/" + parts.joined(separator: "/")
+    let slash = UInt8(ascii: "/")
+    let start = path.utf8.first == slash ? "" : base ?? workingDirectory()
+    let parts = (start + "/" + path).utf8.split(separator: slash)
+        .filter { !$0.elementsEqual(".".utf8) }
+    return parts.reduce(into: parts.isEmpty ? "/" : "") { path, part in
+        path += "/" + String(decoding: part, as: UTF8.self)
+    }
 }
 
 private func workingDirectory() -> String {

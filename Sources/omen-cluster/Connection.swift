@@ -10,19 +10,37 @@ func connect(_ options: ClusterOptions) throws(OmenError) -> ClusterClient {
 extension ClusterClient {
     /// Makes the collection of the first vectors, or checks that they fit the one that is there.
     ///
-    /// A metric of nil takes that of the collection, or l2 for a new one. Returns the schema.
-    @discardableResult
+    /// A metric of nil takes that of the collection, or l2 for a new one.
     func ensureCollection(
         _ name: String,
         dim: Int,
         element: ElementType,
         metric: Metric?
-    ) throws(OmenError) -> CollectionSchema {
+    ) throws(OmenError) {
+        let (schema, exists) = try plannedCollection(
+            name,
+            dim: dim,
+            element: element,
+            metric: metric
+        )
+        if !exists { try createCollection(name, schema: schema) }
+    }
+
+    /// The schema of a collection, or what it would be made with for such vectors, and whether it
+    /// is there.
+    ///
+    /// - Throws: `.badRequest` or `.alreadyExists` when the vectors do not fit what is there.
+    func plannedCollection(
+        _ name: String,
+        dim: Int,
+        element: ElementType,
+        metric: Metric?
+    ) throws(OmenError) -> (schema: CollectionSchema, exists: Bool) {
         try CollectionName.validate(name)
         guard let found = try listCollections().first(where: { $0.name == name })?.schema else {
             let schema = CollectionSchema(dim: dim, metric: metric ?? .l2, element: element)
-            try createCollection(name, schema: schema)
-            return schema
+            try schema.validate()
+            return (schema, false)
         }
         guard found.dim == dim else {
             throw OmenError(
@@ -36,6 +54,6 @@ extension ClusterClient {
                 "collection \(name) has metric \(found.metric), not \(metric ?? found.metric)"
             )
         }
-        return found
+        return (found, true)
     }
 }

@@ -17,6 +17,41 @@ private func batch(_ rows: [[Float]], metadata: [String] = []) -> UpsertBatch {
     )
 }
 
+/// Texts that look the same and are other bytes: composed and decomposed, and signs that Unicode
+/// calls equal.
+private let lookAlikes = [
+    ("caf\u{E9}", "cafe\u{301}"), ("\u{212B}", "\u{C5}"), ("\u{2126}", "\u{3A9}"),
+    ("\u{1E9B}\u{323}", "\u{17F}\u{323}\u{307}"), ("\u{AC00}", "\u{1100}\u{1161}"),
+    ("\u{212A}", "K"),
+]
+
+@Suite struct LookAlikeTests {
+    @Test(arguments: lookAlikes)
+    func idsThatLookAlikeAreTwo(one: String, other: String) {
+        let ids = [RecordID.text(one), .text(other)]
+        #expect(one == other)
+        #expect(ids[0] != ids[1])
+        #expect(Set(ids).count == 2)
+        #expect(ids[0] < ids[1] || ids[1] < ids[0])
+        #expect(Set(ids) == Set(ids.reversed()))
+    }
+
+    @Test func equalBytesAreOneIDHoweverTheyCame() {
+        let bytes = Array("id of some length, beyond what is stored inline".utf8)
+        let copies = [bytes, bytes].map { RecordID.text(String(decoding: $0, as: UTF8.self)) }
+        #expect(copies[0] == copies[1])
+        #expect(copies[0].hashValue == copies[1].hashValue)
+        #expect(RecordID.text("12345678") != .number(0x3837_3635_3433_3231))
+    }
+
+    @Test func oneBatchKeepsBoth() throws {
+        var batch = batch([[0, 1], [2, 3], [4, 5], [6, 7]])
+        batch.ids = [.text("\u{E9}"), .text("e\u{301}"), .text("\u{E9}"), .text("e")]
+        let kept = batch.keepingLastOfEqualIDs()
+        #expect(kept.ids == [.text("e\u{301}"), .text("\u{E9}"), .text("e")])
+    }
+}
+
 @Suite struct ValidationTests {
     let plain = CollectionSchema(dim: 2)
     let cosine = CollectionSchema(dim: 2, metric: .cosine)
@@ -42,6 +77,19 @@ private func batch(_ rows: [[Float]], metadata: [String] = []) -> UpsertBatch {
     @Test func acceptsSubnormalsAndTheLargestMagnitude() throws {
         let accepted = try batch([[.leastNonzeroMagnitude, -1e15]]).validated(against: plain)
         #expect(accepted.ids.count == 1)
+    }
+
+    @Test(arguments: Metric.allCases)
+    func refusesVectorsOfWhichNoElementCountsUnderEveryMetric(metric: Metric) throws {
+        let schema = CollectionSchema(dim: 2, metric: metric)
+        let tiny: [[Float]] = [[1e-16, 0], [0, -9e-16], [.leastNonzeroMagnitude, 1e-30]]
+        for row in tiny {
+            let error = #expect(throws: OmenError.self) {
+                try batch([[1, 1], row]).validated(against: schema)
+            }
+            #expect(error?.message.contains("vector 1 is nearly zero: its largest element") == true)
+        }
+        _ = try batch([[1e-15, 0], [1e-30, -1e-15]]).validated(against: schema)
     }
 
     @Test func refusesZeroVectorsUnderCosineOnly() throws {

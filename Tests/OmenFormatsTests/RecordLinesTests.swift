@@ -7,11 +7,12 @@ import Testing
         _ text: String
     ) throws -> (records: [LineRecord], vectors: [Float], dim: Int?) {
         try Array(text.utf8).withUnsafeBytes { bytes in
-            var lines = RecordLines(bytes)
+            var lines = try RecordLines(bytes)
             var records: [LineRecord] = []
             var vectors: [UInt8] = []
             while let record = try lines.next(vectors: &vectors) { records.append(record) }
-            #expect(RecordLines(bytes).recordCount() == records.count)
+            let survey = try RecordLines(bytes).survey()
+            #expect(survey.count == records.count && survey.dim == lines.dim)
             return (records, floats(vectors), lines.dim)
         }
     }
@@ -59,6 +60,12 @@ import Testing
         (#"{"vector": [NaN]}"#, "expected a value"), (#"{"vector": [0x10]}"#, "',' or ']'"),
         (#"{"vector": [1e]}"#, "expected a value"), (#"{"vector": [1"#, "',' or ']'"),
         (#"{"vector": [1, 2]}"#, "vector has 2 elements, those before have 1"),
+        (#"{"metadata": {"a": 1, "\u0061": 2}}"#, "name \"\\u0061\" twice"),
+        (#"{"metadata": {"a": [{"b": 1, "b": 1}]}}"#, "name \"b\" twice"),
+        (#"{"metadata": {"a": "\udc00"}}"#, "half of a surrogate pair at offset 20"),
+        (#"{"metadata": {"\ud83d": 1}}"#, "half of a surrogate pair"),
+        (#"{"metadata": {"a": 1e999}}"#, "beyond 64 bits"),
+        (#"{"metadata": {"a": -1e309}}"#, "beyond 64 bits"),
         (#"{"metadata": []}"#, "expected an object"), (#"{"metadata": {]}"#, "expected a name"),
         (#"{"id": 1} x"#, "the end of the line"), (#"[1]"#, "an object"),
         (#"{"id": 1"#, "',' or '}'"),
@@ -69,11 +76,46 @@ import Testing
         #expect(seen.hasPrefix("line 3: ") && seen.contains(expected), "\(seen)")
     }
 
+    @Test func aMarkOfUTF8IsSkippedAndOtherTextIsNamed() throws {
+        #expect(try read("\u{FEFF}{\"id\": 1}\r\n\r\n{\"id\": 2}").records.count == 2)
+        for text in ["\u{FEFF}{\"id\": 1}", "{\"id\": 1}"] {
+            for order in [false, true] {
+                let units = Array(text.utf16)
+                let bytes = units.flatMap { unit -> [UInt8] in
+                    withUnsafeBytes(of: order ? unit.bigEndian : unit.littleEndian) { Array($0) }
+                }
+                let seen = bytes.withUnsafeBytes { bytes in
+                    message { _ = try RecordLines(bytes) }
+                }
+                #expect(seen.contains("UTF-16"))
+                let ids = bytes.withUnsafeBytes { bytes in message { _ = try IDLines.read(bytes) } }
+                #expect(ids.contains("UTF-16"))
+            }
+        }
+        let ids = try Array("\u{FEFF}a\n7".utf8).withUnsafeBytes { try IDLines.read($0) }
+        #expect(ids == [.text("a"), .number(7)])
+    }
+
+    @Test func linesWithAndWithoutIDsAreNamed() throws {
+        let text = "\n{\"vector\": [1]}\n{\"vector\": [1]}\n{\"vector\": [1], \"id\": 3}\n"
+        let survey = try Array(text.utf8).withUnsafeBytes { try RecordLines($0).survey() }
+        #expect(survey.count == 3 && survey.dim == 1)
+        let seen = message { try survey.checkNames() }
+        #expect(seen.contains("line 4 has an \"id\" and line 2 has none"))
+    }
+
+    @Test func numbersTooSmallForSingleFloatsAreNotZero() throws {
+        let text = "{\"vector\": [1e-50, -1e-50, 0, -0.0, 0e9, 0.00e-999, 1e-40]}"
+        let vectors = try read(text).vectors
+        #expect(vectors[0] == .leastNonzeroMagnitude && vectors[1] == -.leastNonzeroMagnitude)
+        #expect(vectors[2...5].allSatisfy { $0 == 0 } && vectors[6] > 0)
+    }
+
     @Test func refusesTextThatIsNotUTF8AndDeepNesting() {
         let bad = Array(#"{"id": "a"}"#.utf8).map { $0 == UInt8(ascii: "a") ? 0xFF : $0 }
         let seen = bad.withUnsafeBytes { bytes in
             message {
-                var lines = RecordLines(bytes)
+                var lines = try RecordLines(bytes)
                 var vectors: [UInt8] = []
                 _ = try lines.next(vectors: &vectors)
             }
@@ -108,12 +150,17 @@ import Testing
             }
             let seen = mutant.withUnsafeBytes { bytes in
                 message {
-                    var lines = RecordLines(bytes)
+                    var lines = try RecordLines(bytes)
                     var vectors: [UInt8] = []
                     while try lines.next(vectors: &vectors) != nil {}
                 }
             }
             if seen != "" { refusedCount += 1 }
+            let surveyed = mutant.withUnsafeBytes { bytes in
+                message { _ = try RecordLines(bytes).survey() }
+            }
+            // Whatever the survey finds is found again, in the same words.
+            #expect(surveyed == "" || surveyed == seen, "seed \(seed)")
         }
         #expect(refusedCount > 10_000, "seed \(seed): a broken line was accepted too often")
     }

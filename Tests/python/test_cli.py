@@ -428,11 +428,13 @@ class Imports(ClusterTestCase):
             self.stored("again", some), vectors[[last[number] for number in some]])
 
     def test_what_was_acknowledged_before_a_failure_stays(self):
-        vectors = self.random.random((5000, 4))
-        vectors[4500, 2] = np.nan
-        np.save(self.files / "nan.npy", vectors)
-        done = self.db.call("import", self.files / "nan.npy")
+        vectors = self.random.random((5000, 4)).tolist()
+        vectors[4500][2] = 1e30
+        (self.files / "large.jsonl").write_text(
+            "".join(json.dumps({"vector": vector}) + "\n" for vector in vectors))
+        done = self.db.call("import", self.files / "large.jsonl")
         self.assertEqual(done.returncode, FAILURE)
+        self.assertIn("line 4501 element 2 is 1e+30", done.stderr)
         count = self.db.json("count")["count"]
         self.assertIn(f"{count} of 5000 vectors were acknowledged and stay", done.stderr)
         self.assertGreater(count, 0)

@@ -147,6 +147,9 @@ class Collection(Records):
         matrix = _convert.as_matrix(queries, "queries")
         if not self._has_records(filter, limit) or not len(matrix):
             return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
+        if len(matrix) > _QUERIES_MAX or _convert.is_cut(matrix):
+            # The library counts from the first row of each part.
+            _convert.check_all(matrix, self._metric, "", "query")
         query = _library.Query()
         query.threads = _PROCESSORS if threads is None else _convert.whole("threads", threads, 1)
         shows_vectors = with_vector and as_results

@@ -6,6 +6,7 @@ float32, or where only the layout differs to rows one behind the other.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -23,10 +24,15 @@ Metadata: TypeAlias = Mapping[str, Any]
 Array: TypeAlias = npt.NDArray[Any]
 
 _NUMBER_MAX = 2**64 - 1
+_NAME = re.compile("[a-z0-9_-]{1,64}")
 # Of elements, as the library has them.
 _MAGNITUDE_MAX = 1e15
-_COSINE_MAGNITUDE_MIN = 1e-15
+_MAGNITUDE_MIN = 1e-15
+_F32_LEAST = np.float32(np.finfo(np.float32).smallest_subnormal)
 _METADATA_BYTES_MAX = 64 << 10
+_JSON_DEPTH_MAX = 32
+# What a float64 rounds to infinity.
+_WHOLE_MAX = 2**1024 - 2**970
 # Bytes of float32 that are converted at a time.
 _PIECE_BYTES = 4 << 20
 READ_IN_PLACE = tuple(np.dtype(name) for name in READ_ELEMENTS)
@@ -34,6 +40,7 @@ READ_IN_PLACE = tuple(np.dtype(name) for name in READ_ELEMENTS)
 
 def as_array(vectors: Any, what: str) -> Array:
     """`vectors` as an array, without a copy where it is one: NumPy, buffers, memory maps, torch."""
+    refuse_masks(vectors, what)
     if not isinstance(vectors, np.ndarray):
         # What asarray knows may have DLPack, too; what it does not know it wraps as one object.
         only_dlpack = hasattr(vectors, "__dlpack__") and not hasattr(vectors, "__array__")
@@ -47,6 +54,29 @@ def as_array(vectors: Any, what: str) -> Array:
         )
     array: Array = vectors
     return array
+
+
+def refuse_masks(given: Any, what: str) -> None:
+    """Masks are not stored: what is under one must not be taken for a value."""
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValidationError(
+            f"{what} is a masked array, and masks are not stored: .filled(value) makes an array"
+        )
+    if isinstance(given, (list, tuple)):
+        if any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, given))):
+            place = next(i for i, one in enumerate(given) if isinstance(one, np.ma.MaskedArray))
+            raise ValidationError(
+                f"{what} has a masked value or array at place {place}, and masks are not stored: "
+                ".filled(value) makes an array"
+            )
+    # Data frames and series, whose missing values NumPy shows as objects or as NaN.
+    elif type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "isna"):
+        missing = np.asarray(given.isna())
+        if missing.any():
+            row = int(np.argwhere(missing)[0][0])
+            raise ValidationError(
+                f"{what} has a missing value in row {row}: .fillna(value) fills it"
+            )
 
 
 def as_matrix(vectors: Any, what: str = "vectors") -> Array:
@@ -64,8 +94,20 @@ def as_vector(vector: Any, what: str = "vector") -> Array:
         raise ValidationError(f"{what} has shape {array.shape}, expected [dim]")
     if array.dtype in READ_IN_PLACE:
         return array
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+    converted: Array = _as_f32(array[None, :])[0]
+    return converted
+
+
+def _as_f32(rows: Array) -> Array:
+    """Numbers too large become infinite, and rows of nothing but numbers too small get the smallest
+    there is, so that the library refuses both by name."""
+    with np.errstate(over="ignore", under="ignore"):
+        converted: Array = np.ascontiguousarray(rows, dtype=np.float32)
+    if rows.dtype.kind == "f" and not converted.all():
+        for row in np.flatnonzero(~converted.any(axis=1)):
+            lost = rows[row] != 0
+            converted[row, lost] = np.copysign(_F32_LEAST, rows[row, lost])
+    return converted
 
 
 def is_read_in_place(matrix: Array) -> bool:
@@ -87,22 +129,34 @@ def pieces(matrix: Array) -> Iterator[tuple[int, Array]]:
     if is_read_in_place(matrix):
         yield 0, matrix
         return
-    kind = matrix.dtype if matrix.dtype in READ_IN_PLACE else np.dtype(np.float32)
     starts = _piece_starts(matrix)
     for first in starts:
-        # Numbers too large for float32 become infinite, which the library refuses by name.
-        with np.errstate(over="ignore"):
-            piece = np.ascontiguousarray(matrix[first : first + starts.step], dtype=kind)
-        yield first, piece
+        rows = matrix[first : first + starts.step]
+        yield first, np.ascontiguousarray(rows) if rows.dtype in READ_IN_PLACE else _as_f32(rows)
 
 
 def check(matrix: Array, metric: str, element: str) -> None:
     """Finds what the library would refuse in a later piece, when others were stored already."""
+    if is_cut(matrix):
+        check_all(matrix, metric, element)
+
+
+def is_cut(matrix: Array) -> bool:
+    """Whether `pieces` are several."""
+    return not is_read_in_place(matrix) and len(_piece_starts(matrix)) > 1
+
+
+def check_all(
+    matrix: Array, metric: str, element: str, what: str = "vector", first_row: int = 0
+) -> None:
+    """Finds what the library would refuse, and names its row in the whole matrix, which begins with
+    number `first_row`."""
     starts = _piece_starts(matrix)
-    if is_read_in_place(matrix) or len(starts) <= 1:
-        return
-    for first in starts:
-        part = matrix[first : first + starts.step]
+    for start in starts:
+        first = first_row + start
+        part = matrix[start : start + starts.step]
+        if not part.shape[1]:
+            return
         # Not a number where any element is not.
         largest = np.maximum(
             part.max(axis=1).astype(np.float64), -part.min(axis=1).astype(np.float64)
@@ -111,16 +165,23 @@ def check(matrix: Array, metric: str, element: str) -> None:
             values = part[row].astype(np.float64)
             place = int(np.argmin(np.abs(values) <= _MAGNITUDE_MAX))
             raise ValidationError(
-                f"vector {first + row} element {place} is {values[place]}, expected a finite "
+                f"{what} {first + row} element {place} is {values[place]}, expected a finite "
                 f"number of magnitude at most {_MAGNITUDE_MAX:g}"
             )
         if element == "u8":
             _check_whole(part, first)
-        for row in np.flatnonzero(largest < _COSINE_MAGNITUDE_MIN) if metric == "cosine" else ():
-            raise ValidationError(
-                f"vector {first + row} is zero or nearly zero, which has no direction for metric "
-                "cosine"
-            )
+        for row in np.flatnonzero(largest < _MAGNITUDE_MIN):
+            if largest[row] > 0:
+                place = int(np.argmax(np.abs(part[row])))
+                raise ValidationError(
+                    f"{what} {first + row} is nearly zero: its largest element {place} is "
+                    f"{part[row, place]}, expected a magnitude of at least {_MAGNITUDE_MIN:g}, or "
+                    "zeros only"
+                )
+            if metric == "cosine":
+                raise ValidationError(
+                    f"{what} {first + row} is zero, which has no direction for metric cosine"
+                )
 
 
 def _check_whole(part: Array, first: int) -> None:
@@ -133,10 +194,11 @@ def _check_whole(part: Array, first: int) -> None:
 
 
 def name_of(name: object) -> bytes:
-    """A collection's name; its length and letters are for the library to check."""
-    if not isinstance(name, str) or "\0" in name:
-        raise ValidationError(f"collection name {name!r}: expected 1...64 of a-z 0-9 _ -")
-    return name.encode("utf-8", "replace")
+    """A collection's name, checked before anything is asked about it."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        shown = repr(name[:70]) if isinstance(name, str) else repr(name)
+        raise ValidationError(f"collection name {shown}: expected 1...64 of a-z 0-9 _ -")
+    return name.encode()
 
 
 def element_of(array: Array) -> int:
@@ -144,13 +206,16 @@ def element_of(array: Array) -> int:
 
 
 class IdColumns:
-    """Ids in columns, and the memory that they lie in."""
+    """Ids in columns, and the memory that they lie in; errors call the first one's row `first`."""
 
-    def __init__(self, ids: Iterable[Id] | Array) -> None:
+    def __init__(self, ids: Iterable[Id] | Array, first: int = 0) -> None:
+        self._first = first
         self.numbers: Array | None = None
         self.kinds: Array | None = None
         self.offsets: Array | None = None
         self.texts = b""
+        if not isinstance(ids, list):
+            refuse_masks(ids, "ids")
         if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
             self._take_array(ids)
         elif isinstance(ids, range):
@@ -164,10 +229,22 @@ class IdColumns:
         if ids.ndim != 1:
             raise ValidationError(f"ids has shape {ids.shape}, expected [count]")
         if ids.dtype.kind == "i" and len(ids) and ids.min() < 0:
-            raise ValidationError(f"id {ids.min()} is negative")
+            row = int(np.argmax(ids < 0))
+            raise ValidationError(f"row {self._first + row}: id {ids[row]} is negative")
         self.numbers = np.ascontiguousarray(ids, dtype=np.uint64)
 
     def _take_list(self, ids: list[Id]) -> None:
+        try:
+            self._take_all(ids)
+        except ValidationError:
+            for row, one in enumerate(ids):
+                try:
+                    number_of(one) if is_number(one) else text_of(one)
+                except ValidationError as error:
+                    raise ValidationError(f"row {self._first + row}: {error}") from None
+            raise
+
+    def _take_all(self, ids: list[Id]) -> None:
         if not any(isinstance(one, (str, uuid.UUID)) for one in ids):
             self.numbers = np.fromiter((number_of(one) for one in ids), np.uint64, len(ids))
             return
@@ -220,21 +297,29 @@ def text_of(one: object) -> bytes:
     try:
         text = one.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValidationError(f"id {one!r} has no UTF-8: {error}") from error
+        raise ValidationError(
+            f"id {one[:40]!r} has half of a surrogate pair at place {error.start}, which is no text"
+        ) from error
     if not 1 <= len(text) <= 512:
         raise ValidationError(f"id {one[:40]!r} has {len(text)} bytes, expected 1...512")
     return text
 
 
 class MetadataColumn:
-    """Metadata objects as JSON texts one behind the other."""
+    """Metadata objects as JSON texts one behind the other; errors call the first one's row
+    `first`."""
 
-    def __init__(self, metadata: Sequence[Metadata | None], count: int) -> None:
+    def __init__(self, metadata: Sequence[Metadata | None], count: int, first: int = 0) -> None:
         if isinstance(metadata, Mapping):
             raise ValidationError("metadata is one object, expected a list with one per vector")
         if len(metadata) != count:
             raise ValidationError(f"{len(metadata)} metadata objects for {count} vectors")
-        parts = [b"" if one is None else json_of(one) for one in metadata]
+        parts: list[bytes] = []
+        for one in metadata:
+            try:
+                parts.append(b"" if one is None else json_of(one))
+            except ValidationError as error:
+                raise ValidationError(f"row {first + len(parts)}: {error}") from error.__cause__
         self.texts = b"".join(parts)
         self.offsets = np.zeros(count + 1, np.uint64)
         np.cumsum([len(part) for part in parts], out=self.offsets[1:])
@@ -248,15 +333,46 @@ def json_of(metadata: Metadata) -> bytes:
     if not isinstance(metadata, Mapping):
         raise ValidationError(f"metadata is a {type(metadata).__name__}, expected a dict")
     try:
-        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        text = _encoder.encode(dict(metadata))
+        encoded = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start + 1]
+        raise ValidationError(
+            f"metadata has half of a surrogate pair at the end of {near!r}, which is no text"
+        ) from error
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"metadata cannot be written as JSON: {error}") from error
-    encoded = text.encode("utf-8", "surrogatepass")
+    _check_values(metadata, 1)
     if len(encoded) > _METADATA_BYTES_MAX:
         raise ValidationError(
             f"metadata has {len(encoded)} bytes, expected at most {_METADATA_BYTES_MAX}"
         )
     return encoded
+
+
+# Without space between tokens, which would count towards the limit.
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """Finds what the library would refuse, and JSON would not."""
+    if depth > _JSON_DEPTH_MAX:
+        raise ValidationError(f"metadata is nested deeper than {_JSON_DEPTH_MAX} levels")
+    if isinstance(value, Mapping):
+        if any(type(name) is not str for name in value):
+            names = [_encoder.encode({name: 0}) for name in value]
+            for name, text in zip(value, names, strict=True):
+                if names.count(text) > 1:
+                    raise ValidationError(f"metadata has the name {name!r} twice in one object")
+        value = value.values()
+    for one in value:
+        kind = type(one)
+        if kind is str:
+            continue
+        if isinstance(one, (Mapping, list, tuple)):
+            _check_values(one, depth + 1)
+        elif kind is int and not -_WHOLE_MAX < one < _WHOLE_MAX:
+            raise ValidationError("metadata has a number that is beyond 64 bits of floating point")
 
 
 def bytes_address(data: bytes) -> int:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._convert import Array, Id, Metadata
-from .errors import DatabaseError, ValidationError
+from ._convert import Array, Id, Metadata, as_array
+from ._records import check_rows
+from .errors import DatabaseError, OmenDBError, ValidationError
 
 if TYPE_CHECKING:
     from ._collection import Collection
@@ -25,6 +26,10 @@ class Part(NamedTuple):
     vectors: Array
     ids: Sequence[Id] | None = None
     metadata: Sequence[Metadata | None] | None = None
+
+
+# A file is read twice: once to find what is wrong in it, and once to store it.
+_Parts = Callable[[], Iterator[Part]]
 
 
 def import_file(
@@ -43,12 +48,38 @@ def import_file(
     if reader is None:
         raise ValidationError(f"{file} is of a kind that is not read: .npy .fvecs .bvecs .parquet")
     total, parts = reader(file)
-    done = 0
+    try:
+        _check(collection, parts())
+    except ValidationError as error:
+        raise ValidationError(f"{file}: {error}; nothing of the file is stored") from error
     with _bar(file.name, total, progress) as tell:
-        for part in parts:
+        return _store(collection, parts(), total, tell)
+
+
+def _check(collection: "Collection", parts: Iterator[Part]) -> None:
+    """Finds what would be refused of a later part, when others were stored already."""
+    done = 0
+    dim: int | None = None
+    for part in parts:
+        if len(part.vectors):
+            dim = check_rows(collection, *part, done, dim)
+        done += len(part.vectors)
+
+
+def _store(
+    collection: "Collection", parts: Iterator[Part], total: int, tell: Callable[[int], None]
+) -> int:
+    done = 0
+    for part in parts:
+        try:
             collection.add_batch(part.vectors, part.ids, part.metadata)
-            done += len(part.vectors)
-            tell(done)
+        except OmenDBError as error:
+            if not done:
+                raise
+            text = f"{error}; the first {done} of {total} vectors were stored before"
+            raise type(error)(text, error.code) from error
+        done += len(part.vectors)
+        tell(done)
     return done
 
 
@@ -73,12 +104,15 @@ def _show_line(name: str, done: int, total: int) -> None:
     sys.stderr.flush()
 
 
-def _slices(matrix: Array) -> Iterator[Part]:
-    for first in range(0, len(matrix), _ROWS):
-        yield Part(matrix[first : first + _ROWS])
+def _slices(matrix: Array) -> _Parts:
+    def parts() -> Iterator[Part]:
+        for first in range(0, len(matrix), _ROWS):
+            yield Part(matrix[first : first + _ROWS])
+
+    return parts
 
 
-def _npy(file: Path) -> tuple[int, Iterator[Part]]:
+def _npy(file: Path) -> tuple[int, _Parts]:
     try:
         matrix = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -88,11 +122,11 @@ def _npy(file: Path) -> tuple[int, Iterator[Part]]:
     return len(matrix), _slices(matrix)
 
 
-def _vecs(file: Path, element: "np.dtype[Any]") -> tuple[int, Iterator[Part]]:
+def _vecs(file: Path, element: "np.dtype[Any]") -> tuple[int, _Parts]:
     """Rows of a `<i4` dimension and so many elements (corpus-texmex.irisa.fr)."""
     content = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
     if not len(content):
-        return 0, iter(())
+        return 0, lambda: iter(())
     dim = int(content[:4].view("<i4")[0]) if len(content) >= 4 else 0
     row_bytes = 4 + dim * element.itemsize
     if dim <= 0 or len(content) % row_bytes:
@@ -104,7 +138,7 @@ def _vecs(file: Path, element: "np.dtype[Any]") -> tuple[int, Iterator[Part]]:
     return len(rows), _slices(rows[:, 4:].view(element))
 
 
-def _parquet(file: Path) -> tuple[int, Iterator[Part]]:
+def _parquet(file: Path) -> tuple[int, _Parts]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -119,27 +153,39 @@ def _parquet(file: Path) -> tuple[int, Iterator[Part]]:
         raise ValidationError(f"{file} has no column vector, only {', '.join(names)}")
 
     def parts() -> Iterator[Part]:
+        done = 0
         for batch in table.iter_batches(_ROWS):
             column = batch.column("vector")
             rest = [name for name in names if name not in ("vector", "id")]
+            matrix = _matrix_of(column, done)
+            done += len(matrix)
             yield Part(
-                _matrix_of(column, str(file)),
+                matrix,
                 batch.column("id").to_pylist() if "id" in names else None,
                 _objects(batch.select(rest).to_pylist()) if rest else None,
             )
 
-    return table.metadata.num_rows, parts()
+    return table.metadata.num_rows, parts
 
 
-def _matrix_of(column: Any, where: str) -> Array:
-    """The rows of a column of lists, without a copy where they follow each other."""
-    if column.null_count or not len(column):
-        raise ValidationError(f"{where}: a vector is missing")
+def _matrix_of(column: Any, first: int) -> Array:
+    """The rows of a column of lists, without a copy where they follow each other; errors count rows
+    from `first`."""
+    if not hasattr(column, "flatten"):
+        raise ValidationError(f"column vector has elements of type {column.type}, expected lists")
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise ValidationError(f"vector {first + row} is missing")
     values = column.flatten()
-    dim, rest = divmod(len(values), len(column))
-    lengths = column.value_lengths().to_numpy() if hasattr(column, "value_lengths") else None
-    if rest or (lengths is not None and (lengths != dim).any()):
-        raise ValidationError(f"{where}: vectors are of several lengths")
+    if hasattr(column, "value_lengths"):
+        lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+        different = np.flatnonzero(lengths != lengths[0])
+        if len(different):
+            row = int(different[0])
+            raise ValidationError(
+                f"vector {first + row} has {lengths[row]} elements, those before have {lengths[0]}"
+            )
+    dim = len(values) // len(column)
     matrix: Array = values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
     return matrix
 
@@ -157,7 +203,10 @@ def _objects(rows: list[dict[str, Any]]) -> list[Metadata | None]:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+    # Without importing pandas, whose missing values cannot be asked whether they are equal.
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating)) and bool(value != value)
 
 
 def to_pandas(collection: "Collection") -> Any:
@@ -191,12 +240,28 @@ def add_pandas(collection: "Collection", frame: Any) -> None:
             f"the frame has no column vector, only {', '.join(map(str, frame.columns))}"
         )
     rest = [name for name in frame.columns if name not in ("vector", "id")]
-    for first in range(0, len(frame), _ROWS):
-        part = frame.iloc[first : first + _ROWS]
-        try:
-            vectors = np.stack([np.asarray(vector) for vector in part["vector"]])
-        except ValueError as error:
-            raise ValidationError(f"the vectors are no matrix: {error}") from error
-        ids = part["id"].tolist() if "id" in frame.columns else None
-        objects = _objects(part[rest].to_dict("records")) if rest else None
-        collection.add_batch(vectors, ids, objects)
+
+    def parts() -> Iterator[Part]:
+        for first in range(0, len(frame), _ROWS):
+            part = frame.iloc[first : first + _ROWS]
+            yield Part(
+                _stack(part["vector"], first),
+                part["id"].tolist() if "id" in frame.columns else None,
+                _objects(part[rest].to_dict("records")) if rest else None,
+            )
+
+    _check(collection, parts())
+    _store(collection, parts(), len(frame), lambda done: None)
+
+
+def _stack(column: Any, first: int) -> Array:
+    """The vectors of a column of objects; errors count rows from `first`."""
+    rows = [as_array(one, f"vector {first + row}") for row, one in enumerate(column)]
+    for row, one in enumerate(rows):
+        if one.shape != rows[0].shape or one.ndim != 1:
+            raise ValidationError(
+                f"vector {first + row} has shape {one.shape}, those before have {rows[0].shape}"
+                if one.ndim == 1
+                else f"vector {first + row} has shape {one.shape}, expected [dim]"
+            )
+    return np.stack(rows)

@@ -134,12 +134,14 @@ class Records:
         """Inserts or replaces records; the last of equal ids wins.
 
         `vectors` has the shape [count, dim]; see the package's documentation for what is read in
-        place; it must not change meanwhile. Searches find the vectors at once, and are slower until
+        place; if it changes meanwhile, what is stored is some state of each element, checked as
+        ever. Searches find the vectors at once, and are slower until
         all are linked. Without `ids` records are numbered on from the highest number there is; in a
         cluster, where others may do the same, from a random one. Returns the ids, those of an array
         as a list.
         """
         matrix = _convert.as_matrix(vectors)
+        _convert.refuse_masks(ids, "ids")
         if ids is None:
             ids = self._new_ids(len(matrix))
         elif not isinstance(ids, (np.ndarray, range, list)):
@@ -246,6 +248,7 @@ class Records:
 
     def get_many(self, ids: Iterable[Id] | Array, with_vector: bool = True) -> list[Record | None]:
         """The records of `ids`, as `get` gives them, with None for those that are not there."""
+        _convert.refuse_masks(ids, "ids")
         wanted = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         columns = IdColumns(wanted)
         result = POINTER(_library.Result)()
@@ -332,3 +335,31 @@ class Records:
 
     def __iter__(self) -> Iterator[int | str]:
         return iter(self.list_ids())
+
+
+def check_rows(
+    collection: Records,
+    vectors: Any,
+    ids: "Iterable[Id] | Array | None",
+    metadata: Sequence[Metadata | None] | None,
+    first: int,
+    dim: int | None,
+) -> int:
+    """Finds what `add_batch` would refuse, before anything is stored.
+
+    Errors count rows from `first`. Returns the vectors' dimension, which must be `dim` or that
+    of the collection.
+    """
+    matrix = _convert.as_matrix(vectors)
+    dim = dim or collection.dim or matrix.shape[1]
+    if matrix.shape[1] != dim:
+        raise ValidationError(f"vector {first} has {matrix.shape[1]} dimensions, expected {dim}")
+    element = collection._element or collection._wanted.element or ""
+    _convert.check_all(matrix, collection._metric, element, first_row=first)
+    if ids is not None:
+        columns = IdColumns(ids, first)
+        if len(columns) != len(matrix):
+            raise ValidationError(f"{len(columns)} ids for {len(matrix)} vectors")
+    if metadata is not None:
+        MetadataColumn(metadata, len(matrix), first)
+    return int(dim)

@@ -10,6 +10,8 @@ struct RepeatedIDs {
     private var seen: Set<RecordID> = []
     /// Vectors that a later one of the same id replaced.
     private(set) var count: UInt64 = 0
+    /// Those of them that had come in an earlier batch, where the cluster counts them as replaced.
+    private(set) var replacedCount: UInt64 = 0
 
     /// Notes a batch's ids.
     ///
@@ -19,7 +21,9 @@ struct RepeatedIDs {
         let own = Set(ids)
         seen.formUnion(own)
         count += UInt64(ids.count - (seen.count - previous))
-        return seen.count - previous < own.count
+        let again = own.count - (seen.count - previous)
+        replacedCount += UInt64(again)
+        return again > 0
     }
 }
 
@@ -29,8 +33,10 @@ struct Import: ParsableCommand {
         discussion: """
             .npy (f64, f32, f16, u8, i8; one row per vector), .fvecs, .bvecs, or .jsonl with \
             {"id", "vector", "metadata"} per line. Ids come from --ids, else from the lines, else \
-            they count from --id-start. The first import makes the collection. What was \
-            acknowledged before a failure stays. Where an id comes again, its last vector stays.
+            they count from --id-start; either all lines have one or none. The first import makes \
+            the collection. Files are checked before anything is sent, but for the numbers of \
+            .jsonl; what was acknowledged before a failure stays. Where an id comes again, its \
+            last vector stays, and an id that is there is replaced.
             """
     )
 
@@ -83,7 +89,11 @@ struct Import: ParsableCommand {
             let client = try connect(options)
             let start = ContinuousClock.now
             var repeats = RepeatedIDs()
-            let count = try send(&vectors, client, &repeats)
+            let pipeline = try send(&vectors, client, &repeats)
+            let count = pipeline.acknowledgedVectorCount
+            // Of one batch the last of equal ids is written only; one that came before is replaced.
+            let written = pipeline.counts.replaced
+            let replaced = written - min(written, repeats.replacedCount)
             let seconds = (ContinuousClock.now - start).seconds
             var indexedSeconds: Double?
             if waitIndexed {
@@ -96,6 +106,7 @@ struct Import: ParsableCommand {
                     .object([
                         ("vectors", .unsigned(count)),
                         ("duplicates", .unsigned(repeats.count)),
+                        ("replaced", .unsigned(replaced)),
                         ("seconds", .number(seconds)),
                         ("vectors_per_second", .number(rate)),
                         ("indexed_seconds", indexedSeconds.map { .number($0) } ?? .null),
@@ -111,36 +122,43 @@ struct Import: ParsableCommand {
                         "\(repeats.count) of them were replaced by later ones of the same id"
                     )
                 }
+                if replaced > 0 {
+                    let numbers = vectors.namesIDs ? "" : ": ids count from \(idStart ?? 0)"
+                    Console.out("\(replaced) records that were there are replaced\(numbers)")
+                }
             }
         }
     }
 
-    /// Sends everything; returns how many vectors the cluster acknowledged.
+    /// Sends everything; returns what the cluster acknowledged.
     private func send(
         _ vectors: inout VectorFile,
         _ client: ClusterClient,
         _ repeats: inout RepeatedIDs
-    ) throws -> UInt64 {
+    ) throws -> UpsertPipeline {
+        let (schema, exists) = try client.plannedCollection(
+            collection.name,
+            dim: vectors.dim,
+            element: vectors.element,
+            metric: metric?.metric
+        )
+        try checkMemory(schema, count: vectors.count)
+        do throws(OmenError) {
+            try vectors.check(against: schema)
+        } catch {
+            throw OmenError(error.code, "\(error.message); nothing of the file is stored")
+        }
+        if !exists { try client.createCollection(collection.name, schema: schema) }
         let pipeline = try UpsertPipeline(path: client.path)
         var progress = Progress(total: vectors.count, unit: "vectors")
         defer { progress.clear() }
         do throws(OmenError) {
-            var isFirst = true
             while let batch = try vectors.nextBatch(
+                for: schema,
                 collection: collection.name,
                 byteCount: Self.batchByteCount,
                 countMax: Self.batchCountMax
             ) {
-                if isFirst {
-                    try checkMemory(batch, count: vectors.count)
-                    try client.ensureCollection(
-                        collection.name,
-                        dim: batch.dim,
-                        element: batch.element,
-                        metric: metric?.metric
-                    )
-                    isFirst = false
-                }
                 // Batches in flight together are applied in any order, so the earlier go first.
                 if vectors.namesIDs, repeats.note(batch.ids) { try pipeline.finish() }
                 try pipeline.submit(batch)
@@ -150,23 +168,18 @@ struct Import: ParsableCommand {
         } catch {
             throw failure(error, pipeline, total: vectors.count)
         }
-        return pipeline.acknowledgedVectorCount
+        return pipeline
     }
 
     /// Refuses what would not fit into memory before anything of it is sent.
-    private func checkMemory(_ batch: UpsertBatch, count: Int) throws(OmenError) {
-        let schema = CollectionSchema(
-            dim: batch.dim,
-            metric: metric?.metric ?? .l2,
-            element: batch.element
-        )
+    private func checkMemory(_ schema: CollectionSchema, count: Int) throws(OmenError) {
         let (needed, overflow) = count.multipliedReportingOverflow(
             by: schema.residentByteCountPerRow
         )
         try SystemMemory.require(
             overflow ? .max : needed,
             available: try SystemMemory.availableByteCount(),
-            for: "\(file): \(count) vectors of \(batch.dim) dimensions: the collection"
+            for: "\(file): \(count) vectors of \(schema.dim) dimensions: the collection"
         )
     }
 

@@ -1,4 +1,5 @@
 internal import OmenCore
+internal import OmenFormats
 internal import OmenStorage
 internal import TOMLKit
 
@@ -174,9 +175,10 @@ extension String {
     /// A small text file.
     fileprivate init(contentsOf path: String) throws(OmenError) {
         let file = try MappedFile(path: path)
-        guard let text = String(validating: file.bytes, as: UTF8.self) else {
-            throw OmenError(.badRequest, "\(path) is not UTF-8")
+        self = try reading(path) { () throws(OmenError) in
+            guard let text = String(validating: try TextStart.skip(file.bytes), as: UTF8.self)
+            else { throw OmenError(.badRequest, "the text is not UTF-8") }
+            return text
         }
-        self = text
     }
 }

@@ -11,9 +11,12 @@ enum FileKind: String, CaseIterable {
     case jsonl = ".jsonl"
 
     init?(path: String) {
-        guard let kind = Self.allCases.first(where: { path.hasSuffix($0.rawValue) }) else {
-            return nil
-        }
+        // By bytes: text that only looks like an ending is none.
+        guard
+            let kind = Self.allCases.first(where: { kind in
+                path.utf8.suffix(kind.rawValue.utf8.count).elementsEqual(kind.rawValue.utf8)
+            })
+        else { return nil }
         self = kind
     }
 }
@@ -73,7 +76,7 @@ struct QueryVectors {
     }
 
     private init(lines bytes: UnsafeRawBufferPointer) throws(OmenError) {
-        var lines = RecordLines(bytes)
+        var lines = try RecordLines(bytes)
         var vectors: [UInt8] = []
         var count = 0
         while let record = try lines.next(vectors: &vectors) {
@@ -94,7 +97,7 @@ enum IDFile {
             switch FileKind(path: path) {
             case .npy: return try numbers(try IntegerMatrix(npy: file.bytes))
             case .ivecs: return try numbers(try IntegerMatrix(ivecs: file.bytes))
-            case .jsonl: return try records(file.bytes)
+            case .jsonl: return try RecordLines(file.bytes).ids().map(\.id)
             case .fvecs, .bvecs: throw OmenError(.badRequest, "vectors, expected ids")
             case nil: return try IDLines.read(file.bytes)
             }
@@ -112,20 +115,6 @@ enum IDFile {
                 throw OmenError(.badRequest, "the id of row \(row) is negative")
             }
             ids.append(.number(number))
-        }
-        return ids
-    }
-
-    private static func records(_ bytes: UnsafeRawBufferPointer) throws(OmenError) -> [RecordID] {
-        var lines = RecordLines(bytes)
-        var ids: [RecordID] = []
-        var vectors: [UInt8] = []
-        while let record = try lines.next(vectors: &vectors) {
-            guard let id = record.id else {
-                throw OmenError(.badRequest, "line \(lines.lineNumber): no \"id\"")
-            }
-            ids.append(id)
-            vectors.removeAll(keepingCapacity: true)
         }
         return ids
     }

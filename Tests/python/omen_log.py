@@ -1,0 +1,67 @@
+"""Segments of a shard's log (docs/FORMATS.md) in plain Python: to change what stands in them and
+make the checksums right again."""
+
+import struct
+from pathlib import Path
+
+FRAME = struct.Struct("<4sIIIQQIII")
+HEADER_BYTES = 64
+
+
+def _table() -> list[int]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+_TABLE = _table()
+
+
+def crc32c(data: bytes, seed: int = 0) -> int:
+    crc = ~seed & 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+    return ~crc & 0xFFFFFFFF
+
+
+def read_records(path: Path) -> list[bytes]:
+    """The operations in a segment, without their request keys."""
+    data = path.read_bytes()
+    place = HEADER_BYTES
+    records = []
+    while data[place : place + 4] == b"OBAT":
+        _, kind, size, count, *_ = FRAME.unpack_from(data, place)
+        payload = data[place + FRAME.size : place + FRAME.size + size]
+        for _ in range(count):
+            length = struct.unpack_from("<I", payload)[0]
+            records.append(payload[20 : 4 + length])
+            payload = payload[4 + length :]
+        place += FRAME.size + size
+    return records
+
+
+def write_records(path: Path, operations: list[bytes]) -> None:
+    """Replaces everything behind the header by one batch of these operations, and a mark that calls
+    them durable."""
+    header = path.read_bytes()[:HEADER_BYTES]
+    first = struct.unpack_from("<Q", header, 40)[0]
+    # Identity and nonce.
+    seed = crc32c(header[12:40])
+    payload = b"".join(
+        struct.pack("<IQQ", 16 + len(one), 99, number) + one
+        for number, one in enumerate(operations, 1)
+    )
+    last = first + len(operations)
+    frame, checksum = _frame(payload, len(operations), first, first - 1, 0, seed)
+    mark, _ = _frame(b"", 0, last, last - 1, checksum, seed)
+    path.write_bytes(header + frame + mark)
+
+
+def _frame(payload, count, first, durable, previous, seed) -> tuple[bytes, int]:
+    head = FRAME.pack(b"OBAT", 1, len(payload), count, first, durable, previous,
+                      crc32c(payload, seed), 0)[:-4]
+    checksum = crc32c(head, seed)
+    return head + struct.pack("<I", checksum) + payload, checksum
