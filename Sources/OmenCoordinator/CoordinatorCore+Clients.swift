@@ -5,13 +5,13 @@ internal import OmenWire
 extension CoordinatorCore {
     mutating func connected(_ client: UInt64) {
         guard clients[client] == nil else { return }
-        guard clients.count < Limits.connectionCountMax else {
+        guard clients.count < configuration.connectionCountMax else {
             refuse(
                 client,
                 0,
                 OmenError(
                     .resourceExhausted,
-                    "\(Limits.connectionCountMax) connections are open, no more are taken"
+                    "\(clients.count) connections are open, no more are taken"
                 )
             )
             return

@@ -18,6 +18,8 @@ extension CoordinatorCore {
         package var timing = Timing()
         /// What may be held for clients, in bytes.
         package var memoryLimit = Limits.memoryLimitDefault
+        /// Most client connections at once.
+        package var connectionCountMax = Limits.connectionCountMax
         /// Deaths within the window after which a shard is given up.
         package var restartsInWindowMax = Limits.restartsInWindowMax
 

@@ -79,6 +79,8 @@ struct Start: ParsableCommand {
     func run() throws {
         try reporting {
             let settings = try start.settings(try readConfig())
+            // Here, where the user looks, and before anything is begun.
+            try Descriptors.check(shardCount: try settings.expectedShardCount())
             if foreground {
                 try CoordinatorProcess.run(settings)
                 return

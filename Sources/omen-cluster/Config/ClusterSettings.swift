@@ -67,13 +67,23 @@ struct ClusterSettings: Equatable {
         }
     }
 
+    /// The number of shards that the cluster has, or will have; makes nothing.
+    func expectedShardCount() throws(OmenError) -> Int {
+        if let manifest = try ClusterManifest.load(directory) { return manifest.shardCount }
+        return newShardCount
+    }
+
+    private var newShardCount: Int {
+        shards ?? min(Processors.usableCount, Limits.shardCountMax)
+    }
+
     /// The manifest of the data directory, made when there is none.
     ///
     /// The caller shows that it holds the lock: two makers would each believe in their own.
     func manifest(_ lock: LockFile) throws(OmenError) -> ClusterManifest {
         defer { withExtendedLifetime(lock) {} }
         let manifest = try ClusterManifest.loadOrMake(directory) {
-            shards ?? min(Processors.usableCount, Limits.shardCountMax)
+            newShardCount
         }
         guard manifest.shardCount == shards ?? manifest.shardCount else {
             throw OmenError(

@@ -34,6 +34,7 @@ enum CoordinatorProcess {
             nonce: .random(in: .min ... .max)
         )
         core.memoryLimit = settings.memoryLimit
+        core.connectionCountMax = try Descriptors.check(shardCount: manifest.shardCount)
         for (limit, value) in settings.limits { core.apply(limit, value) }
         let server = try CoordinatorServer(
             CoordinatorServer.Configuration(
