@@ -37,6 +37,7 @@ import Testing
         )
         let path = directory + "/" + LogSegment.name(firstLSN: 1)
         try Data(encoder.header + frame).write(to: URL(fileURLWithPath: path))
+        try ShardManifest(identity: identity, history: 3).store(Directory(directory))
         let harness = try EngineHarness(directory)
         defer { harness.engine.close() }
         return harness.engine.store.collections.mapValues(\.vectorCount)

@@ -85,7 +85,7 @@ import Testing
         var wrong = message(8) { _ in }
         wrong[6] = 1
         expectFailure(frame(wrong))
-        expectFailure(frame(message(11) { _ in }))
+        expectFailure(frame(message(99) { _ in }))
         expectFailure(frame(message(0) { _ in }))
         for size: UInt8 in [0, 8, 15, 17, 24, 255] {
             var wrong = message(8) { _ in }
