@@ -39,10 +39,36 @@ struct CollectionOption: ParsableArguments {
     var name = CollectionName.standard
 }
 
-func environmentVariable(_ name: String) -> String? {
+/// The text of a variable; nil where it is not set or empty.
+///
+/// - Throws: `.badRequest` when it is not UTF-8: as another text it would name something else.
+func environmentVariable(_ name: String) throws(OmenError) -> String? {
     guard let value = getenv(name) else { return nil }
-    let text = String(cString: value)
+    guard let text = String(validatingCString: value) else {
+        throw OmenError(.badRequest, "$\(name) is \(shownBytes(value)), which is not UTF-8")
+    }
     return text.isEmpty ? nil : text
+}
+
+/// Bytes in quotes, those that are no plain text in hexadecimal.
+func shownBytes(_ text: UnsafePointer<CChar>) -> String {
+    let bytes = UnsafeRawBufferPointer(start: text, count: strlen(text))
+    let shown = bytes.prefix(200).map { byte in
+        (0x20..<0x7F).contains(byte)
+            ? String(UnicodeScalar(byte))
+            : "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
+    return "'" + shown.joined() + (bytes.count > 200 ? "...'" : "'")
+}
+
+/// Refuses arguments that are not UTF-8, before they are read as another text that could name
+/// something else.
+func checkArguments() throws {
+    let arguments = UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc))
+    for (place, argument) in arguments.enumerated().dropFirst() {
+        guard let argument, String(validatingCString: argument) == nil else { continue }
+        throw ValidationError("argument \(place) is \(shownBytes(argument)), which is not UTF-8")
+    }
 }
 
 /// The two paths every command needs, absolute.
@@ -56,10 +82,18 @@ struct Location: Equatable {
     init(
         data: String?,
         socket: String?,
-        environment: (String) -> String?
+        environment: (String) throws(OmenError) -> String?
     ) throws(OmenError) {
-        self.data = absolutePath(try Self.dataDirectory(data, environment))
-        self.socket = socket.map { absolutePath($0) } ?? self.data + "/omen.sock"
+        self.data = try absolutePath(try Self.dataDirectory(data, environment))
+        if let socket {
+            guard !socket.isEmpty else { throw OmenError(.badRequest, "--socket is empty") }
+            self.socket = try absolutePath(socket)
+        } else {
+            self.socket = self.data + "/omen.sock"
+        }
+        for path in [self.data, self.socket] where path.utf8.contains(0) {
+            throw OmenError(.badRequest, "path '\(path)' has a zero byte")
+        }
         let byteCount = self.socket.utf8.count
         guard byteCount <= Limits.socketPathByteCountMax else {
             throw OmenError(
@@ -71,18 +105,18 @@ struct Location: Equatable {
 
     private static func dataDirectory(
         _ argument: String?,
-        _ environment: (String) -> String?
+        _ environment: (String) throws(OmenError) -> String?
     ) throws(OmenError) -> String {
         if let argument {
             guard !argument.isEmpty else { throw OmenError(.badRequest, "--data is empty") }
             return argument
         }
-        if let data = environment("OMENDB_DATA") { return data }
+        if let data = try environment("OMENDB_DATA") { return data }
         // The XDG specification tells to ignore relative paths.
-        if let base = environment("XDG_DATA_HOME"), base.utf8.first == UInt8(ascii: "/") {
+        if let base = try environment("XDG_DATA_HOME"), base.utf8.first == UInt8(ascii: "/") {
             return base + "/omendb"
         }
-        if let home = environment("HOME") { return home + "/.local/share/omendb" }
+        if let home = try environment("HOME") { return home + "/.local/share/omendb" }
         throw OmenError(.badRequest, "no data directory: give --data, or set OMENDB_DATA or HOME")
     }
 }
@@ -90,9 +124,14 @@ struct Location: Equatable {
 /// The path from the root, without doubled or trailing slashes; nothing needs to exist.
 ///
 /// Paths are bytes: a slash and a combining mark behind it are one character, and still a slash.
-func absolutePath(_ path: String, relativeTo base: String? = nil) -> String {
+///
+/// - Throws: `.badRequest` when the path begins in a directory whose own is not UTF-8.
+func absolutePath(_ path: String, relativeTo base: String? = nil) throws(OmenError) -> String {
     let slash = UInt8(ascii: "/")
-    let start = path.utf8.first == slash ? "" : base ?? workingDirectory()
+    var start = ""
+    if path.utf8.first != slash {
+        if let base { start = base } else { start = try workingDirectory() }
+    }
     let parts = (start + "/" + path).utf8.split(separator: slash)
         .filter { !$0.elementsEqual(".".utf8) }
     return parts.reduce(into: parts.isEmpty ? "/" : "") { path, part in
@@ -100,8 +139,16 @@ func absolutePath(_ path: String, relativeTo base: String? = nil) -> String {
     }
 }
 
-private func workingDirectory() -> String {
-    guard let path = getcwd(nil, 0) else { return "/" }
+private func workingDirectory() throws(OmenError) -> String {
+    guard let path = getcwd(nil, 0) else {
+        throw OmenError(.ioFailure, "the working directory is gone: give a path from the root")
+    }
     defer { free(path) }
-    return String(cString: path)
+    guard let text = String(validatingCString: path) else {
+        throw OmenError(
+            .badRequest,
+            "the working directory is \(shownBytes(path)), which is not UTF-8"
+        )
+    }
+    return text
 }

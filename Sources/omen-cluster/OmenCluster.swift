@@ -30,4 +30,11 @@ struct OmenCluster: ParsableCommand {
             CommandGroup(name: "Processes:", subcommands: [Coordinator.self, Worker.self]),
         ]
     )
+
+    static func main() {
+        do {
+            try checkArguments()
+        } catch { exit(withError: error) }
+        main(nil)
+    }
 }

@@ -1,12 +1,13 @@
 """What is accepted as an id, a value, a text or a file, through the command line and the socket."""
 
 import json
+import os
 import struct
 import unittest
 
 import numpy as np
 
-from harness import FAILURE, OK, PARTIAL, USAGE, ClusterTestCase
+from harness import FAILURE, OK, PARTIAL, UNAVAILABLE, USAGE, ClusterTestCase, call
 from omen_log import read_records, write_records
 from omen_wire import QUARANTINED, READY, Client
 
@@ -56,6 +57,85 @@ class Ids(ClusterTestCase):
         cluster = self.start(shards=1)
         cluster.run("add", '"\u03017"', "--vector", "[1]")
         self.assertEqual(cluster.json("get", "\u03017")["records"][0]["id"], "\u03017")
+
+
+class Paths(ClusterTestCase):
+    """Paths that are not UTF-8: another text would name another directory."""
+
+    def names(self):
+        """Bytes that are no UTF-8: a stray byte, Latin-1, half a character, a surrogate."""
+        return [b"d\xff", b"caf\xe9", b"\xe2\x82", b"\xed\xa0\x80"]
+
+    def refused(self, done, shown):
+        self.assertEqual(done.returncode, USAGE, done.stderr)
+        self.assertIn("not UTF-8", done.stderr)
+        self.assertIn(shown, done.stderr)
+        self.assertEqual(done.stdout, "")
+
+    def test_they_are_refused_first_wherever_they_stand(self):
+        folder = self.folder()
+        for name in self.names():
+            path = os.fsdecode(os.fsencode(folder) + b"/" + name)
+            shown = "\\x" + f"{name[-1]:02x}"
+            for arguments in (
+                ["start", "--shards", "1", "--data", path],
+                ["start", "--shards", "1", f"--data={path}"],
+                ["start", "--shards", "1", "--data", folder / "a", "--socket", path],
+                ["start", "--shards", "1", "--data", folder / "a", "--config", path],
+                ["import", path, "--data", folder / "a"],
+                ["import", "a.npy", "--ids", path, "--data", folder / "a"],
+                ["import", "a.jsonl", "--metadata", path, "--data", folder / "a"],
+                ["search", "--queries", path, "--data", folder / "a"],
+                ["verify", "--data", path],
+                ["stop", "--data", path],
+                ["add", os.fsdecode(name), "--vector", "[1]", "--data", folder / "a"],
+                ["add", "1", "--vector", "[1]", "--metadata", path, "--data", folder / "a"],
+            ):
+                with self.subTest(" ".join(map(str, arguments))):
+                    self.refused(call(*arguments), shown)
+            for variable in ("OMENDB_DATA", "XDG_DATA_HOME", "HOME"):
+                environment = {"HOME": "", variable: path}
+                self.refused(call("start", "--shards", "1", environment=environment), shown)
+                # What stands before it in the order of places is enough.
+                done = call("status", "--data", folder / "a", environment=environment)
+                self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
+            os.mkdir(path)
+            self.refused(call("start", "--shards", "1", "--data", "x", directory=path), shown)
+            self.assertEqual(os.listdir(path), [])
+            os.rmdir(path)
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def test_a_zero_byte_in_a_topology_file_is_refused(self):
+        folder = self.folder()
+        for key in ("data", "socket"):
+            (folder / "a.toml").write_text(f'{key} = "x\\u0000y"\n')
+            done = call("start", "--config", folder / "a.toml", *(
+                ["--data", folder / "d"] if key == "socket" else []))
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertIn("zero byte", done.stderr)
+        self.assertEqual([one.name for one in folder.iterdir()], ["a.toml"])
+
+    def test_relative_paths_in_a_topology_file_begin_at_its_directory(self):
+        cluster = self.cluster()
+        folder = cluster.data.parent
+        (folder / "a.toml").write_text('data = "data"\nshards = 1\n')
+        done = call("start", "--config", "a.toml", directory=folder)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertEqual(len(cluster.status()["shards"]), 1)
+        cluster.stop()
+        done = call("start", "--config", folder / "a.toml", directory="/")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        cluster.stop()
+
+    def test_names_that_are_utf8_are_taken_as_they_are(self):
+        for name in ("caf\u00e9", "cafe\u0301", "\u0301x", "a b", "\U0001f600"):
+            cluster = self.cluster()
+            cluster.data = cluster.data.parent / name / "data"
+            cluster.start("--shards", "1")
+            self.assertEqual(os.listdir(cluster.data.parent.parent), [name])
+            cluster.run("add", "1", "--vector", "[1]")
+            cluster.stop()
+            cluster.run("verify")
 
 
 class Values(ClusterTestCase):

@@ -220,7 +220,9 @@ class Collection(Records):
 
     # Files and tables.
 
-    def import_file(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> int:
+    def import_file(
+        self, path: str | bytes | os.PathLike[Any], *, progress: bool | None = None
+    ) -> int:
         """Adds the vectors of a `.npy`, `.fvecs`, `.bvecs` or `.parquet` file; returns how many.
 
         A parquet file has a column `vector` of lists, and may have one `id`; the other columns

@@ -6,6 +6,7 @@ float32, or where only the layout differs to rows one behind the other.
 """
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -199,6 +200,26 @@ def name_of(name: object) -> bytes:
         shown = repr(name[:70]) if isinstance(name, str) else repr(name)
         raise ValidationError(f"collection name {shown}: expected 1...64 of a-z 0-9 _ -")
     return name.encode()
+
+
+def path_of(path: object, what: str = "path") -> str:
+    """A path from the root, as it is given to the library and to the program."""
+    try:
+        name = os.fsdecode(cast(Any, path))
+    except TypeError:
+        raise ValidationError(
+            f"{what} is of type {type(path).__name__}, expected str, bytes or a path"
+        ) from None
+    if not name:
+        raise ValidationError(f"{what} is empty")
+    if "\0" in name:
+        raise ValidationError(f"{what} {name!r} has a zero byte")
+    full = os.path.abspath(name)
+    try:
+        full.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValidationError(f"{what} {full!r} is not UTF-8") from None
+    return full
 
 
 def element_of(array: Array) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import _library, _session
 from ._collection import Collection
-from ._convert import choice, name_of, whole
+from ._convert import choice, name_of, path_of, whole
 from ._library import bundled_cluster, call
 from ._records import Wanted
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
@@ -42,7 +42,7 @@ class DB(Collection):
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | None = None,
+        path: str | bytes | os.PathLike[Any] | None = None,
         *,
         dim: int | None = None,
         metric: str | None = None,
@@ -55,9 +55,7 @@ class DB(Collection):
         interval_ms: int = 100,
     ) -> None:
         choice("durability", durability, _library.DURABILITIES)
-        self._path = None if path is None else os.path.abspath(os.fspath(path))
-        if "\0" in (self._path or ""):
-            raise ValidationError(f"path {self._path!r} has a zero byte")
+        self._path = None if path is None else path_of(path)
         self._end_temporary: weakref.finalize[..., DB] | None = None
         self._is_cluster = False
         session = self._open(shards, durability, whole("interval_ms", interval_ms, 1))
@@ -205,9 +203,9 @@ class DB(Collection):
                 raise Unavailable(f"vectors still wait to be linked after {timeout} s")
             time.sleep(0.01)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | bytes | os.PathLike[Any]) -> None:
         """Copies all collections to a new database at `path`."""
-        target = os.path.abspath(os.fspath(path))
+        target = path_of(path)
         if os.path.exists(os.path.join(target, "cluster.manifest")):
             raise ValidationError(f"there is a database at {target} already")
         with DB(target, durability="none") as copy:
@@ -216,11 +214,12 @@ class DB(Collection):
             copy.checkpoint()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], **options: Any) -> "DB":
+    def load(cls, path: str | bytes | os.PathLike[Any], **options: Any) -> "DB":
         """Opens the database at `path`, which must exist."""
-        if not os.path.exists(os.path.join(os.fspath(path), "cluster.manifest")):
-            raise ValidationError(f"there is no database at {os.fspath(path)}")
-        return cls(path, **options)
+        whole_path = path_of(path)
+        if not os.path.exists(os.path.join(whole_path, "cluster.manifest")):
+            raise ValidationError(f"there is no database at {whole_path}")
+        return cls(whole_path, **options)
 
     @classmethod
     def from_numpy(cls, vectors: Any, ids: Any = None, **options: Any) -> "DB":

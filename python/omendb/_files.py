@@ -33,10 +33,10 @@ _Parts = Callable[[], Iterator[Part]]
 
 
 def import_file(
-    collection: "Collection", path: str | os.PathLike[str], progress: bool | None
+    collection: "Collection", path: str | bytes | os.PathLike[Any], progress: bool | None
 ) -> int:
     """As `Collection.import_file`."""
-    file = Path(path)
+    file = Path(os.fsdecode(path))
     if not file.is_file():
         raise ValidationError(f"there is no file {file}")
     reader = {

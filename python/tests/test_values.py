@@ -1,6 +1,7 @@
 """What is accepted as an id, a value, a text or a file: the same at every door."""
 
 import contextlib
+import os
 import threading
 import time
 
@@ -179,6 +180,48 @@ def test_missing_values_of_data_frames_are_refused_by_name(db):
     frame["vector"] = [np.ones(2), np.ma.MaskedArray([1.0, 2.0], mask=[0, 1])]
     with pytest.raises(omendb.ValidationError, match="mask"):
         db.add_pandas(frame)
+
+
+BAD_PATHS = [b"d\xff", b"caf\xe9", b"\xe2\x82", b"\xed\xa0\x80", b"a\0b", b""]
+
+
+@pytest.mark.parametrize("name", BAD_PATHS, ids=range(len(BAD_PATHS)))
+@pytest.mark.parametrize("shards", [None, 1])
+def test_paths_that_are_not_utf8_are_refused_first(tmp_path, monkeypatch, name, shards):
+    monkeypatch.chdir(tmp_path)
+    whole = os.fsencode(tmp_path) + b"/" + name if name else b""
+    options = {} if shards is None else {"shards": shards}
+    for path in (name, os.fsdecode(name), whole, os.fsdecode(whole)):
+        with pytest.raises(omendb.ValidationError, match=r"not UTF-8|zero byte|is empty"):
+            omendb.DB(path, **options)
+    for path in (name, os.fsdecode(name)):
+        with pytest.raises(omendb.ValidationError, match=r"not UTF-8|zero byte|is empty"):
+            omendb.DB.load(path, **options)
+        with (
+            omendb.DB() as db,
+            pytest.raises(omendb.ValidationError, match=r"not UTF-8|zero byte|is empty"),
+        ):
+            db.save(path)
+    assert os.listdir(tmp_path) == []
+    if b"\0" not in name and name:
+        os.mkdir(name)
+        os.chdir(name)
+        with pytest.raises(omendb.ValidationError, match="not UTF-8"):
+            omendb.DB("inside", **options)
+        assert os.listdir(".") == []
+
+
+def test_paths_of_bytes_are_paths(tmp_path):
+    path = tmp_path / "caf\u00e9"
+    with omendb.DB(os.fsencode(path)) as db:
+        db.add(1, [1.0])
+        assert db.path == str(path)
+        db.save(os.fsencode(tmp_path / "copy"))
+    with omendb.DB.load(os.fsencode(tmp_path / "copy")) as db:
+        assert len(db) == 1
+    for wrong in (7, 1.5, ["a"]):
+        with pytest.raises(omendb.ValidationError, match="path is of type"):
+            omendb.DB(wrong)
 
 
 COUNT = 50_001

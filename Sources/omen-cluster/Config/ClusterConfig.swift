@@ -18,17 +18,26 @@ struct ClusterConfig: Equatable {
     /// - Throws: `.badRequest` naming the file, and the line or the key that is wrong.
     init(file path: String) throws(OmenError) {
         let text = try String(contentsOf: path)
-        let folder = absolutePath(path + "/..")
+        let whole = try absolutePath(path).utf8
+        let slash = whole.lastIndex(of: UInt8(ascii: "/")) ?? whole.startIndex
+        let folder = String(decoding: whole[..<slash], as: UTF8.self) + "/"
         do throws(OmenError) {
             try self.init(text: text)
         } catch {
             throw OmenError(error.code, "\(path): \(error.message)")
         }
-        data = data.map { absolutePath($0, relativeTo: folder) }
-        socket = socket.map { absolutePath($0, relativeTo: folder) }
+        data = try data.map { path throws(OmenError) in
+            try absolutePath(path, relativeTo: folder)
+        }
+        socket = try socket.map { path throws(OmenError) in
+            try absolutePath(path, relativeTo: folder)
+        }
     }
 
     init(text: String) throws(OmenError) {
+        // The parser ends a text at its zero byte: what is left would name something else.
+        guard !text.utf8.contains(0), !text.contains("\\u0000"), !text.contains("\\U00000000")
+        else { throw OmenError(.badRequest, "a text has a zero byte") }
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)

@@ -22,9 +22,9 @@ struct ClusterSettings: Equatable {
         durabilityIntervalMilliseconds: Int?,
         memoryLimit: ByteCount?,
         config: ClusterConfig?,
-        environment: (String) -> String?
+        environment: (String) throws(OmenError) -> String?
     ) throws(OmenError) {
-        let configured = environment("OMENDB_DATA") == nil ? config?.data : nil
+        let configured = try environment("OMENDB_DATA") == nil ? config?.data : nil
         location = try Location(
             data: data ?? configured,
             socket: socket ?? config?.socket,

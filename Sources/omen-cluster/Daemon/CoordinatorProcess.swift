@@ -81,7 +81,10 @@ func executablePath() throws(OmenError) -> String {
         throw OmenError(.ioFailure, "cannot tell which file this process runs")
     }
     defer { free(path) }
-    return String(cString: path)
+    guard let text = String(validatingCString: path) else {
+        throw OmenError(.badRequest, "this program is \(shownBytes(path)), which is not UTF-8")
+    }
+    return text
 }
 
 /// Hidden: what `start` runs in a session of its own.

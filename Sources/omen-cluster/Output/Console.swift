@@ -33,7 +33,8 @@ enum Console {
     /// (no-color.org).
     static func painted(_ text: String, _ color: Color, on stream: Int32 = STDOUT_FILENO) -> String
     {
-        guard isatty(stream) == 1, environmentVariable("NO_COLOR") == nil else { return text }
+        let isUnwanted = getenv("NO_COLOR").map { $0.pointee != 0 } ?? false
+        guard isatty(stream) == 1, !isUnwanted else { return text }
         return "\u{1B}[\(color.rawValue)m\(text)\u{1B}[0m"
     }
 
