@@ -161,6 +161,18 @@ struct SalvagedShard {
         } else if case .createCollection = record.operation {
             // Created behind the checkpoint, or its files are lost and its log begins here.
         } else if store.collections[name] == nil {
+            let problem = "the log has records of collection \(name), which is not there"
+            if !problems.contains(problem) { problems.append(problem) }
+            lastLSN = max(lastLSN, lsn)
+            return
+        }
+        do throws(OmenError) {
+            var logged = LoggedWrites(schemas: store.schemas)
+            try logged.check(record.operation)
+        } catch {
+            // Nothing of it was applied, and the records behind it do not need it.
+            problems.append("log record \(lsn): \(error.message)")
+            lastLSN = max(lastLSN, lsn)
             return
         }
         let counts = try store.apply(lsn: lsn, record.operation)

@@ -33,11 +33,13 @@ enum ShardReading {
             progress: {},
             into: store
         )
+        var logged = LoggedWrites(schemas: store.schemas)
         let log = try SegmentFiles(directory, directory.names())
         let scan = try log.examine(
             identity: identity,
             from: checkpoint.appliedLSN + 1
         ) { lsn, record throws(OmenError) in
+            try logged.check(record.operation)
             _ = try store.apply(lsn: lsn, record.operation)
         }
         if case .corrupt = scan.end { throw LogRecovery.damage(scan.end) }

@@ -11,8 +11,11 @@ import Testing
     private let cosine = CollectionSchema(dim: 3, metric: .cosine)
     private let bytes = CollectionSchema(dim: 2, element: .u8)
 
-    /// Opens a shard whose log holds these records and nothing else.
-    private func open(_ records: [[UInt8]]) throws -> [String: Int] {
+    /// Runs `body` with a shard whose log holds these records and nothing else.
+    private func withShard<Value>(
+        of records: [[UInt8]],
+        _ body: (String) throws -> Value
+    ) throws -> Value {
         let directory = FileManager.default.temporaryDirectory
             .appendingPathComponent("omen-\(UUID())").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -38,9 +41,39 @@ import Testing
         let path = directory + "/" + LogSegment.name(firstLSN: 1)
         try Data(encoder.header + frame).write(to: URL(fileURLWithPath: path))
         try ShardManifest(identity: identity, history: 3).store(Directory(directory))
-        let harness = try EngineHarness(directory)
-        defer { harness.engine.close() }
-        return harness.engine.store.collections.mapValues(\.vectorCount)
+        return try body(directory)
+    }
+
+    /// Opens a shard whose log holds these records and nothing else.
+    private func open(_ records: [[UInt8]]) throws -> [String: Int] {
+        try withShard(of: records) { directory in
+            let harness = try EngineHarness(directory)
+            defer { harness.engine.close() }
+            return harness.engine.store.collections.mapValues(\.vectorCount)
+        }
+    }
+
+    @Test func whatCannotBeAppliedIsLeftOutWhenALossIsAccepted() throws {
+        let impossible = [encoded(upsert("c", [1, .nan, 3])), encoded(upsert("x"))]
+        let records =
+            creates + [encoded(upsert())] + impossible + [encoded(upsert("c", [3, 2, 1]))]
+        try withShard(of: records) { directory in
+            let known = ShardProgress(history: 3, generation: 0, durableLSN: 6)
+            #expect(throws: OmenError.self) {
+                try ShardReading.check(
+                    Directory(directory),
+                    identity: identity,
+                    expected: known,
+                    memoryByteCountMax: .max
+                )
+            }
+            let salvaged = try SalvagedShard(Directory(directory), identity: identity)
+            #expect(salvaged.lastLSN == 6)
+            #expect(salvaged.problems.count == 2, "\(salvaged.problems)")
+            #expect(salvaged.problems.first?.contains("log record 4") == true)
+            let kept = try salvaged.store.collection("c")
+            #expect(kept.vectorCount == 1)
+        }
     }
 
     private func encoded(_ operation: WriteOperation) -> [UInt8] {
