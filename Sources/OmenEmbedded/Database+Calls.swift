@@ -26,6 +26,27 @@ extension Database {
         }
     }
 
+    /// Runs writes that bring `count` records together.
+    ///
+    /// They are linked at once where they are enough for that, after the last of them, and not
+    /// while they come: how fast the machine is does not decide about it.
+    package func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError) {
+        owned { $0.beginBatch(of: count, in: collection) }
+        defer { owned { $0.endBatch(in: collection) } }
+        try body()
+    }
+
+    /// Runs `body` with the engine, if it can still be used.
+    private func owned(_ body: (ShardEngine) -> Void) {
+        owner.own()
+        defer { owner.release() }
+        if isServingNow { body(engine) }
+    }
+
     /// Whether as many vectors wait to be linked as may.
     private func isCrowded() throws(OmenError) -> Bool {
         try reading { engine throws(OmenError) in
@@ -113,6 +134,8 @@ extension Database {
                 counts.deletedCount = collection.deletedCount
                 counts.fileByteCount = collection.fileByteCount
                 counts.buildPermille = engine.rebuildPermille(of: collection)
+                counts.buildByteCount = collection.buildByteCount
+                counts.buildWaits = engine.buildWaits(of: collection)
                 return counts
             }
         }
@@ -135,6 +158,10 @@ package struct CollectionCounts: Sendable {
     package var fileByteCount = 0
     /// Thousandths done of a new index; nil when none is built.
     package var buildPermille: Int?
+    /// Bytes of memory that building the index anew would take now, beside what there is.
+    package var buildByteCount = 0
+    /// Whether a build that is due waits until there is so much memory.
+    package var buildWaits = false
 
     package init(_ name: String, _ schema: CollectionSchema) {
         self.name = name
