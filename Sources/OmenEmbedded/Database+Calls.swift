@@ -7,12 +7,14 @@ package import OmenShard
 extension Database {
     /// Carries out one write; on return it is visible, and as durable as the database is.
     ///
-    /// An upsert that finds more vectors waiting to be linked than searches can bear waits until
-    /// there are fewer.
+    /// An upsert that finds more vectors waiting to be linked than searches can bear, or a build
+    /// with the memory that it needs, waits as long as linking goes on.
     /// - Throws: `.badRequest` naming what is wrong, `.notFound`, `.alreadyExists`,
     ///   `.resourceExhausted` without memory or disk space: nothing was applied.
     /// - Complexity: O(bytes), and one sync where the durability asks for it.
     package func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+        var position: [LinkingPosition] = []
+        var movedAt = ContinuousClock.now
         while true {
             do throws(OmenError) {
                 return try wait { engine, ticket in
@@ -20,8 +22,42 @@ extension Database {
                     engine.write(WriteRequest(key: key, operation: operation), ticket: ticket)
                 }
             } catch {
-                guard error.code == .resourceExhausted, try isCrowded() else { throw error }
-                usleep(2000)
+                guard error.code == .resourceExhausted, error.retryAfterMilliseconds > 0 else {
+                    throw error
+                }
+                // Until there is room again, or only memory was short.
+                repeat {
+                    let found = try linkingPosition()
+                    if found != position {
+                        position = found
+                        movedAt = .now
+                    } else if ContinuousClock.now - movedAt > Limits.linkingPatience {
+                        throw OmenError(
+                            error.code,
+                            "\(error.message); none was linked for \(Limits.linkingPatience)"
+                        )
+                    }
+                    usleep(2000)
+                } while try isCrowded()
+            }
+        }
+    }
+
+    /// What moves when anything is linked or built.
+    private struct LinkingPosition: Equatable {
+        var rowCount: Int
+        var linkedCount: Int
+        var permille: Int?
+    }
+
+    private func linkingPosition() throws(OmenError) -> [LinkingPosition] {
+        try reading { engine in
+            engine.store.ordered.map {
+                LinkingPosition(
+                    rowCount: $0.rowCount,
+                    linkedCount: $0.linkedCount,
+                    permille: engine.rebuildPermille(of: $0)
+                )
             }
         }
     }

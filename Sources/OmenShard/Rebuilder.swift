@@ -63,7 +63,7 @@ final class Rebuilder {
         withoutRoom.contains(collection.name)
     }
 
-    /// Whether anything is built, or would be if there were memory.
+    /// Whether anything is built.
     var isBusy: Bool { rebuild != nil }
 
     /// Begins a rebuild that is due, or ends one that is no longer worth it.

@@ -215,6 +215,8 @@ package final class ShardEngine {
     package func turnEnded() {
         var load = store.load
         load.availableByteCount = availableByteCount
+        load.isBuilding = rebuilder.isBusy
+        load.buildByteCount = rebuilder.outstandingByteCount
         handle(.load(load))
         handle(.turnEnded)
     }

@@ -11,6 +11,9 @@ package struct ShardLoad: Equatable, Sendable {
     package var fullCollections: [String]
     /// Bytes of memory that the system has left.
     package var availableByteCount: Int
+    /// Whether an index is built, and the memory that this may still take.
+    package var isBuilding = false
+    package var buildByteCount = 0
 
     package init(
         hotRowCount: Int = 0,

@@ -1,6 +1,7 @@
 """Memory that builds take, what is told about it, and what happens where there is not so much."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -122,3 +123,59 @@ def test_rows_of_one_call_are_built_together_when_the_last_is_there():
     )
     # The last look may fall behind the end of the call.
     assert found[0] <= 1 and found[1] <= 1, found
+
+
+def test_a_build_inside_of_one_long_call_takes_no_more_than_it_tells():
+    """It begins when no more rows may wait: the call waits, and goes on when it is done."""
+    found = run(
+        """
+        os.environ["OMENDB_HOT_ROW_COUNT_MAX"] = "9000"
+        data = rows(30_000, 32, "f32")
+        with omendb.DB(codes="f32") as db:
+            # The collection is there before anybody looks.
+            db.add(0, data[0])
+            before = own()
+            added = threading.Event()
+            peak = told = linked = 0
+
+            def watch():
+                global peak, told, linked
+                while not added.wait(0.002):
+                    peak = max(peak, own())
+                    now = one(db)
+                    told = max(told, now["build_bytes"])
+                    linked = max(linked, now["linked"])
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            assert list(db.add_batch(data, range(len(data)))) == list(range(len(data)))
+            added.set()
+            watcher.join()
+            db.wait_linked()
+            assert len(db) == len(data) and one(db)["linked"] == len(data)
+            print(json.dumps({"above": peak - before - data.nbytes, "told": told,
+                              "linked": linked}))
+        """
+    )
+    assert found["linked"] >= 9000, found
+    # And the links and ids that stay, and what is on its way.
+    assert found["above"] <= found["told"] + (24 << 20), found
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_more_rows_than_may_wait_to_be_linked_get_in_whole(shards, tmp_path):
+    environment = {**os.environ, "OMENDB_HOT_ROW_COUNT_MAX": "50"}
+    found = run(
+        """
+        path, shards = sys.argv[1], json.loads(sys.argv[2])
+        data = rows(10_000, 16, "u8")
+        with omendb.DB(path, **({"shards": shards} if shards else {})) as db:
+            for start in range(0, 40_000, 10_000):
+                db.add_batch(data, range(start, start + 10_000))
+            print(len(db))
+        """,
+        tmp_path / "db",
+        json.dumps(shards),
+        environment=environment,
+    )
+    assert found == 40_000
