@@ -79,7 +79,9 @@ import Testing
                 return written(WriteCounts(upserted: UInt64(batch.ids.count)))
             default: return .silence
             }
-        } _: { server in try body(server) }
+        } _: { server in
+            try body(server)
+        }
     }
 
     @Test func aPipelineWaitsAndTellsThatItDoes() throws {

@@ -170,7 +170,7 @@ def test_more_rows_than_may_wait_to_be_linked_get_in_whole(shards, tmp_path):
         path, shards = sys.argv[1], json.loads(sys.argv[2])
         data = rows(10_000, 16, "u8")
         with omendb.DB(path, **({"shards": shards} if shards else {})) as db:
-            for start in range(0, 40_000, 10_000):
+            for start in range(0, 20_000, 10_000):
                 db.add_batch(data, range(start, start + 10_000))
             print(len(db))
         """,
@@ -178,4 +178,4 @@ def test_more_rows_than_may_wait_to_be_linked_get_in_whole(shards, tmp_path):
         json.dumps(shards),
         environment=environment,
     )
-    assert found == 40_000
+    assert found == 20_000
