@@ -223,7 +223,8 @@ int32_t omendb_count(omendb *database, const char *collection, uint64_t *count,
                      omendb_error *error);
 
 /* A JSON text about everything: {"collections": {NAME: {"vectors", "linked", "rows", "deleted",
- * "file_bytes", "building", "dim", "metric", "element", "codes", "m", "ef_construction"}},
+ * "file_bytes", "building", "build_bytes", "build_waits", "dim", "metric", "element", "codes", "m",
+ * "ef_construction"}},
  * "resident_bytes"}; free it with omendb_text_free. */
 int32_t omendb_info(omendb *database, char **json, omendb_error *error);
 void omendb_text_free(char *text);

@@ -122,17 +122,20 @@ public func omendb_upsert(
         if parts.ranges.count > 1 {
             try parts.check(against: try store.schema(of: parts.collection))
         }
-        for part in parts.ranges {
-            do throws(OmenError) {
-                let done = try store.write(.upsert(try parts.batch(part)))
-                counts?.pointee.upserted += done.upserted
-                counts?.pointee.replaced += done.replaced
-            } catch {
-                guard part.lowerBound > 0 else { throw error }
-                throw OmenError(
-                    error.code,
-                    "\(error.message); the first \(part.lowerBound) of \(parts.count) vectors are stored"
-                )
+        let checked = parts
+        try store.adding(checked.count, to: checked.collection) { () throws(OmenError) in
+            for part in checked.ranges {
+                do throws(OmenError) {
+                    let done = try store.write(.upsert(try checked.batch(part)))
+                    counts?.pointee.upserted += done.upserted
+                    counts?.pointee.replaced += done.replaced
+                } catch {
+                    guard part.lowerBound > 0 else { throw error }
+                    throw OmenError(
+                        error.code,
+                        "\(error.message); the first \(part.lowerBound) of \(checked.count) vectors are stored"
+                    )
+                }
             }
         }
     }

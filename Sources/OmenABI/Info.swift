@@ -10,7 +10,8 @@ func infoText(_ collections: [CollectionCounts], residentByteCount: Int) -> Stri
             "\(collection.name)": {"vectors": \(collection.vectorCount), \
             "linked": \(collection.linkedCount), "rows": \(collection.rowCount), \
             "deleted": \(collection.deletedCount), "file_bytes": \(collection.fileByteCount), \
-            "building": \(building), "dim": \(schema.dim), "metric": "\(schema.metric)", \
+            "building": \(building), "build_bytes": \(collection.buildByteCount), \
+            "build_waits": \(collection.buildWaits), "dim": \(schema.dim), "metric": "\(schema.metric)", \
             "element": "\(schema.element)", "codes": "\(schema.codes)", "m": \(schema.m), \
             "ef_construction": \(schema.efConstruction)}
             """

@@ -39,6 +39,12 @@ struct ListedRecords {
 /// Safe on any thread.
 protocol RecordStore: AnyObject, Sendable {
     func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts
+    /// Tells that the writes in `body` bring `count` records together.
+    func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError)
     func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits
     /// Searches for one vector, if its hits are sure to be numbers and distances; nil if not.
     func search(
@@ -70,6 +76,12 @@ final class EmbeddedStore: RecordStore {
     func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
         try database.write(operation)
     }
+
+    func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError) { try database.adding(count, to: collection, body) }
 
     func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
         let (element, counts, list) = try database.search(query, threadCount: threadCount)
@@ -168,6 +180,13 @@ final class ClusterStore: RecordStore {
         return reply.counts
     }
 
+    /// Other processes do not hear of it.
+    func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError) { try body() }
+
     /// On the threads of the cluster's processes.
     func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
         let reply = try withClient { client throws(OmenError) in try client.search(query) }
@@ -229,6 +248,8 @@ final class ClusterStore: RecordStore {
                 if let building = part.building {
                     sum.buildPermille = min(sum.buildPermille ?? 1000, building)
                 }
+                sum.buildByteCount += Int(clamping: part.buildByteCount)
+                sum.buildWaits = sum.buildWaits || part.waitsForMemory
                 found[part.name] = sum
             }
         }

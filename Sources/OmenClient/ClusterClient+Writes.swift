@@ -38,7 +38,7 @@ extension ClusterClient {
     }
 
     /// Sends a write and repeats it under its key while that may help, for at most `retryFor` after
-    /// the first failure.
+    /// the first failure; where vectors wait to be linked, as long as linking goes on.
     ///
     /// - Parameters:
     ///   - operation: What to do.
@@ -56,22 +56,39 @@ extension ClusterClient {
         var backoff = Backoff()
         var firstFailure: ContinuousClock.Instant?
         var mayBeApplied = false
+        var linking = LinkingWatch()
         while true {
             let outcome = attempt(request, mayBeApplied: &mayBeApplied)
-            let retryable: OmenError?
+            let errors: [OmenError]
             switch outcome {
-            case .success(let reply):
-                retryable = reply.coverage.failures.map(\.error).filter(\.isRetryable)
-                    .max { $0.retryAfterMilliseconds < $1.retryAfterMilliseconds }
-            case .failure(let error):
-                retryable = error.isRetryable ? error : nil
+            case .success(let reply): errors = reply.coverage.failures.map(\.error)
+            case .failure(let error): errors = [error]
             }
+            let retryable = errors.filter(\.isRetryable)
+                .max { $0.retryAfterMilliseconds < $1.retryAfterMilliseconds }
+            guard let retryable else { return try outcome.get() }
             let failedAt = firstFailure ?? .now
             firstFailure = failedAt
             let nextTry = ContinuousClock.now + backoff.wait(after: retryable)
-            if retryable == nil || nextTry > failedAt + retryFor { return try outcome.get() }
+            if nextTry > failedAt + retryFor {
+                let isCrowded = errors.allSatisfy { $0.code == .resourceExhausted }
+                guard isCrowded, goesOn(&linking) else { return try outcome.get() }
+            }
             sleep(until: nextTry)
         }
+    }
+
+    /// Whether vectors are linked, so that a write that shards have no room for is worth repeating.
+    private func goesOn(_ linking: inout LinkingWatch) -> Bool {
+        do throws(OmenError) {
+            let answer = try call(.status, timeout: .seconds(5))
+            guard case .clusterStatus(let status) = answer else { return false }
+            linking.note(status)
+        } catch {
+            // Nothing is known to move.
+            return false
+        }
+        return linking.canMove && .now - linking.movedAt < linkingPatience
     }
 
     /// One try.

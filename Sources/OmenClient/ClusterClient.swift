@@ -14,6 +14,9 @@ package final class ClusterClient {
     package var retryFor = Duration.seconds(10)
     /// How long reads are repeated that an overloaded cluster refuses.
     package var retryReadFor = Duration.seconds(2)
+    /// How long writes that wait until vectors are linked are repeated without any sign that this
+    /// goes on.
+    package var linkingPatience = Duration.seconds(60)
 
     private let connectTimeout: Duration
     private var connection: ClientConnection?

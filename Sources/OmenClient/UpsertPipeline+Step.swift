@@ -8,6 +8,7 @@ extension UpsertPipeline {
     ///
     /// Returns after some progress, at the latest at `limit`.
     func step(waitingUntil limit: ContinuousClock.Instant) {
+        onWait()
         expireWaiting()
         guard let connection = connected() else {
             let wake = ([connectAt] + waiting.compactMap(deadline)).min() ?? connectAt
@@ -15,8 +16,10 @@ extension UpsertPipeline {
             return
         }
         sendDue(on: connection)
+        askForLinking(on: connection)
         var until = min(limit, .now + options.answerTimeout)
         for pending in waiting { until = min(until, pending.retryAt) }
+        if isCrowded { until = min(until, max(nextLinkingRequestAt, .now + .milliseconds(100))) }
         for pending in inFlight.values {
             until = min(until, pending.sentAt + options.answerTimeout)
         }
@@ -47,6 +50,7 @@ extension UpsertPipeline {
     /// Gives the connection up; whatever it was to answer has an unknown outcome and is sent again.
     private func disconnect(_ error: OmenError) {
         connection = nil
+        linkingRequest = nil
         connectAt = .now
         connectError = error
         let lost = inFlight.values.sorted { $0.sequence < $1.sequence }
@@ -72,17 +76,40 @@ extension UpsertPipeline {
         }
     }
 
+    /// Whether batches wait because a shard takes no more at the moment.
+    var isCrowded: Bool {
+        waiting.contains { $0.firstFailedAt != nil && $0.error.code == .resourceExhausted }
+    }
+
+    private func askForLinking(on connection: ClientConnection) {
+        guard isCrowded, linkingRequest == nil, nextLinkingRequestAt <= .now else { return }
+        nextLinkingRequestAt = .now + LinkingWatch.interval
+        do throws(OmenError) {
+            linkingRequest = try connection.submit(.status)
+        } catch {
+            // Without an answer nothing is known to move.
+        }
+    }
+
     private func settle(_ answer: Envelope) {
+        if answer.requestID == linkingRequest {
+            linkingRequest = nil
+            if case .clusterStatus(let status) = answer.message { linking.note(status) }
+            return
+        }
         guard var pending = inFlight.removeValue(forKey: answer.requestID) else { return }
         switch answer.message {
         case .written(let reply) where !isPlausible(reply.counts, pending):
             giveUp(pending, OmenError(.protocolViolation, "impossible counts \(reply.counts)"))
         case .written(let reply) where !reply.coverage.isPartial:
+            linking.noteMove()
             acknowledgedVectorCount += UInt64(pending.vectorCount)
             counts += reply.counts
         case .written(let reply):
             let failures = reply.coverage.failures
-            let first = failures.first { !$0.error.isRetryable } ?? failures[0]
+            let first =
+                failures.first { !$0.error.isRetryable }
+                ?? failures.first { $0.error.code != .resourceExhausted } ?? failures[0]
             let error = OmenError(
                 first.error.code,
                 "shard \(first.shard): \(first.error.message)",
@@ -112,7 +139,9 @@ extension UpsertPipeline {
 
     private func retry(_ pending: Pending, after error: OmenError) {
         var pending = pending
-        pending.firstFailedAt = pending.firstFailedAt ?? .now
+        let failedAt = pending.firstFailedAt ?? .now
+        pending.firstFailedAt =
+            error.code == .resourceExhausted ? max(failedAt, linking.movedAt) : failedAt
         pending.retryAt = .now + pending.backoff.wait(after: error)
         pending.error = error
         waiting.append(pending)

@@ -15,7 +15,8 @@ package final class UpsertPipeline {
         package var windowBatchCount = 16
         /// Most bytes of vectors and metadata in flight; one batch may exceed it alone.
         package var windowByteCount = 32 << 20
-        /// How long one batch is repeated after its first failure.
+        /// How long one batch is repeated after its first failure; where vectors wait to be linked,
+        /// after the last sign that any of them was.
         package var retryFor = Duration.seconds(60)
         /// Silence after which the connection is given up and everything in flight repeated.
         package var answerTimeout = Duration.seconds(60)
@@ -42,6 +43,8 @@ package final class UpsertPipeline {
 
     package let path: String
     package let options: Options
+    /// Called now and then while calls here wait.
+    package var onWait: () -> Void = {}
     /// Vectors whose write is durable as the cluster promises it, also after an error.
     package internal(set) var acknowledgedVectorCount: UInt64 = 0
     /// Sums of what the cluster reported.
@@ -60,6 +63,13 @@ package final class UpsertPipeline {
     var inFlight: [UInt64: Pending] = [:]
     var waiting: [Pending] = []
     private var keys = RequestKeys()
+    var linking = LinkingWatch()
+    /// The question how far linking is, when one is under way.
+    var linkingRequest: UInt64?
+    var nextLinkingRequestAt = ContinuousClock.now
+
+    /// Vectors that wait to be linked, if batches wait for them; nil if not.
+    package var crowdedCount: UInt64? { isCrowded ? linking.waitingCount : nil }
 
     /// Connects on its own, beside any `ClusterClient`.
     ///

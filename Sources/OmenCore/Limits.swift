@@ -93,6 +93,9 @@ package enum Limits {
     /// When a write that was refused for that may come back: linking takes a tenth of a second for
     /// some thousand vectors.
     package static let linkingRetryAfterMilliseconds: UInt32 = 100
+    /// How long a write waits for vectors to be linked while none is: whatever goes on, goes on
+    /// faster, also beside searches.
+    package static let linkingPatience = Duration.seconds(60)
     /// Memory that must be left when a write is accepted, in bytes: what all shards may accept
     /// between two looks at the system, and room for a checkpoint's buffers.
     package static let memoryReserveByteCount = 64 << 20

@@ -7,12 +7,14 @@ package import OmenShard
 extension Database {
     /// Carries out one write; on return it is visible, and as durable as the database is.
     ///
-    /// An upsert that finds more vectors waiting to be linked than searches can bear waits until
-    /// there are fewer.
+    /// An upsert that finds more vectors waiting to be linked than searches can bear, or a build
+    /// with the memory that it needs, waits as long as linking goes on.
     /// - Throws: `.badRequest` naming what is wrong, `.notFound`, `.alreadyExists`,
     ///   `.resourceExhausted` without memory or disk space: nothing was applied.
     /// - Complexity: O(bytes), and one sync where the durability asks for it.
     package func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+        var position: [LinkingPosition] = []
+        var movedAt = ContinuousClock.now
         while true {
             do throws(OmenError) {
                 return try wait { engine, ticket in
@@ -20,10 +22,65 @@ extension Database {
                     engine.write(WriteRequest(key: key, operation: operation), ticket: ticket)
                 }
             } catch {
-                guard error.code == .resourceExhausted, try isCrowded() else { throw error }
-                usleep(2000)
+                guard error.code == .resourceExhausted, error.retryAfterMilliseconds > 0 else {
+                    throw error
+                }
+                // Until there is room again, or only memory was short.
+                repeat {
+                    let found = try linkingPosition()
+                    if found != position {
+                        position = found
+                        movedAt = .now
+                    } else if ContinuousClock.now - movedAt > Limits.linkingPatience {
+                        throw OmenError(
+                            error.code,
+                            "\(error.message); none was linked for \(Limits.linkingPatience)"
+                        )
+                    }
+                    usleep(2000)
+                } while try isCrowded()
             }
         }
+    }
+
+    /// What moves when anything is linked or built.
+    private struct LinkingPosition: Equatable {
+        var rowCount: Int
+        var linkedCount: Int
+        var permille: Int?
+    }
+
+    private func linkingPosition() throws(OmenError) -> [LinkingPosition] {
+        try reading { engine in
+            engine.store.ordered.map {
+                LinkingPosition(
+                    rowCount: $0.rowCount,
+                    linkedCount: $0.linkedCount,
+                    permille: engine.rebuildPermille(of: $0)
+                )
+            }
+        }
+    }
+
+    /// Runs writes that bring `count` records together.
+    ///
+    /// They are linked at once where they are enough for that, after the last of them, and not
+    /// while they come: how fast the machine is does not decide about it.
+    package func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError) {
+        owned { $0.beginBatch(of: count, in: collection) }
+        defer { owned { $0.endBatch(in: collection) } }
+        try body()
+    }
+
+    /// Runs `body` with the engine, if it can still be used.
+    private func owned(_ body: (ShardEngine) -> Void) {
+        owner.own()
+        defer { owner.release() }
+        if isServingNow { body(engine) }
     }
 
     /// Whether as many vectors wait to be linked as may.
@@ -113,6 +170,8 @@ extension Database {
                 counts.deletedCount = collection.deletedCount
                 counts.fileByteCount = collection.fileByteCount
                 counts.buildPermille = engine.rebuildPermille(of: collection)
+                counts.buildByteCount = collection.buildByteCount
+                counts.buildWaits = engine.buildWaits(of: collection)
                 return counts
             }
         }
@@ -135,6 +194,10 @@ package struct CollectionCounts: Sendable {
     package var fileByteCount = 0
     /// Thousandths done of a new index; nil when none is built.
     package var buildPermille: Int?
+    /// Bytes of memory that building the index anew would take now, beside what there is.
+    package var buildByteCount = 0
+    /// Whether a build that is due waits until there is so much memory.
+    package var buildWaits = false
 
     package init(_ name: String, _ schema: CollectionSchema) {
         self.name = name

@@ -45,7 +45,7 @@ package final class Database: @unchecked Sendable {
     package convenience init() throws(OmenError) {
         let signal = CompletionSignal()
         let engine = ShardEngine(
-            hotLimits: .process,
+            hotLimits: try HotLimits.process.overridden(),
             buildHelperCount: Processors.usableCount - 1,
             wake: { signal.raise() }
         )
@@ -81,7 +81,7 @@ package final class Database: @unchecked Sendable {
             memoryByteCountMax: try SystemMemory.availableByteCount()
         )
         configuration.expected = manifest.progress[0]
-        configuration.hotLimits = .process
+        configuration.hotLimits = try HotLimits.process.overridden()
         configuration.buildHelperCount = Processors.usableCount - 1
         let engine = try ShardEngine(
             configuration,
@@ -268,6 +268,9 @@ extension Database {
     private var isServing: Bool {
         owner.own()
         defer { owner.release() }
-        return failure == nil && !isClosed
+        return isServingNow
     }
+
+    /// - Precondition: The caller owns the lock.
+    var isServingNow: Bool { failure == nil && !isClosed }
 }

@@ -10,6 +10,8 @@ internal import Synchronization
 package final class CollectionRebuild {
     package let collection: ShardCollection
     package let work: RebuildWork
+    /// Memory that it takes in all.
+    private let need: BuildNeed
     /// Rows of the collection when it began; the work takes in those that were alive then.
     let capturedRowCount: Int
     private var output: RebuildWork.Output?
@@ -20,6 +22,7 @@ package final class CollectionRebuild {
 
     /// - Throws: `.resourceExhausted` without address space or memory for the work.
     package init(_ collection: ShardCollection) throws(OmenError) {
+        need = collection.buildNeed
         self.collection = collection
         capturedRowCount = collection.rowCount
         nextRow = collection.rowCount
@@ -34,6 +37,14 @@ package final class CollectionRebuild {
 
     /// Whether no row waits to be taken in.
     var isCaughtUp: Bool { nextRow == collection.rowCount }
+
+    /// Memory that it may still take.
+    ///
+    /// The copy is made before the first thousandth; what comes after it is not told apart.
+    var outstandingByteCount: Int {
+        if isCatchingUp { return 0 }
+        return work.permille > 0 ? need.total - need.copyByteCount : need.total
+    }
 
     /// Takes what the work made.
     package func take(_ output: RebuildWork.Output) {

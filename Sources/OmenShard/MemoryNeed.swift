@@ -10,6 +10,28 @@ extension CollectionSchema {
     }
 }
 
+extension ShardCollection {
+    /// What building it anew would take now, beside what it has.
+    var buildNeed: BuildNeed {
+        var need = index.buildNeed
+        need.linkByteCount += records.copyByteCount
+        return need
+    }
+
+    /// The bytes of `buildNeed` together.
+    package var buildByteCount: Int { buildNeed.total }
+}
+
+extension RecordTable {
+    /// Bytes of a copy of the live rows.
+    fileprivate var copyByteCount: Int {
+        guard liveCount > 0 else { return 0 }
+        let metadata = metadataHeapByteCount > 0 ? 8 : 0
+        let slots = 4 * Self.slotCapacity(for: liveCount + liveCount / 8)
+        return liveCount * (8 + 1 + metadata) + slots + idHeapByteCount + metadataHeapByteCount
+    }
+}
+
 extension ShardFile {
     /// Bytes of the file that must be in memory for its collection to answer fast.
     ///

@@ -21,7 +21,15 @@ package struct RebuildPolicy {
         var rowCount: Int
         var linkedCount: Int
         var deletedCount: Int
+        /// Whether more rows are known to come: building without them would be wasted.
+        var awaitsRows = false
 
+        /// The shape with so many hot rows more.
+        func adding(_ count: Int) -> Shape {
+            var shape = self
+            shape.rowCount += count
+            return shape
+        }
     }
 
     private let hotRowCountMin: Int
@@ -42,7 +50,9 @@ package struct RebuildPolicy {
     }
 
     /// Whether linking `name` row by row would be wasted: it is about to be built anew.
-    func isDue(_ name: String) -> Bool { waited[name] != nil }
+    ///
+    /// Asked whenever rows are appended, so that it does not depend on when the next tick comes.
+    func isDue(_ name: String, _ shape: Shape) -> Bool { isDue(shape) && resting[name] == nil }
 
     /// Puts a collection off whose rebuild failed.
     mutating func rebuildFailed(_ name: String) { resting[name] = Self.retryTickCount }
@@ -52,23 +62,23 @@ package struct RebuildPolicy {
     /// - Parameters:
     ///   - shapes: All collections, those that shall come first first.
     ///   - appliedLSN: The last operation applied.
-    /// - Returns: The collection to build now.
+    /// - Returns: The collections that may be built now, the first one first.
     mutating func next(
         _ shapes: [(name: String, shape: Shape)],
         appliedLSN: UInt64
-    ) -> String? {
+    ) -> [String] {
         let isQuiet = appliedLSN == lastAppliedLSN
         lastAppliedLSN = appliedLSN
         resting = resting.mapValues { $0 - 1 }.filter { $0.value > 0 }
         var stillWaiting: [String: Int] = [:]
-        for (name, shape) in shapes where isDue(shape) && resting[name] == nil {
+        for (name, shape) in shapes where isDue(name, shape) {
             stillWaiting[name] = (waited[name] ?? -1) + 1
         }
         waited = stillWaiting
-        return shapes.lazy.map(\.name).first { name in
-            guard let ticks = stillWaiting[name] else { return false }
+        return shapes.filter { name, shape in
+            guard !shape.awaitsRows, let ticks = stillWaiting[name] else { return false }
             return isQuiet || ticks >= Self.patienceTickCount
-        }
+        }.map(\.name)
     }
 
     /// Whether a build under way is better begun again.

@@ -13,27 +13,39 @@ final class Rebuilder {
     private let turnPath: String?
     private let helperCount: Int
     private let completed: @Sendable (Completion) -> Void
+    private let gate: BuildGate
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
     private var thread: BackgroundThread?
+    /// Held while a build is under way.
+    private var admission: BuildGate.Admission?
+    /// Collections whose build waits for memory.
+    private var withoutRoom: Set<String> = []
+    /// Ticks until the system is asked again what it has left.
+    private var ticksToLook = 0
+    /// Ticks between two looks: a second.
+    private static let lookTickCount = 20
 
     /// - Parameters:
     ///   - policy: Decides what to build, and when.
     ///   - searches: What builds give way to.
     ///   - turnPath: As for `BuildBrake`.
     ///   - helperCount: Threads that build besides the one of its own.
+    ///   - gate: Knows whether there is memory for a build.
     ///   - completed: Called on the other thread.
     init(
         _ policy: RebuildPolicy,
         searches: BuildBrake.Searches,
         turnPath: String?,
         helperCount: Int,
+        gate: BuildGate,
         completed: @escaping @Sendable (Completion) -> Void
     ) {
         self.policy = policy
         self.searches = searches
         self.turnPath = turnPath
         self.helperCount = helperCount
+        self.gate = gate
         self.completed = completed
     }
 
@@ -43,27 +55,89 @@ final class Rebuilder {
         return rebuild.work.permille
     }
 
+    /// Memory that a build under way may still take.
+    var outstandingByteCount: Int { rebuild?.outstandingByteCount ?? 0 }
+
+    /// Whether the build of `collection` waits until there is memory for it.
+    func waitsForMemory(_ collection: ShardCollection) -> Bool {
+        withoutRoom.contains(collection.name)
+    }
+
+    /// Whether anything is built.
+    var isBusy: Bool { rebuild != nil }
+
     /// Begins a rebuild that is due, or ends one that is no longer worth it.
     ///
     /// - Parameters:
     ///   - store: What the shard holds.
     ///   - appliedLSN: The last operation applied to it.
-    func tick(_ store: ShardStore, appliedLSN: UInt64) {
+    ///   - isCrowded: Whether no more rows are taken before some are linked.
+    func tick(_ store: ShardStore, appliedLSN: UInt64, isCrowded: Bool) {
         let collections = store.ordered
-        let next = policy.next(
-            collections.map { ($0.name, $0.rebuildShape) },
+        let due = policy.next(
+            collections.map { ($0.name, $0.rebuildShape(isCrowded: isCrowded)) },
             appliedLSN: appliedLSN
         )
         if let rebuild {
             rebuild.work.isUrgent = rebuild.collection.isUrgent
             if !rebuild.isWanted(by: store) { rebuild.work.stop() }
-        } else if let next, let collection = store.collections[next] {
-            begin(collection)
+        } else {
+            beginFirst(of: due.compactMap { store.collections[$0] })
         }
-        for collection in collections {
-            collection.isLinkingPaused =
-                policy.isDue(collection.name) || rebuild?.collection === collection
+        for collection in collections { pauseLinking(collection) }
+    }
+
+    /// Begins the first build that there is memory for.
+    private func beginFirst(of due: [ShardCollection]) {
+        if due.isEmpty { withoutRoom = [] }
+        // A build that is new here is looked at in the very tick in which it may begin.
+        if due.allSatisfy({ withoutRoom.contains($0.name) }), ticksToLook > 0 {
+            ticksToLook -= 1
+            return
         }
+        ticksToLook = Self.lookTickCount
+        withoutRoom.formIntersection(due.map(\.name))
+        for collection in due {
+            let byteCount = collection.buildByteCount
+            if let admission = gate.admit(byteCount) {
+                withoutRoom.remove(collection.name)
+                self.admission = admission
+                return begin(collection)
+            }
+            if withoutRoom.insert(collection.name).inserted {
+                LogLine.write(
+                    "collection \(collection.name)",
+                    "a build waits for \(byteCount) bytes of memory; until then rows are linked one by one"
+                )
+            }
+        }
+    }
+
+    /// Leaves rows to a build that is under way, or due and not waiting for memory.
+    func pauseLinking(_ collection: ShardCollection) {
+        let isDue =
+            collection.isBatchBuilt
+            || policy.isDue(collection.name, collection.rebuildShape(isCrowded: false))
+        collection.isLinkingPaused =
+            rebuild?.collection === collection
+            || (isDue && !withoutRoom.contains(collection.name))
+    }
+
+    /// Expects `count` rows in one call: where they are enough for a build, none of them is linked
+    /// before it, however slowly they come.
+    func beginBatch(of count: Int, in collection: ShardCollection) {
+        collection.openBatchCount += 1
+        let shape = collection.rebuildShape(isCrowded: false).adding(count)
+        if policy.isDue(collection.name, shape) { collection.isBatchBuilt = true }
+        pauseLinking(collection)
+    }
+
+    func endBatch(in collection: ShardCollection) {
+        // It may have been cleared since the call began: then this is another one.
+        guard collection.openBatchCount > 0 else { return }
+        collection.openBatchCount -= 1
+        if collection.openBatchCount == 0 { collection.isBatchBuilt = false }
+        pauseLinking(collection)
     }
 
     private func begin(_ collection: ShardCollection) {
@@ -84,13 +158,19 @@ final class Rebuilder {
             }
             self.rebuild = rebuild
         } catch {
+            end()
             failed(collection, error)
         }
     }
 
+    private func end() {
+        rebuild = nil
+        admission = nil
+    }
+
     private func failed(_ collection: ShardCollection, _ error: OmenError) {
         policy.rebuildFailed(collection.name)
-        collection.isLinkingPaused = false
+        pauseLinking(collection)
         LogLine.write("collection \(collection.name)", "not rebuilt: \(error)")
     }
 
@@ -101,9 +181,9 @@ final class Rebuilder {
         guard let rebuild else { return }
         switch result {
         case .success(let output?) where rebuild.isCurrent(in: store): rebuild.take(output)
-        case .success: self.rebuild = nil
+        case .success: end()
         case .failure(let error):
-            self.rebuild = nil
+            end()
             failed(rebuild.collection, error)
         }
     }
@@ -124,18 +204,18 @@ final class Rebuilder {
     func catchUp(atMost steps: Int, in store: ShardStore, isCheckpointRunning: Bool) -> Bool {
         guard let rebuild, rebuild.isCatchingUp else { return false }
         guard rebuild.isCurrent(in: store) else {
-            self.rebuild = nil
+            end()
             return false
         }
         do throws(OmenError) {
             guard try rebuild.catchUp(atMost: steps * Self.rowsPerStep), !isCheckpointRunning
             else { return false }
             rebuild.finish()
-            self.rebuild = nil
-            rebuild.collection.isLinkingPaused = false
+            end()
+            pauseLinking(rebuild.collection)
             return true
         } catch {
-            self.rebuild = nil
+            end()
             failed(rebuild.collection, error)
             return false
         }
@@ -146,7 +226,7 @@ final class Rebuilder {
         rebuild?.work.stop()
         thread?.join()
         thread = nil
-        rebuild = nil
+        end()
     }
 }
 
@@ -173,11 +253,17 @@ extension ShardCollection {
 
     fileprivate var isUrgent: Bool { hotRowCount > Self.patientHotRowCountMax }
 
-    fileprivate var rebuildShape: RebuildPolicy.Shape {
+    /// What the policy is asked about.
+    ///
+    /// - Parameter isCrowded: Then rows that a call has still to bring wait for the build, and not
+    ///   the build for them.
+    /// - Returns: Its counts.
+    fileprivate func rebuildShape(isCrowded: Bool) -> RebuildPolicy.Shape {
         RebuildPolicy.Shape(
             rowCount: rowCount,
             linkedCount: linkedCount,
-            deletedCount: deletedCount
+            deletedCount: deletedCount,
+            awaitsRows: openBatchCount > 0 && !isCrowded
         )
     }
 }

@@ -44,10 +44,15 @@ final class RecordTable {
         idHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
         metadataWords = try ReservedRegion(byteCountMax: Limits.shardRowCountMax * 8)
         metadataHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
-        var capacity = Self.slotCapacityMin
+        slotCapacity = Self.slotCapacity(for: count)
+        idSlots = try ReservedRegion(byteCountMax: slotCapacity * 4)
+    }
+
+    /// Slots of a table that takes `count` live rows before it grows.
+    static func slotCapacity(for count: Int) -> Int {
+        var capacity = slotCapacityMin
         while (count + 1) * 10 > capacity * 7 { capacity *= 2 }
-        slotCapacity = capacity
-        idSlots = try ReservedRegion(byteCountMax: capacity * 4)
+        return capacity
     }
 
     /// Takes over regions whose first bytes came from a file.

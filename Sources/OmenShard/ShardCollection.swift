@@ -17,6 +17,10 @@ package final class ShardCollection {
     private var savedLinkedCount: Int?
     /// Set while hot rows are better left to a rebuild.
     var isLinkingPaused = false
+    /// Calls under way that bring rows in several parts.
+    var openBatchCount = 0
+    /// Whether what they bring is to be built at once.
+    var isBatchBuilt = false
     /// How often the rows were put into another order.
     package private(set) var orderCount: UInt64 = 0
     /// Memory for searches beside each other.

@@ -90,11 +90,14 @@ extension ShardCore {
         // The full vectors are in memory until the next checkpoint.
         let vectors = batch.ids.count * (rowByteCount + batch.dim * batch.element.byteCount)
         let metadata = batch.metadata.reduce(0) { $0 + $1.count }
-        let needed = vectors + metadata + Limits.memoryReserveByteCount
+        let reserve = Limits.memoryReserveByteCount + load.buildByteCount
+        // A build takes in what comes while it goes on once more.
+        let needed = (vectors + metadata) * (load.isBuilding ? 2 : 1) + reserve
         guard needed > load.availableByteCount else { return }
         throw OmenError(
             .resourceExhausted,
-            "\(batch.ids.count) vectors need \(needed) bytes of memory, \(Limits.memoryReserveByteCount) of them in reserve; \(load.availableByteCount) are available"
+            "\(batch.ids.count) vectors need \(needed) bytes of memory, \(reserve) of them in reserve; \(load.availableByteCount) are available",
+            retryAfterMilliseconds: load.isBuilding ? Limits.linkingRetryAfterMilliseconds : 0
         )
     }
 }

@@ -26,6 +26,8 @@ extension ShardEngine {
         /// Hot rows of a collection from which on it may be built anew.
         package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
         package var hotLimits = HotLimits.shard
+        /// Knows whether there is memory for a build.
+        package var buildGate = BuildGate()
         /// Threads that build an index besides the one that leads.
         package var buildHelperCount = 0
 

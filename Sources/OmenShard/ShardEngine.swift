@@ -50,7 +50,7 @@ package final class ShardEngine {
     /// What is not checked yet, and who does it.
     private var check: DeferredCheck?
     private var checkThread: BackgroundThread?
-    private let rebuilder: Rebuilder
+    let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of its parts.
     private var frozen: [ShardCollection] = []
 
@@ -113,7 +113,8 @@ package final class ShardEngine {
             policy,
             searches: store.searches,
             turnPath: configuration.buildTurnPath,
-            helperCount: configuration.buildHelperCount
+            helperCount: configuration.buildHelperCount,
+            gate: configuration.buildGate
         ) { completions.push(.rebuild($0)) }
         let log = try LogWriter(
             storage: LogDirectory(directory),
@@ -129,6 +130,7 @@ package final class ShardEngine {
             log: log
         )
         if let check = recovered.check { try startCheck(check) }
+        for collection in store.ordered { rebuilder.pauseLinking(collection) }
     }
 
     /// Makes an empty shard in memory.
@@ -137,11 +139,13 @@ package final class ShardEngine {
     ///   - rebuildRowCountMin: As in `Configuration`.
     ///   - hotLimits: Vectors that may wait to be linked.
     ///   - buildHelperCount: As in `Configuration`.
+    ///   - buildGate: As in `Configuration`.
     ///   - wake: As above; also called on the owner's thread, in the midst of a call.
     package init(
         rebuildRowCountMin: Int = RebuildPolicy.hotRowCountMin,
         hotLimits: HotLimits = .shard,
         buildHelperCount: Int = 0,
+        buildGate: BuildGate = BuildGate(),
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
@@ -162,7 +166,8 @@ package final class ShardEngine {
             RebuildPolicy(hotRowCountMin: rebuildRowCountMin),
             searches: store.searches,
             turnPath: nil,
-            helperCount: buildHelperCount
+            helperCount: buildHelperCount,
+            gate: buildGate
         ) { completions.push(.rebuild($0)) }
     }
 
@@ -210,6 +215,8 @@ package final class ShardEngine {
     package func turnEnded() {
         var load = store.load
         load.availableByteCount = availableByteCount
+        load.isBuilding = rebuilder.isBusy
+        load.buildByteCount = rebuilder.outstandingByteCount
         handle(.load(load))
         handle(.turnEnded)
     }
@@ -235,12 +242,11 @@ package final class ShardEngine {
     /// Looks whether a collection is to be rebuilt; call it every `RebuildPolicy.interval`.
     package func maintain() {
         guard core.failure == nil else { return }
-        rebuilder.tick(store, appliedLSN: core.appliedLSN)
-    }
-
-    /// Thousandths done of a collection's rebuild; nil when there is none.
-    package func rebuildPermille(of collection: ShardCollection) -> Int? {
-        rebuilder.permille(of: collection)
+        rebuilder.tick(
+            store,
+            appliedLSN: core.appliedLSN,
+            isCrowded: !core.hotLimits.allow(store.load)
+        )
     }
 
     /// Whether `work` would do something.
@@ -356,7 +362,14 @@ extension ShardEngine {
         // After a failure the log is ahead of memory; what is left of the batch must not follow.
         guard core.failure == nil else { return }
         do throws(OmenError) {
-            handle(.applied(lsn: lsn, try store.apply(lsn: lsn, operation)))
+            let counts = try store.apply(lsn: lsn, operation)
+            // Before the first of the rows is linked.
+            if case .upsert(let batch) = operation,
+                let collection = store.collections[batch.collection]
+            {
+                rebuilder.pauseLinking(collection)
+            }
+            handle(.applied(lsn: lsn, counts))
         } catch {
             handle(.logFailed(error))
         }

@@ -1,4 +1,5 @@
-internal import OmenCore
+internal import Glibc
+package import OmenCore
 internal import OmenIndex
 
 /// How full a shard is: what decides whether it takes more vectors.
@@ -10,6 +11,9 @@ package struct ShardLoad: Equatable, Sendable {
     package var fullCollections: [String]
     /// Bytes of memory that the system has left.
     package var availableByteCount: Int
+    /// Whether an index is built, and the memory that this may still take.
+    package var isBuilding = false
+    package var buildByteCount = 0
 
     package init(
         hotRowCount: Int = 0,
@@ -43,6 +47,24 @@ package struct HotLimits: Equatable, Sendable {
         rowCount: 8 * Limits.hotRowCountMax,
         byteCount: 8 * Limits.hotByteCountMax
     )
+
+    /// Names another number of rows, so that tests reach the limit within seconds.
+    package static let rowCountVariable = "OMENDB_HOT_ROW_COUNT_MAX"
+
+    /// These limits with the number of rows that the environment names, if it names one.
+    ///
+    /// - Throws: `.badRequest` for a value that is no number of rows.
+    package func overridden() throws(OmenError) -> HotLimits {
+        guard let variable = getenv(Self.rowCountVariable) else { return self }
+        let value = String(cString: variable)
+        guard let count = Int(value), count > 0 else {
+            throw OmenError(
+                .badRequest,
+                "\(Self.rowCountVariable) is \"\(value)\", expected a number of rows"
+            )
+        }
+        return HotLimits(rowCount: count, byteCount: byteCount)
+    }
 
     package func allow(_ load: ShardLoad) -> Bool {
         load.hotRowCount < rowCount && load.hotByteCount < byteCount

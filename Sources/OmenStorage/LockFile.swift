@@ -41,6 +41,18 @@ package final class LockFile: @unchecked Sendable {
         return lock
     }
 
+    /// Takes a lock that several may share, or one may have alone; writes nothing into the file.
+    ///
+    /// - Throws: `.locked` while others have it in a way that excludes this one.
+    package static func acquireLease(_ path: String, isShared: Bool) throws(OmenError) -> LockFile {
+        let descriptor = try systemCall("open", path) {
+            open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        }
+        let lock = LockFile(descriptor: descriptor)
+        try lock.lock(isShared ? LOCK_SH : LOCK_EX, path)
+        return lock
+    }
+
     private func lock(_ kind: Int32, _ path: String) throws(OmenError) {
         while flock(descriptor, kind | LOCK_NB) != 0 {
             let code = errno

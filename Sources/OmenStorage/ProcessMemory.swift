@@ -8,18 +8,28 @@ package enum ProcessMemory {
     ///
     /// - Throws: `.ioFailure` when /proc cannot be read.
     package static func residentByteCount() throws(OmenError) -> Int {
-        let path = "/proc/self/statm"
-        guard let file = fopen(path, "re") else {
-            throw OmenError(.ioFailure, "cannot open \(path)")
+        let fields = try statistics()
+        guard fields.count > 1 else { throw OmenError(.ioFailure, "\(path) has no second number") }
+        return fields[1] * Int(getpagesize())
+    }
+
+    /// Bytes of this process that are in RAM and nowhere else: without pages of files, which the
+    /// system takes back when it needs room (proc(5), statm).
+    ///
+    /// - Throws: `.ioFailure` when /proc cannot be read.
+    package static func ownByteCount() throws(OmenError) -> Int {
+        let fields = try statistics()
+        guard fields.count > 2 else { throw OmenError(.ioFailure, "\(path) has no third number") }
+        return max(0, fields[1] - fields[2]) * Int(getpagesize())
+    }
+
+    private static let path = "/proc/self/statm"
+
+    private static func statistics() throws(OmenError) -> [Int] {
+        guard let text = KernelText.of(path) else {
+            throw OmenError(.ioFailure, "cannot read \(path)")
         }
-        defer { fclose(file) }
-        var line = [UInt8](repeating: 0, count: 256)
-        let count = fread(&line, 1, line.count, file)
-        let fields = line[..<count].split(separator: UInt8(ascii: " "))
-        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else {
-            throw OmenError(.ioFailure, "\(path) has no second number")
-        }
-        return pages * Int(getpagesize())
+        return text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
     }
 
     /// Makes the allocator keep little of what is freed; call it before there is a second thread.

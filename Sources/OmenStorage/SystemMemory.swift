@@ -34,8 +34,7 @@ package enum SystemMemory {
             guard let limit = Int(value), limit > 0 else {
                 throw OmenError(.badRequest, "\(limitVariable) is \"\(value)\", expected bytes")
             }
-            let resident = try ProcessMemory.residentByteCount()
-            available = min(available, max(0, limit - resident))
+            available = min(available, max(0, limit - (try ProcessMemory.ownByteCount())))
         }
         return available
     }

@@ -232,6 +232,10 @@ package struct CollectionStatus: Equatable, Sendable {
     package var fileByteCount: UInt64
     /// Thousandths done of a rebuild of the index; nil when there is none.
     package var building: Int?
+    /// Bytes of memory that building the index anew would take now, beside what there is.
+    package var buildByteCount: UInt64
+    /// Whether a build that is due waits until there is so much memory.
+    package var waitsForMemory: Bool
 
     package init(
         name: String,
@@ -241,7 +245,9 @@ package struct CollectionStatus: Equatable, Sendable {
         rows: UInt64,
         deleted: UInt64,
         fileByteCount: UInt64,
-        building: Int? = nil
+        building: Int? = nil,
+        buildByteCount: UInt64 = 0,
+        waitsForMemory: Bool = false
     ) {
         self.name = name
         self.schema = schema
@@ -251,6 +257,8 @@ package struct CollectionStatus: Equatable, Sendable {
         self.deleted = deleted
         self.fileByteCount = fileByteCount
         self.building = building
+        self.buildByteCount = buildByteCount
+        self.waitsForMemory = waitsForMemory
     }
 }
 

@@ -26,7 +26,7 @@ extension CollectionInfo {
 }
 
 extension CollectionStatus {
-    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 5 * 8 + 2
+    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 6 * 8 + 2 + 1
     /// In the place of `building` when nothing is being built.
     private static let notBuilding = UInt16.max
 
@@ -41,6 +41,8 @@ extension CollectionStatus {
         writer.write(deleted)
         writer.write(fileByteCount)
         writer.write(building.map { UInt16(clamping: min($0, 1000)) } ?? Self.notBuilding)
+        writer.write(buildByteCount)
+        writer.write(UInt8(waitsForMemory ? 1 : 0))
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
@@ -59,6 +61,8 @@ extension CollectionStatus {
             )
         }
         building = permille == Self.notBuilding ? nil : Int(permille)
+        buildByteCount = try reader.read(UInt64.self)
+        waitsForMemory = try reader.readBool()
     }
 }
 

@@ -94,7 +94,9 @@ extension WorkerServer {
                     rows: UInt64(collection.rowCount),
                     deleted: UInt64(collection.deletedCount),
                     fileByteCount: UInt64(collection.fileByteCount),
-                    building: engine.rebuildPermille(of: collection)
+                    building: engine.rebuildPermille(of: collection),
+                    buildByteCount: UInt64(collection.buildByteCount),
+                    waitsForMemory: engine.buildWaits(of: collection)
                 )
             }
         )

@@ -22,7 +22,7 @@ final class EngineHarness {
     final class Wakeups: Sendable {
         private let semaphore = DispatchSemaphore(value: 0)
         func signal() { semaphore.signal() }
-        func wait() -> Bool { semaphore.wait(timeout: .now() + 20) == .success }
+        func wait() -> Bool { semaphore.wait(timeout: .now() + 600) == .success }
     }
 
     init(
@@ -32,6 +32,7 @@ final class EngineHarness {
         expected: ShardProgress? = nil,
         checksWhole: Bool = false,
         memoryByteCountMax: Int = .max,
+        buildGate: BuildGate = BuildGate(),
         progress: (UInt64) -> Void = { _ in }
     ) throws {
         let wakeups = Wakeups()
@@ -45,6 +46,7 @@ final class EngineHarness {
         )
         configuration.expected = expected
         configuration.rebuildRowCountMin = 400
+        configuration.buildGate = buildGate
         engine = try ShardEngine(
             configuration,
             progress: progress,
@@ -65,7 +67,7 @@ final class EngineHarness {
     private func wait(for ticket: UInt64) throws -> WriteCounts {
         engine.turnEnded()
         while outcomes[ticket] == nil {
-            guard wakeups.wait() else { throw OmenError(.unavailable, "no outcome in 20 s") }
+            guard wakeups.wait() else { throw OmenError(.unavailable, "no outcome in 600 s") }
             engine.drainCompletions()
             engine.turnEnded()
         }
@@ -93,8 +95,9 @@ final class EngineHarness {
         _ = try wait(for: ticket)
     }
 
-    /// Links all rows, as soon as that is allowed.
+    /// Links all rows one by one, as soon as that is allowed.
     func linkEverything() {
+        for collection in engine.store.ordered { collection.isLinkingPaused = false }
         do { try wait { !self.engine.store.isLinkingHeld } } catch { Issue.record(error) }
         while engine.link(atMost: 64) > 0 {}
     }
@@ -102,7 +105,7 @@ final class EngineHarness {
     /// Lets the other threads' results in until `condition` holds.
     func wait(until condition: () -> Bool) throws {
         while !condition() {
-            guard wakeups.wait() else { throw OmenError(.unavailable, "nothing came in 20 s") }
+            guard wakeups.wait() else { throw OmenError(.unavailable, "nothing came in 600 s") }
             engine.drainCompletions()
         }
     }
@@ -111,10 +114,10 @@ final class EngineHarness {
     ///
     /// `meanwhile` runs between two looks.
     func settle(meanwhile: () throws -> Void = {}) throws {
-        let end = ContinuousClock.now + .seconds(60)
+        let end = ContinuousClock.now + .seconds(600)
         repeat {
             guard ContinuousClock.now < end else {
-                throw OmenError(.unavailable, "not settled in 60 s")
+                throw OmenError(.unavailable, "not settled in 600 s")
             }
             engine.maintain()
             engine.drainCompletions()

@@ -26,12 +26,12 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
     @Test func itWaitsForAPauseButNotForEver() {
         var policy = RebuildPolicy()
         let due = [("a", shape(10, linked: 10)), ("b", shape(9000, linked: 0))]
-        #expect(policy.next(due, appliedLSN: 1) == nil)
-        #expect(policy.isDue("b") && !policy.isDue("a"))
-        #expect(policy.next(due, appliedLSN: 1) == "b")
+        #expect(policy.next(due, appliedLSN: 1) == [])
+        #expect(policy.isDue("b", due[1].1) && !policy.isDue("a", due[0].1))
+        #expect(policy.next(due, appliedLSN: 1) == ["b"])
         var lsn: UInt64 = 2
         var other = RebuildPolicy()
-        while other.next(due, appliedLSN: lsn) == nil { lsn += 1 }
+        while other.next(due, appliedLSN: lsn).isEmpty { lsn += 1 }
         #expect(lsn == 2 + UInt64(RebuildPolicy.patienceTickCount))
     }
 
@@ -39,11 +39,24 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
         var policy = RebuildPolicy()
         let due = [("b", shape(9000, linked: 0))]
         _ = policy.next(due, appliedLSN: 1)
-        #expect(policy.next(due, appliedLSN: 1) == "b")
+        #expect(policy.next(due, appliedLSN: 1) == ["b"])
         policy.rebuildFailed("b")
         var ticks = 1
-        while policy.next(due, appliedLSN: 1) == nil { ticks += 1 }
+        #expect(!policy.isDue("b", due[0].1))
+        while policy.next(due, appliedLSN: 1).isEmpty { ticks += 1 }
         #expect(ticks == RebuildPolicy.retryTickCount)
+    }
+
+    @Test func itWaitsForRowsThatACallHasStillToBring() {
+        var policy = RebuildPolicy()
+        var waiting = shape(9000, linked: 0)
+        waiting.awaitsRows = true
+        for _ in 0...RebuildPolicy.patienceTickCount + 1 {
+            #expect(policy.next([("b", waiting)], appliedLSN: 1).isEmpty)
+        }
+        #expect(policy.isDue("b", waiting), "none of them is linked meanwhile")
+        waiting.awaitsRows = false
+        #expect(policy.next([("b", waiting)], appliedLSN: 1) == ["b"])
     }
 
     @Test func onlyABuildThatHasMostOfItsWorkAheadIsOutgrown() {

@@ -57,7 +57,9 @@ enum Samples {
                 rows: 3,
                 deleted: 4,
                 fileByteCount: 5,
-                building: 421
+                building: 421,
+                buildByteCount: 6,
+                waitsForMemory: true
             )
         ]
     )

@@ -234,6 +234,6 @@ class Client:
                 for _ in range(reader.unpack("I")):
                     reader.counted()
                     reader.unpack("IBBBBI")
-                    reader.unpack("QQQQQH")
+                    reader.unpack("QQQQQHQB")
             workers.append((shard, worker, state, restarts, error))
         return pid, workers

@@ -178,7 +178,9 @@ class DB(Collection):
 
         `collections` by name: `vectors` (records), `linked` (rows in the graph), `waiting` (rows
         that searches compare with one by one), `deleted` (dead rows not reclaimed yet), `building`
-        (0...1 while the index is built anew, else None), `file_bytes`, and the schema.
+        (0...1 while the index is built anew, else None), `build_bytes` (memory that building it
+        takes beside what there is), `build_waits` (whether a build that is due waits until there is
+        so much), `file_bytes`, and the schema.
         `resident_bytes` is the memory of this process, which has everything unless it is a cluster.
         """
         found = self._session.info()

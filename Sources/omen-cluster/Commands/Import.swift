@@ -152,6 +152,10 @@ struct Import: ParsableCommand {
         let pipeline = try UpsertPipeline(path: client.path)
         var progress = Progress(total: vectors.count, unit: "vectors")
         defer { progress.clear() }
+        pipeline.onWait = { [unowned pipeline] in
+            let note = pipeline.crowdedCount.map { "waiting until some of \($0) are linked" }
+            progress.show(Int(clamping: pipeline.acknowledgedVectorCount), note: note)
+        }
         do throws(OmenError) {
             while let batch = try vectors.nextBatch(
                 for: schema,
@@ -162,7 +166,6 @@ struct Import: ParsableCommand {
                 // Batches in flight together are applied in any order, so the earlier go first.
                 if vectors.namesIDs, repeats.note(batch.ids) { try pipeline.finish() }
                 try pipeline.submit(batch)
-                progress.show(Int(clamping: pipeline.acknowledgedVectorCount))
             }
             try pipeline.finish()
         } catch {

@@ -53,6 +53,8 @@ enum StatusOutput {
             ("rows", .unsigned(collection.rows)),
             ("deleted", .unsigned(collection.deleted)),
             ("building", collection.building.map { .number(Double($0) / 1000) } ?? .null),
+            ("build_bytes", .unsigned(collection.buildByteCount)),
+            ("build_waits", .bool(collection.waitsForMemory)),
             ("dim", .integer(collection.schema.dim)),
             ("file_bytes", .unsigned(collection.fileByteCount)),
             ("log_bytes", .unsigned(logByteCount)),
@@ -81,13 +83,19 @@ enum StatusOutput {
                 sum(\.vectors),
                 sum(\.linked),
                 sum(\.deleted),
-                collections.compactMap(\.building).first.map { "\($0 / 10) %" } ?? "-",
+                building(collections),
             ])
         }
         let reasons = status.workers.filter { !$0.lastError.isEmpty }
             .map { "\nshard \($0.shard): \($0.lastError)" }
         return "coordinator \(status.pid), up \(uptime) s, \(status.socket)\n" + table.text
             + reasons.joined()
+    }
+
+    private static func building(_ collections: [CollectionStatus]) -> String {
+        if let permille = collections.compactMap(\.building).first { return "\(permille / 10) %" }
+        guard let waiting = collections.first(where: \.waitsForMemory) else { return "-" }
+        return "waits for \(byteText(waiting.buildByteCount))"
     }
 
     private static func painted(_ state: WorkerState) -> String {

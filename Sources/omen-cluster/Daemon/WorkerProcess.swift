@@ -56,6 +56,11 @@ struct Worker: ParsableCommand {
             )
             shard.expected = manifest.progress[Int(shard.shard)]
             shard.acceptsLoss = acceptsLoss
+            shard.hotLimits = try HotLimits.shard.overridden()
+            shard.buildGate = BuildGate(
+                leasePath: directory.path(of: "builds-memory.lock"),
+                shardCount: manifest.shardCount
+            )
             // All shards may build at once.
             shard.buildHelperCount = max(0, Processors.usableCount / manifest.shardCount - 1)
             configuration = WorkerServer.Configuration(

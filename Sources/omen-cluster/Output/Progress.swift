@@ -13,7 +13,12 @@ struct Progress {
         self.unit = unit
     }
 
-    mutating func show(_ done: Int) {
+    /// Shows how far it is.
+    ///
+    /// - Parameters:
+    ///   - done: Of `total`.
+    ///   - note: What it waits for, if it does.
+    mutating func show(_ done: Int, note: String? = nil) {
         let now = ContinuousClock.now
         guard isShown, lastShown.map({ now - $0 > .milliseconds(100) }) ?? true else { return }
         lastShown = now
@@ -24,7 +29,7 @@ struct Progress {
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 30 - filled)
         let percent = Int(share * 100)
         Console.put(
-            "\r\u{1B}[2K[\(bar)] \(percent)%  \(done)/\(total) \(unit)  \(rate)/s",
+            "\r\u{1B}[2K[\(bar)] \(percent)%  \(done)/\(total) \(unit)  \(note ?? "\(rate)/s")",
             on: STDERR_FILENO
         )
     }

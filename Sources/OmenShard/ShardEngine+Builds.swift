@@ -1,0 +1,26 @@
+/// What the owner tells about rows to come, and asks about builds.
+extension ShardEngine {
+    /// Thousandths done of a collection's rebuild; nil when there is none.
+    package func rebuildPermille(of collection: ShardCollection) -> Int? {
+        rebuilder.permille(of: collection)
+    }
+
+    /// Whether a collection's build waits until there is memory for it.
+    package func buildWaits(of collection: ShardCollection) -> Bool {
+        rebuilder.waitsForMemory(collection)
+    }
+
+    /// Expects `count` rows in several writes: no build begins before they are there, unless so
+    /// many rows wait to be linked that no more are taken.
+    ///
+    /// Each call needs one of `endBatch`, whatever becomes of the writes.
+    package func beginBatch(of count: Int, in name: String) {
+        guard let collection = store.collections[name] else { return }
+        rebuilder.beginBatch(of: count, in: collection)
+    }
+
+    package func endBatch(in name: String) {
+        guard let collection = store.collections[name] else { return }
+        rebuilder.endBatch(in: collection)
+    }
+}
