@@ -16,6 +16,8 @@ extension CoordinatorCore {
         /// shard takes them for repetitions of an earlier coordinator's.
         package var nonce: UInt64
         package var timing = Timing()
+        /// Drops that an earlier coordinator did not finish, as it stored them.
+        package var unfinishedDrops: [UnfinishedDrop] = []
         /// What may be held for clients, in bytes.
         package var memoryLimit = Limits.memoryLimitDefault
         /// Most client connections at once.

@@ -20,6 +20,9 @@ extension CoordinatorCore {
         case workerConnectionLost(shard: UInt32, incarnation: UInt64, reason: String)
         /// The process ended and was waited for; all it had sent was reported before.
         case workerExited(shard: UInt32, incarnation: UInt64, status: Int64, signal: Int32)
+        /// What `storeDrops` asked for is durable.
+        case dropsStored
+        case dropsNotStored(reason: String)
         /// What `storeProgress` asked for is durable.
         case progressStored
         case progressNotStored(reason: String)
@@ -42,6 +45,8 @@ extension CoordinatorCore {
         /// Make this the progress in the cluster's manifest, of each shard; `progressStored` or
         /// `progressNotStored` has to follow. One at a time.
         case storeProgress([ShardProgress])
+        /// Store the unfinished drops; `dropsStored` or `dropsNotStored` has to follow.
+        case storeDrops([UnfinishedDrop])
         case stopListening
         /// Nothing runs any more: flush, then exit.
         case finished(exitCode: Int32)

@@ -118,7 +118,7 @@ extension CoordinatorCore {
         if collections.contains(where: { $0.name == name }) {
             guard catalog[index].condemnedBy == key else { return }
             // The shard had done this drop before: what it has was created since, and stays.
-            catalog[index].condemnedBy = nil
+            absolve(name, blocks: false)
             out.append(.log("shard \(shard) has collection \(name) since after its drop: kept"))
             reconcile()
             return
@@ -178,6 +178,7 @@ extension CoordinatorCore {
                 noteConflict(index, shard: shard)
             }
         }
+        recallDrops()
         for entry in catalog.entries where entry.isCondemned { settleCondemned(entry.name) }
     }
 
@@ -194,6 +195,7 @@ extension CoordinatorCore {
     mutating func reconcile() {
         guard phase == .running else { return }
         reconcileAt = now.saturatingAdd(timing.reconcileInterval)
+        storeDrops()
         for entry in catalog.entries where entry.dropRequests == 0 {
             if let key = entry.condemnedBy {
                 let holders = entry.present.union(entry.conflicts).intersection(ready)

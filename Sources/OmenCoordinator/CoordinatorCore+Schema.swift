@@ -10,6 +10,9 @@ extension CoordinatorCore {
     func entry(_ name: String) throws(OmenError) -> Int? {
         guard let index = catalog.find(name) else {
             try checkAllReady("whether collection \(name) exists is not known")
+            guard !blockedNames.contains(name) else {
+                throw OmenError(.unavailable, "collection \(name) is being dropped, retry later")
+            }
             return nil
         }
         let entry = catalog[index]
@@ -84,30 +87,6 @@ extension CoordinatorCore {
         }
     }
 
-    /// A repeated drop must not hit a collection created since, so the client's key goes along and
-    /// the shards tell repetitions apart.
-    ///
-    /// What was really dropped is then read back from each shard: a repetition drops nothing.
-    mutating func beginDrop(
-        _ name: String,
-        key: RequestKey,
-        client: UInt64,
-        requestID: UInt64
-    ) throws(OmenError) {
-        try CollectionName.validate(name)
-        let index = try beginEverywhere(
-            .dropCollection(name: name),
-            kind: .drop(name, key),
-            key: key,
-            client: client,
-            requestID: requestID
-        )
-        guard let found = catalog.find(name) else { return }
-        catalog[found].dropRequests += 1
-        pending[index].heldBefore = catalog[found].present.union(catalog[found].conflicts)
-        pending[index].blocksCollection = true
-    }
-
     mutating func beginClear(
         _ name: String,
         key: RequestKey,
@@ -115,19 +94,13 @@ extension CoordinatorCore {
         requestID: UInt64
     ) throws(OmenError) {
         _ = try entry(name)
-        _ = try beginEverywhere(
-            .clearCollection(name: name),
-            kind: .write,
-            key: key,
-            client: client,
-            requestID: requestID
-        )
+        let index = try admitEverywhere(.write, client: client, requestID: requestID)
+        sendEverywhere(.clearCollection(name: name), key: key, index: index)
     }
 
-    private mutating func beginEverywhere(
-        _ operation: WriteOperation,
-        kind: Pending.Kind,
-        key: RequestKey,
+    /// Takes in a request that every shard has a part in, and sends nothing yet.
+    mutating func admitEverywhere(
+        _ kind: Pending.Kind,
         client: UInt64,
         requestID: UInt64
     ) throws(OmenError) -> Int {
@@ -142,8 +115,12 @@ extension CoordinatorCore {
             targets: all,
             awaited: all
         )
-        let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
-        for shard in workers.indices {
+        return try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
+    }
+
+    /// Sends a write to every shard that it waits for.
+    mutating func sendEverywhere(_ operation: WriteOperation, key: RequestKey, index: Int) {
+        for shard in pending[index].awaited {
             send(
                 .write(WriteRequest(key: key, operation: operation)),
                 id: pending[index].id,
@@ -151,36 +128,5 @@ extension CoordinatorCore {
                 to: shard
             )
         }
-        return index
-    }
-
-    /// A client's drop is over, well or not: what some shards dropped, all have to.
-    mutating func dropEnded(_ name: String, _ key: RequestKey, _ request: Pending) {
-        guard request.blocksCollection, let index = catalog.find(name) else { return }
-        catalog[index].dropRequests -= 1
-        // Only a shard that had it and has it no more proves that this was no repetition.
-        if !request.dropConfirmed.intersection(request.heldBefore).isEmpty {
-            catalog[index].condemnedBy = key
-        }
-        // It may still be applied where it was not answered in time; what follows it on the same
-        // stream tells.
-        for shard in request.targets.subtracting(request.answered).intersection(ready) {
-            sendInternal(.list(name, key), to: shard)
-        }
-        guard catalog[index].dropRequests == 0 else { return }
-        catalog.removeIfGone(name)
-        settleCondemned(name)
-        reconcile()
-    }
-
-    /// Forgets a condemned collection once every shard is known not to have it.
-    mutating func settleCondemned(_ name: String) {
-        guard let index = catalog.find(name), catalog[index].isCondemned else { return }
-        let entry = catalog[index]
-        guard ready.count == workers.count, entry.present.isEmpty, entry.conflicts.isEmpty,
-            entry.dropping.isEmpty, entry.creating.isEmpty
-        else { return }
-        catalog[index].condemnedBy = nil
-        catalog.removeIfGone(name)
     }
 }

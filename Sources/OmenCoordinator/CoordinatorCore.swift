@@ -54,6 +54,16 @@ package struct CoordinatorCore: Sendable {
     /// Shards whose worker is `ready`.
     var ready = ShardSet()
     var stopRequesters: [StopRequester] = []
+    /// Drops that some shards may have applied and others not, oldest first; what of them is
+    /// durable, and what is being stored.
+    var unfinishedDrops: [UnfinishedDrop]
+    var storedDrops: [UnfinishedDrop]
+    var storingDrops: [UnfinishedDrop]?
+    /// Names whose drop is finished and must not be used before that is durable; looked up, never
+    /// iterated in an order that matters.
+    var blockedNames: Set<String> = []
+    /// Requests whose drops are sent once they are durable.
+    var dropsToSend: [UInt64] = []
     /// How far each shard has come; what of it the cluster's manifest knows; what is being stored.
     var progress: [ShardProgress]
     var storedProgress: [ShardProgress]
@@ -79,6 +89,8 @@ package struct CoordinatorCore: Sendable {
     package init(configuration: Configuration) {
         self.configuration = configuration
         memory = MemoryBudget(memoryLimit: configuration.memoryLimit)
+        unfinishedDrops = configuration.unfinishedDrops
+        storedDrops = configuration.unfinishedDrops
         workers = Array(repeating: Worker(), count: configuration.shardCount)
         progress = configuration.progress
         storedProgress = configuration.progress
@@ -115,6 +127,8 @@ package struct CoordinatorCore: Sendable {
         case .workerExited(let shard, let incarnation, let status, let signal):
             exited(shard, incarnation: incarnation, status: status, signal: signal)
         case .progressStored: progressStored()
+        case .dropsStored: dropsStored()
+        case .dropsNotStored(let reason): dropsNotStored(reason: reason)
         case .progressNotStored(let reason): progressNotStored(reason: reason)
         case .tick: tick()
         case .stopRequested(let signal): stopSignalled(signal)

@@ -21,6 +21,8 @@ package final class CoordinatorServer {
         ///
         /// Called on other threads, one call at a time.
         package var storeProgress: @Sendable ([ShardProgress]) throws(OmenError) -> Void
+        /// Stores the unfinished drops; durable on return.
+        package var storeDrops: @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
         /// `NAME=value` strings for the workers; nil for ours.
         package var workerEnvironment: [String]?
 
@@ -29,13 +31,15 @@ package final class CoordinatorServer {
             dataDirectory: String,
             executable: String,
             workerArguments: [String] = [],
-            storeProgress: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void
+            storeProgress: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void,
+            storeDrops: @escaping @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
         ) {
             self.core = core
             self.dataDirectory = dataDirectory
             self.executable = executable
             self.workerArguments = workerArguments
             self.storeProgress = storeProgress
+            self.storeDrops = storeDrops
         }
     }
 
@@ -62,7 +66,8 @@ package final class CoordinatorServer {
     private var isHandling = false
     private var effects: [CoordinatorCore.Effect] = []
     private var exitCode: Int32?
-    private var progressKeeper: ProgressKeeper?
+    private var progressKeeper: StoreKeeper<[ShardProgress]>?
+    private var dropsKeeper: StoreKeeper<[UnfinishedDrop]>?
 
     /// - Throws: `.ioFailure` when the system gives no descriptors.
     package init(_ configuration: Configuration) throws(OmenError) {
@@ -84,9 +89,12 @@ package final class CoordinatorServer {
         listener = try loop.listen(path: configuration.core.socketPath) { connection in
             self.accept(connection)
         }
-        progressKeeper = try ProgressKeeper(loop, configuration.storeProgress) {
+        progressKeeper = try StoreKeeper(loop, configuration.storeProgress) {
             [unowned self] failure in
             feed(failure.map { .progressNotStored(reason: $0.message) } ?? .progressStored)
+        }
+        dropsKeeper = try StoreKeeper(loop, configuration.storeDrops) { [unowned self] failure in
+            feed(failure.map { .dropsNotStored(reason: $0.message) } ?? .dropsStored)
         }
         for number in [SIGTERM, SIGINT] {
             try loop.onSignal(number) { self.feed(.stopRequested(signal: number)) }
@@ -168,6 +176,7 @@ package final class CoordinatorServer {
         case .kill(let shard, let incarnation):
             peer(shard, incarnation)?.child?.kill(SIGKILL)
         case .storeProgress(let progress): progressKeeper?.store(progress)
+        case .storeDrops(let drops): dropsKeeper?.store(drops)
         case .stopListening:
             listener?.close()
             listener = nil

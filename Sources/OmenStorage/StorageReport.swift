@@ -66,6 +66,12 @@ package func verifyDataDirectory(
         report.problems.append(StorageFinding(file: path, error))
         return report
     }
+    do {
+        _ = try UnfinishedDropsFile.load(directory)
+    } catch {
+        let file = directory.path(of: UnfinishedDropsFile.fileName)
+        report.problems.append(StorageFinding(file: file, error))
+    }
     let shards = shardsDirectory(in: directory)
     do {
         try shards.checkKind()

@@ -26,6 +26,10 @@ struct Reply: Equatable {
 }
 
 extension Effect {
+    var storedDrops: [UnfinishedDrop]? {
+        if case .storeDrops(let drops) = self { drops } else { nil }
+    }
+
     var isStoreProgress: Bool {
         if case .storeProgress = self { true } else { false }
     }
@@ -36,6 +40,8 @@ struct Fixture {
     var core: Core
     var now: UInt64 = 1000 * second
     var effects: [Effect] = []
+    /// The note of unfinished drops, as it was last stored.
+    var storedDrops: [UnfinishedDrop] = []
     /// Whether the cluster's manifest is stored at once, as a driver would after some milliseconds.
     var storesProgress = true
 
@@ -71,6 +77,10 @@ struct Fixture {
         while let index = effects.firstIndex(where: \.isStoreProgress) {
             effects.remove(at: index)
             core.handle(.progressStored, now: now, into: &effects)
+        }
+        while let index = effects.firstIndex(where: { $0.storedDrops != nil }) {
+            storedDrops = effects.remove(at: index).storedDrops ?? []
+            core.handle(.dropsStored, now: now, into: &effects)
         }
     }
 

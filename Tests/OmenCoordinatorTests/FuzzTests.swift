@@ -50,6 +50,7 @@ private struct Fuzz {
 
     /// Whether the core waits for its cluster's manifest to be stored.
     private var isStoring = false
+    private var isStoringDrops = false
 
     private mutating func finishStoring() {
         guard isStoring else { return }
@@ -106,6 +107,9 @@ private struct Fuzz {
         case .storeProgress:
             #expect(!isStoring, "two stores at once")
             isStoring = true
+        case .storeDrops:
+            #expect(!isStoringDrops, "two stores of drops at once")
+            isStoringDrops = true
         case .stopListening, .log: return
         }
     }
@@ -121,6 +125,10 @@ private struct Fuzz {
             using: &random
         )
         if chance(50) { finishStoring() }
+        if isStoringDrops, chance(50) {
+            isStoringDrops = false
+            apply(chance(90) ? .dropsStored : .dropsNotStored(reason: "full"))
+        }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<3: connect()
         case 3..<5:

@@ -168,6 +168,71 @@ import Testing
         #expect(fixture.core.collections == [info("c")])
     }
 
+    @Test func aDropIsNotedBeforeAnyShardIsTold() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.storesProgress = false
+        fixture.write(.dropCollection(name: "c"))
+        let note = [UnfinishedDrop(name: "c", key: RequestKey(client: 1001, sequence: 1))]
+        #expect(fixture.effects == [.storeDrops(note)])
+        // Another drop of it has to wait, whosever it is.
+        fixture.write(.dropCollection(name: "c"), id: 2)
+        #expect(fixture.error?.code == .unavailable)
+        fixture.step(.dropsStored)
+        #expect(fixture.sent.compactMap(operation).count == 2)
+        var lists: [Sent] = []
+        for drop in fixture.sent {
+            fixture.worker(drop.shard, drop.id, written(deleted: 4))
+            lists += fixture.sent
+        }
+        for list in lists { fixture.worker(list.shard, list.id, .collections([])) }
+        #expect(fixture.writeReply?.counts.deleted == 8)
+        #expect(fixture.effects.contains(.storeDrops([])))
+        // Every shard knows its key: the name may be used at once.
+        fixture.write(.upsert(batch("c", [1])), id: 3)
+        #expect(fixture.sent.count == 3)
+    }
+
+    @Test func aDropThatCannotBeNotedFailsAndNothingIsDropped() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        fixture.storesProgress = false
+        fixture.write(.dropCollection(name: "c"))
+        fixture.step(.dropsNotStored(reason: "disk full"))
+        #expect(fixture.error?.code == .ioFailure)
+        #expect(fixture.sent.isEmpty)
+        #expect(fixture.core.collections == [info("c")])
+    }
+
+    @Test func aDropThatAnEarlierCoordinatorBeganIsFinishedUnderItsKey() throws {
+        let key = RequestKey(client: 77, sequence: 5)
+        var fixture = try Fixture(shards: 2) {
+            $0.unfinishedDrops = [UnfinishedDrop(name: "c", key: key)]
+        }
+        fixture.step(.started)
+        fixture.becomeReady(0)
+        fixture.becomeReady(1, [info("c")])
+        // Not created on the first shard: dropped on the second.
+        #expect(fixture.sent.map(\.shard) == [1])
+        #expect(fixture.sent.compactMap(operation) == [.dropCollection(name: "c")])
+        #expect(self.key(fixture.sent[0]) == key)
+        fixture.step(.clientConnected(client: 1))
+        fixture.storedDrops = [UnfinishedDrop(name: "c", key: key)]
+        fixture.write(.upsert(batch("c", [1])))
+        #expect(fixture.error?.code == .unavailable)
+    }
+
+    @Test func aDropThatAnEarlierCoordinatorBeganAndFinishedIsForgotten() throws {
+        let key = RequestKey(client: 77, sequence: 5)
+        var fixture = try Fixture(shards: 2) {
+            $0.unfinishedDrops = [UnfinishedDrop(name: "c", key: key)]
+        }
+        fixture.storedDrops = [UnfinishedDrop(name: "c", key: key)]
+        fixture.step(.started)
+        fixture.becomeReady(0)
+        #expect(!fixture.storedDrops.isEmpty)
+        fixture.becomeReady(1)
+        #expect(fixture.storedDrops.isEmpty)
+    }
+
     @Test func aDropThatWasNotAnsweredInTimeIsLookedForBehindIt() throws {
         var fixture = try Fixture.ready(shards: 1, collections: [info("c")]) {
             $0.timing.heartbeatTimeout = 1000 * second
@@ -176,9 +241,14 @@ import Testing
         let drop = fixture.sent[0]
         fixture.tick(after: 30 * second)
         #expect(fixture.error?.code == .unknownOutcome)
-        let list = fixture.sent.first { $0.message == .listCollections }
+        let sent = fixture.sent.filter { $0.message != .ping }
+        #expect(sent.map(\.message).contains(.listCollections))
         fixture.worker(0, drop.id, written(deleted: 4))
-        fixture.worker(0, try #require(list).id, .collections([]))
+        for request in sent {
+            let isList = request.message == .listCollections
+            fixture.worker(0, request.id, isList ? .collections([]) : written(deleted: 4))
+            for verify in fixture.sent { fixture.worker(0, verify.id, .collections([])) }
+        }
         fixture.ask(.count(collection: "c"), id: 2)
         #expect(fixture.error?.code == .notFound)
     }

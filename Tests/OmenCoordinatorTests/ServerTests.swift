@@ -123,7 +123,8 @@ private final class RunningServer: Sendable {
             core: core,
             dataDirectory: directory,
             executable: executable ?? products + "/FakeWorker",
-            storeProgress: { _ in }
+            storeProgress: { _ in },
+            storeDrops: { _ in }
         )
         let outcome = outcome
         let isListening = Outcome()
@@ -300,7 +301,8 @@ private final class RunningServer: Sendable {
                 core: core,
                 dataDirectory: server.directory,
                 executable: "/nowhere",
-                storeProgress: { _ in }
+                storeProgress: { _ in },
+                storeDrops: { _ in }
             )
         )
         let refusal = #expect(throws: OmenError.self) { try second.run() }

@@ -29,6 +29,7 @@ final class Simulation {
     private var epoch: UInt64 = 0
     /// What the cluster's manifest knows of the shards; durable as a whole or not at all.
     private(set) var clusterProgress: [ShardProgress]
+    private var unfinishedDrops: [UnfinishedDrop] = []
     private var clients: [SimulatedClient] = []
     private var connections: [UInt64: SimulatedClient] = [:]
     private var nextConnection: UInt64 = 0
@@ -171,6 +172,7 @@ extension Simulation {
                 socketPath: "simulated",
                 nonce: random.next()
             )
+            configuration.unfinishedDrops = unfinishedDrops
             configuration.restartsInWindowMax = .max
             configuration.timing.restartBackoffMax = 2_000_000_000
             core = CoordinatorCore(configuration: configuration)
@@ -205,6 +207,7 @@ extension Simulation {
         case .spawn(let shard, let incarnation, let acceptsLoss):
             spawn(Int(shard), incarnation, acceptsLoss: acceptsLoss)
         case .storeProgress(let progress): store(progress)
+        case .storeDrops(let drops): store(drops)
         case .kill(let shard, let incarnation):
             guard let worker = workers[Int(shard)], worker.incarnation == incarnation else {
                 return
@@ -223,6 +226,18 @@ extension Simulation {
             self.schedule(after: self.draw(0...1_000_000)) {
                 guard self.epoch == epoch else { return }
                 self.feed(.progressStored)
+            }
+        }
+    }
+
+    private func store(_ drops: [UnfinishedDrop]) {
+        let epoch = epoch
+        schedule(after: draw(500_000...10_000_000)) {
+            guard self.epoch == epoch else { return }
+            self.unfinishedDrops = drops
+            self.schedule(after: self.draw(0...1_000_000)) {
+                guard self.epoch == epoch else { return }
+                self.feed(.dropsStored)
             }
         }
     }

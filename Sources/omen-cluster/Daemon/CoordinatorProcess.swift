@@ -34,6 +34,7 @@ enum CoordinatorProcess {
             nonce: .random(in: .min ... .max)
         )
         core.memoryLimit = settings.memoryLimit
+        core.unfinishedDrops = try UnfinishedDropsFile.load(directory)
         core.connectionCountMax = try Descriptors.check(shardCount: manifest.shardCount)
         for (limit, value) in settings.limits { core.apply(limit, value) }
         let server = try CoordinatorServer(
@@ -46,6 +47,9 @@ enum CoordinatorProcess {
                     var next = manifest
                     next.progress = progress
                     try next.store(directory)
+                },
+                storeDrops: { drops throws(OmenError) in
+                    try UnfinishedDropsFile.store(drops, directory)
                 }
             )
         )

@@ -2,14 +2,14 @@ internal import OmenCore
 internal import OmenLoop
 internal import Synchronization
 
-/// Stores the shards' progress beside the loop: a sync takes some milliseconds, in which the loop
-/// answers hundreds of searches.
-final class ProgressKeeper {
+/// Stores what the coordinator must remember beside the loop: a sync takes some milliseconds, in
+/// which the loop answers hundreds of searches.
+final class StoreKeeper<Stored: Sendable> {
     private final class Outcome: Sendable {
         let failure = Mutex<OmenError??>(nil)
     }
 
-    private let body: @Sendable ([ShardProgress]) throws(OmenError) -> Void
+    private let body: @Sendable (Stored) throws(OmenError) -> Void
     private let done: (OmenError?) -> Void
     private let outcome = Outcome()
     private var wakeup: LoopWakeup?
@@ -17,12 +17,12 @@ final class ProgressKeeper {
 
     /// - Parameters:
     ///   - loop: Where `done` is called.
-    ///   - body: Stores progress, on another thread.
+    ///   - body: Stores a value, on another thread.
     ///   - done: Called after each, with what went wrong.
     /// - Throws: `.resourceExhausted` when the system gives no descriptor.
     init(
         _ loop: EventLoop,
-        _ body: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void,
+        _ body: @escaping @Sendable (Stored) throws(OmenError) -> Void,
         done: @escaping (OmenError?) -> Void
     ) throws(OmenError) {
         self.body = body
@@ -31,13 +31,13 @@ final class ProgressKeeper {
     }
 
     /// Begins to store; `done` has to be called before the next.
-    func store(_ progress: [ShardProgress]) {
-        precondition(thread == nil, "progress are being stored")
+    func store(_ value: Stored) {
+        precondition(thread == nil, "another value is being stored")
         let (body, outcome, wakeup) = (body, outcome, wakeup)
         do throws(OmenError) {
             thread = try BackgroundThread {
                 var failure: OmenError?
-                do throws(OmenError) { try body(progress) } catch { failure = error }
+                do throws(OmenError) { try body(value) } catch { failure = error }
                 outcome.failure.withLock { $0 = .some(failure) }
                 wakeup?.signal()
             }
