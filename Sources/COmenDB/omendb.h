@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 3
+#define OMENDB_ABI_VERSION 4
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -36,7 +36,8 @@ enum {
     OMENDB_LOCKED = 8,             /* another process has the files open */
     OMENDB_UNSUPPORTED_VERSION = 9,
     OMENDB_IO_FAILURE = 10,
-    OMENDB_PROTOCOL_VIOLATION = 11
+    OMENDB_PROTOCOL_VIOLATION = 11,
+    OMENDB_STOPPED = 100           /* the caller's omendb_stop ended it */
 };
 
 enum { OMENDB_L2 = 0, OMENDB_COSINE = 1, OMENDB_IP = 2 };
@@ -99,6 +100,7 @@ typedef struct {
 
 /* What a write did. */
 typedef struct {
+    uint64_t rows;     /* vectors or ids that are done: so many from the first on */
     uint64_t upserted; /* distinct ids that now have the written vector */
     uint64_t replaced; /* those of them that had another one before */
     uint64_t deleted;
@@ -151,6 +153,23 @@ typedef struct {
 /* OMENDB_ABI_VERSION of the library. */
 uint32_t omendb_abi_version(void);
 
+/* A wish to end calls that take long. Every call looks at the one that its thread uses, at least
+ * every some 10 ms, also while it waits for other threads' calls or for a cluster, and then returns
+ * OMENDB_STOPPED. Of a write the part under way comes to its end first: `counts->rows` tells how
+ * far it went; a cluster that does not answer soon leaves it at UNKNOWN_OUTCOME. A checkpoint goes
+ * on without the caller. omendb_close ends all the same, without the checkpoint that makes the next
+ * opening fast. */
+typedef struct omendb_stop omendb_stop;
+
+/* `limit_ms`: a call ends by itself after about so many milliseconds of looking; 0: never. */
+omendb_stop *omendb_stop_new(uint32_t limit_ms);
+/* What all calls of this thread look at from now on; null: nothing. */
+void omendb_stop_use(omendb_stop *stop);
+/* Ends all calls that look at it, the later ones too; from any thread. */
+void omendb_stop_request(omendb_stop *stop);
+/* Any time: threads that use it go on doing so, without anybody who could ask. Null is ignored. */
+void omendb_stop_free(omendb_stop *stop);
+
 /* Opens the database at `path`, or makes one there; null: an empty one in memory.
  * `interval_ms`: between two syncs with OMENDB_DURABILITY_INTERVAL. Errors: LOCKED naming the
  * process, BAD_REQUEST for a cluster of several shards, CORRUPT, IO_FAILURE. */
@@ -172,8 +191,9 @@ int32_t omendb_create(omendb *database, const char *collection, const omendb_sch
 int32_t omendb_drop(omendb *database, const char *collection, omendb_error *error);
 int32_t omendb_clear(omendb *database, const char *collection, omendb_error *error);
 
-/* Inserts or replaces. A large batch is carried out in parts: after an error that is not about its
- * values `counts` tells what was done. */
+/* Inserts or replaces. A large batch is carried out in parts, each whole or not at all: after an
+ * error that is not about its values `counts` tells what was done. After UNKNOWN_OUTCOME the part
+ * behind `counts->rows` may be done, too. */
 int32_t omendb_upsert(omendb *database, const char *collection, const omendb_batch *batch,
                       omendb_counts *counts, omendb_error *error);
 

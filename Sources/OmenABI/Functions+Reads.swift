@@ -107,6 +107,7 @@ public func omendb_get(
         }
         var found = FoundRecords(element: .f32, records: [])
         for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
+            try Stop.check()
             let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
             let records = try store.records(part, in: name, withVector: with_vector != 0)
             guard found.records.isEmpty || found.element == records.element else {

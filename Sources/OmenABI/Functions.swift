@@ -126,9 +126,11 @@ public func omendb_upsert(
         try store.adding(checked.count, to: checked.collection) { () throws(OmenError) in
             for part in checked.ranges {
                 do throws(OmenError) {
+                    if part.lowerBound > 0 { try Stop.check() }
                     let done = try store.write(.upsert(try checked.batch(part)))
                     counts?.pointee.upserted += done.upserted
                     counts?.pointee.replaced += done.replaced
+                    counts?.pointee.rows = UInt64(part.upperBound)
                 } catch {
                     guard part.lowerBound > 0 else { throw error }
                     throw OmenError(
@@ -158,8 +160,10 @@ public func omendb_delete(
         let count = try Arguments.count(given.count, "ids")
         for first in stride(from: 0, to: count, by: Limits.batchCountMax) {
             let range = first..<min(first + Limits.batchCountMax, count)
+            if first > 0 { try Stop.check() }
             let part = try Arguments.ids(given, range)
             counts?.pointee.deleted += try store.write(.delete(collection: name, ids: part)).deleted
+            counts?.pointee.rows = UInt64(range.upperBound)
         }
     }
 }

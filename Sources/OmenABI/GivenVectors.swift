@@ -79,6 +79,8 @@ struct GivenVectors {
     /// Bytes that are worth a thread of their own to check: some milliseconds.
     private static let byteCountPerThread = 8 << 20
     private static let threadCountMax = 4
+    /// Rows checked between two looks at `Stop.current`: at most some milliseconds.
+    private static let rowsPerLook = 1024
 
     /// Checks all of the first `count` rows as `VectorValidation` does.
     ///
@@ -108,7 +110,9 @@ struct GivenVectors {
         )
         defer { copy.deallocate() }
         guard let start = copy.baseAddress else { return nil }
+        let stop = Stop.current
         for row in rows {
+            if row % Self.rowsPerLook == 0, let stop, stop.isDue { return Stop.error }
             var values = UnsafeRawBufferPointer(copy)
             if kind == .plain {
                 values = UnsafeRawBufferPointer(start: base + row * stride, count: rowByteCount)

@@ -22,9 +22,15 @@ enum Handles {
         return OpaquePointer(bitPattern: number)
     }
 
-    /// - Throws: `.unavailable` when it is closed.
+    /// What a call works on, at its beginning.
+    ///
+    /// - Throws: `.unavailable` when it is closed, `.stopped` when the caller wants no more calls.
     static func store(_ handle: OpaquePointer?) throws(OmenError) -> any RecordStore {
         guard let handle else { throw OmenError(.badRequest, "the database is null") }
+        if let stop = Stop.current {
+            stop.begin()
+            try stop.check()
+        }
         let number = UInt(bitPattern: handle)
         guard let store = table.withLock({ $0.stores[number] }) else {
             throw OmenError(.unavailable, "the database is closed")

@@ -52,7 +52,10 @@ struct UpsertParts {
             for range in ranges { _ = try Arguments.ids(given.ids, range) }
         }
         if given.metadata_offsets != nil {
-            for row in 0..<count { try checkMetadata(row) }
+            for row in 0..<count {
+                if row % 256 == 0 { try Stop.check() }
+                try checkMetadata(row)
+            }
         }
         self.schema = schema
     }

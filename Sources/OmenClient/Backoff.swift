@@ -33,13 +33,28 @@ func sleep(until instant: ContinuousClock.Instant) {
     }
 }
 
+/// The same for a caller that may be stopped.
+///
+/// - Returns: False, early, when it was.
+func sleepUnlessStopped(until instant: ContinuousClock.Instant) -> Bool {
+    guard let stop = Stop.current else {
+        sleep(until: instant)
+        return true
+    }
+    while ContinuousClock.now < instant {
+        if stop.isDue { return false }
+        sleep(until: min(instant, .now + .milliseconds(Stop.lookInterval)))
+    }
+    return true
+}
+
 extension OmenError {
     /// Whether a write that failed so may be sent again under the same key.
     var isRetryable: Bool {
         switch code {
         case .unavailable, .unknownOutcome, .resourceExhausted: true
         case .badRequest, .notFound, .alreadyExists, .corrupt, .locked, .unsupportedVersion,
-            .ioFailure, .protocolViolation:
+            .ioFailure, .protocolViolation, .stopped:
             false
         }
     }

@@ -46,10 +46,19 @@ final class ClientConnection {
 
     /// Sends what is queued and receives, until an answer is there or the deadline has passed.
     ///
-    /// - Throws: Why the connection broke; from then on every call throws that.
+    /// - Parameters:
+    ///   - deadline: When to come back without an answer.
+    ///   - grace: How long to wait on when the caller is stopped.
+    /// - Throws: Why the connection broke; from then on every call throws that. `.stopped` breaks
+    ///   it, too: nobody reads what may come.
     /// - Returns: The answers that arrived, in the order of arrival.
-    func exchange(until deadline: Instant) throws(OmenError) -> [Envelope] {
+    func exchange(
+        until deadline: Instant,
+        grace: Duration = .zero
+    ) throws(OmenError) -> [Envelope] {
         if let failure { throw failure }
+        let stop = Stop.current
+        var stopsAt: Instant?
         do throws(OmenError) {
             while true {
                 try sendQueued()
@@ -58,6 +67,11 @@ final class ClientConnection {
                 if !arrived.isEmpty || isLate {
                     defer { arrived = [] }
                     return arrived
+                }
+                if let stop, stop.isDue {
+                    let end = stopsAt ?? .now + grace
+                    if ContinuousClock.now >= end { throw Stop.error }
+                    stopsAt = end
                 }
                 try socket.wait(toSend: sentByteCount < outgoing.count, deadline: deadline)
             }

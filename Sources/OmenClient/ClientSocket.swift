@@ -42,7 +42,9 @@ final class ClientSocket {
             if result == 0 { return socket }
             switch errno {
             case EINTR: continue
-            case EAGAIN where ContinuousClock.now < deadline: usleep(5000)
+            case EAGAIN where ContinuousClock.now < deadline:
+                try Stop.check()
+                usleep(5000)
             case ENOENT, ECONNREFUSED:
                 throw OmenError(.unavailable, "no cluster is running at \(path)")
             case EAGAIN:
@@ -53,7 +55,8 @@ final class ClientSocket {
         }
     }
 
-    /// Waits until bytes can be received, or sent if `wantsToSend`, or the deadline has passed.
+    /// Waits until bytes can be received, or sent if `wantsToSend`, or the deadline has passed; a
+    /// thread that may be stopped only until it must look again.
     func wait(toSend wantsToSend: Bool, deadline: Instant) throws(OmenError) {
         var entry = pollfd(
             fd: descriptor,
@@ -61,7 +64,8 @@ final class ClientSocket {
             revents: 0
         )
         let left = ContinuousClock.now.duration(to: deadline)
-        let milliseconds = left <= .zero ? 0 : min(left / .milliseconds(1), 60_000).rounded(.up)
+        let longest = Stop.current == nil ? 60_000 : Double(Stop.lookInterval)
+        let milliseconds = left <= .zero ? 0 : min(left / .milliseconds(1), longest).rounded(.up)
         guard poll(&entry, 1, Int32(milliseconds)) >= 0 || errno == EINTR else {
             throw OmenError(.ioFailure, "cannot wait for the coordinator: \(Self.reason(errno))")
         }

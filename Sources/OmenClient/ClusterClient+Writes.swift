@@ -74,7 +74,7 @@ extension ClusterClient {
                 let isCrowded = errors.allSatisfy { $0.code == .resourceExhausted }
                 guard isCrowded, goesOn(&linking) else { return try outcome.get() }
             }
-            sleep(until: nextTry)
+            guard sleepUnlessStopped(until: nextTry) else { return try outcome.get() }
         }
     }
 
@@ -91,6 +91,10 @@ extension ClusterClient {
         return linking.canMove && .now - linking.movedAt < linkingPatience
     }
 
+    /// How long a write that was sent is waited for when the caller is stopped: many times what a
+    /// healthy cluster takes, so that its outcome is known.
+    private static let stopGrace = Duration.milliseconds(500)
+
     /// One try.
     ///
     /// - Parameters:
@@ -106,7 +110,7 @@ extension ClusterClient {
         do throws(OmenError) {
             _ = try openConnection()
             do throws(OmenError) {
-                let answer = try ask(request)
+                let answer = try ask(request, grace: Self.stopGrace)
                 if case .written(let reply) = answer { return .success(reply) }
                 guard case .failure(let error) = answer else { return .failure(unexpected(answer)) }
                 failure = error
@@ -119,7 +123,9 @@ extension ClusterClient {
             failure = error
         }
         if failure.code == .unknownOutcome { mayBeApplied = true }
-        guard mayBeApplied, failure.isRetryable else { return .failure(failure) }
+        guard mayBeApplied, failure.isRetryable || failure.code == .stopped else {
+            return .failure(failure)
+        }
         return .failure(OmenError(.unknownOutcome, failure.message))
     }
 }

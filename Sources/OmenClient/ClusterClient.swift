@@ -62,14 +62,19 @@ package final class ClusterClient {
     /// One request, one answer, which may be the cluster's `.failure`.
     ///
     /// - Throws: Only when there is no answer: `.unavailable` when the connection is lost or
-    ///   silent, `.badRequest` when the request fits no frame.
-    func ask(_ message: Message, timeout: Duration? = nil) throws(OmenError) -> Message {
+    ///   silent, `.badRequest` when the request fits no frame, `.stopped` when the caller is
+    ///   stopped and no answer comes within `grace`.
+    func ask(
+        _ message: Message,
+        timeout: Duration? = nil,
+        grace: Duration = .zero
+    ) throws(OmenError) -> Message {
         let connection = try openConnection()
         let id = try connection.submit(message)
         let limit = timeout ?? answerTimeout
         let deadline = ContinuousClock.now + limit
         while true {
-            let answers = try connection.exchange(until: deadline)
+            let answers = try connection.exchange(until: deadline, grace: grace)
             if let answer = answers.first(where: { $0.requestID == id }) { return answer.message }
             if ContinuousClock.now >= deadline {
                 connection.forget(id)

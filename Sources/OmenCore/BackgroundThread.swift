@@ -81,16 +81,23 @@ extension BackgroundThread {
     /// Runs `work` for every number below `count`, on up to so many threads, this one among them;
     /// returns when all is done.
     ///
-    /// Where the system refuses threads, those that there are do more.
+    /// Where the system refuses threads, those that there are do more. All have the `Stop` of the
+    /// caller.
     package static func share(_ count: Int, _ work: @escaping @Sendable (Int) -> Void) {
         let next = Counter()
+        let stop = Stop.current
         let take: @Sendable () -> Void = {
             while let number = next.take(below: count) { work(number) }
         }
         var threads: [BackgroundThread] = []
         for _ in 1..<max(1, count) {
             do throws(OmenError) {
-                threads.append(try BackgroundThread { take() })
+                threads.append(
+                    try BackgroundThread {
+                        Stop.use(stop)
+                        take()
+                    }
+                )
             } catch { break }
         }
         take()

@@ -26,6 +26,8 @@
         case ioFailure = 10
         /// The peer broke the protocol; the connection is closed.
         case protocolViolation = 11
+        /// The caller no longer wanted the answer; nothing was applied. Never on the wire.
+        case stopped = 100
     }
     package var code: Code
     /// Which thing, what was expected, what was seen; for people, never matched by code.

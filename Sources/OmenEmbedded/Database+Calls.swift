@@ -37,6 +37,7 @@ extension Database {
                             "\(error.message); none was linked for \(Limits.linkingPatience)"
                         )
                     }
+                    try Stop.check()
                     usleep(2000)
                 } while try isCrowded()
             }
@@ -92,9 +93,9 @@ extension Database {
 
     /// Writes what changed into files from which opening is fast; nothing to do in memory.
     ///
-    /// - Throws: `.resourceExhausted` on a full disk, `.ioFailure`.
+    /// - Throws: `.resourceExhausted` on a full disk, `.ioFailure`, `.stopped`: then it goes on.
     package func checkpoint() throws(OmenError) {
-        _ = try wait { engine, ticket in engine.checkpoint(ticket: ticket) }
+        _ = try wait(mayLeave: true) { engine, ticket in engine.checkpoint(ticket: ticket) }
     }
 }
 
@@ -139,7 +140,7 @@ extension Database {
     /// - Complexity: O(rows).
     package func list(_ collection: String) throws(OmenError) -> StoredRecords {
         try reading { engine throws(OmenError) in
-            try engine.store.collection(collection).storedRecords
+            try engine.store.collection(collection).storedRecords()
         }
     }
 

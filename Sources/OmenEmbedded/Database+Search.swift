@@ -41,11 +41,18 @@ extension Database {
     }
 
     private func searchAlone(_ planned: SearchQuery) throws(OmenError) -> Answer {
-        try reading { engine throws(OmenError) in
-            var search = try engine.store.beginSearch(planned)
-            try search.runBesideOthers { owner.yieldShare() }
-            return search.answer
+        let stop = Stop.current
+        try owner.share(unless: stop)
+        var isShared = true
+        defer { if isShared { owner.release() } }
+        try checkOpen()
+        var search = try engine.store.beginSearch(planned)
+        try search.runBesideOthers { () throws(OmenError) in
+            isShared = false
+            try owner.yieldShare(unless: stop)
+            isShared = true
         }
+        return search.answer
     }
 
     private static func joined(

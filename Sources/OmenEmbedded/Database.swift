@@ -28,6 +28,8 @@ package final class Database: @unchecked Sendable {
     /// Why nothing can be done any more.
     private var failure: OmenError?
     private var isClosed = false
+    /// Checkpoints whose callers no longer wait.
+    private var leftTickets: Set<UInt64> = []
     /// Calls that wait for the outcome of what they handed in.
     private var waiterCount = 0
     private var nextTick = ContinuousClock.now
@@ -129,11 +131,12 @@ package final class Database: @unchecked Sendable {
 extension Database {
     /// Runs `body`, which changes nothing, with the engine, maybe beside other readers.
     ///
-    /// - Throws: `.unavailable` when the database is closed, why it failed, what `body` throws.
+    /// - Throws: `.unavailable` when the database is closed, why it failed, `.stopped` while others
+    ///   have the engine, what `body` throws.
     func reading<Result>(
         _ body: (ShardEngine) throws(OmenError) -> Result
     ) throws(OmenError) -> Result {
-        owner.share()
+        try owner.share(unless: .current)
         defer { owner.release() }
         try checkOpen()
         return try body(engine)
@@ -145,6 +148,7 @@ extension Database {
     }
 
     private func note(_ outcome: ShardEngine.Outcome) {
+        if case .checkpointed(let ticket, _) = outcome, leftTickets.remove(ticket) != nil { return }
         switch outcome {
         case .written(let ticket, let counts): outcomes[ticket] = .success(counts)
         case .refused(let ticket, let error): outcomes[ticket] = .failure(error)
@@ -168,10 +172,19 @@ extension Database {
     /// Hands the engine something with a new ticket and waits for its outcome.
     ///
     /// Other calls go on while this one waits, and what they write is synced together with it.
+    ///
+    /// - Parameters:
+    ///   - mayLeave: The caller may be stopped while it waits: then what it handed in goes on. If
+    ///     not, only before it is handed in.
+    ///   - start: Hands it in.
+    /// - Returns: What a write did.
+    /// - Throws: The outcome's error, `.unavailable`, `.stopped`.
     func wait(
+        mayLeave: Bool = false,
         for start: (ShardEngine, _ ticket: UInt64) -> Void
     ) throws(OmenError) -> WriteCounts {
-        owner.own()
+        let stop = Stop.current
+        try owner.own(unless: stop)
         defer { owner.release() }
         try checkOpen()
         let ticket = nextTicket
@@ -185,8 +198,15 @@ extension Database {
             engine.drainCompletions()
             if let outcome = outcomes.removeValue(forKey: ticket) { return try outcome.get() }
             if let failure { throw failure }
+            if mayLeave, let stop, stop.isDue {
+                leftTickets.insert(ticket)
+                throw Stop.error
+            }
             owner.release()
-            signal.wait(beyond: seen, milliseconds: 1000)
+            signal.wait(
+                beyond: seen,
+                milliseconds: mayLeave && stop != nil ? Stop.lookInterval : 1000
+            )
             owner.own()
         }
     }
@@ -234,7 +254,8 @@ extension Database {
     /// Writes a checkpoint, which makes the next opening fast, and ends.
     ///
     /// Until it is called the database and its thread stay. Writes under way come to their end;
-    /// calls on other threads that come later throw `.unavailable`; a second call does nothing.
+    /// calls on other threads that come later throw `.unavailable`; a second call does nothing. A
+    /// caller that is stopped gives up the checkpoint, and nothing else.
     /// - Throws: Why the last sync failed: then acknowledged writes may not be durable. A
     ///   checkpoint that fails is no error, the log has everything.
     package func close() throws(OmenError) {
@@ -242,7 +263,10 @@ extension Database {
             do throws(OmenError) {
                 try checkpoint()
             } catch {
-                LogLine.write("database \(path ?? "")", "closed without a checkpoint: \(error)")
+                // A caller that was stopped knows.
+                if error.code != .stopped {
+                    LogLine.write("database \(path ?? "")", "closed without a checkpoint: \(error)")
+                }
             }
         }
         owner.own()

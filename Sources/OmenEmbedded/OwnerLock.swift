@@ -1,4 +1,5 @@
 internal import Glibc
+internal import OmenCore
 internal import Synchronization
 
 /// A lock that one thread holds to change things, or any number to read them, and whose holders can
@@ -19,10 +20,16 @@ final class OwnerLock: @unchecked Sendable {
     private var turn: UInt64 = 0
     private var readerCount = 0
     private var isOwned = false
+    /// Numbers whose threads no longer wait.
+    private var left: Set<UInt64> = []
 
     init() {
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -35,35 +42,90 @@ final class OwnerLock: @unchecked Sendable {
     /// Whether another thread waits for the lock.
     var isWanted: Bool { waiting.load(ordering: .relaxed) > 0 }
 
+    /// Takes the lock for this thread alone, however long it has to wait.
+    func own() { _ = takeOwned { nil } }
+
     /// Takes the lock for this thread alone.
-    func own() {
-        pthread_mutex_lock(mutex)
-        awaitTurn { !isOwned && readerCount == 0 }
-        isOwned = true
-        pthread_mutex_unlock(mutex)
+    ///
+    /// - Throws: `.stopped`, without the lock, when `stop` is due before it is this thread's turn.
+    func own(unless stop: @autoclosure () -> Stop?) throws(OmenError) {
+        guard takeOwned(unless: stop) else { throw Stop.error }
     }
 
-    /// Takes the lock beside other readers.
-    func share() {
+    private func takeOwned(unless stop: () -> Stop?) -> Bool {
         pthread_mutex_lock(mutex)
-        awaitTurn { !isOwned }
+        defer { pthread_mutex_unlock(mutex) }
+        guard awaitTurn(unless: stop, { !isOwned && readerCount == 0 }) else { return false }
+        isOwned = true
+        return true
+    }
+
+    /// Takes the lock beside other readers, however long it has to wait.
+    func share() { _ = takeShared { nil } }
+
+    /// Takes the lock beside other readers.
+    ///
+    /// - Throws: `.stopped`, without the lock, when `stop` is due before it is this thread's turn.
+    func share(unless stop: @autoclosure () -> Stop?) throws(OmenError) {
+        guard takeShared(unless: stop) else { throw Stop.error }
+    }
+
+    private func takeShared(unless stop: () -> Stop?) -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        guard awaitTurn(unless: stop, { !isOwned }) else { return false }
         readerCount += 1
         // The next in line may be a reader, too.
         if turn < nextTicket { pthread_cond_broadcast(condition) }
-        pthread_mutex_unlock(mutex)
+        return true
     }
 
-    private func awaitTurn(_ isFree: () -> Bool) {
+    /// - Returns: Whether it is the thread's turn; false when `stop` was due before.
+    private func awaitTurn(unless stop: () -> Stop?, _ isFree: () -> Bool) -> Bool {
         let ticket = nextTicket
         nextTicket += 1
         if ticket != turn || !isFree() {
             waiting.add(1, ordering: .relaxed)
+            defer { waiting.subtract(1, ordering: .relaxed) }
+            let stop = stop()
             repeat {
-                pthread_cond_wait(condition, mutex)
+                if let stop, stop.isDue {
+                    leave(ticket)
+                    return false
+                }
+                sleep(looksAgain: stop != nil)
             } while ticket != turn || !isFree()
-            waiting.subtract(1, ordering: .relaxed)
         }
+        passTurn()
+        return true
+    }
+
+    private func passTurn() {
         turn += 1
+        while !left.isEmpty, left.remove(turn) != nil { turn += 1 }
+    }
+
+    /// Takes a waiting thread out of the line.
+    private func leave(_ ticket: UInt64) {
+        guard ticket == turn else {
+            left.insert(ticket)
+            return
+        }
+        passTurn()
+        pthread_cond_broadcast(condition)
+    }
+
+    private func sleep(looksAgain: Bool) {
+        guard looksAgain else {
+            pthread_cond_wait(condition, mutex)
+            return
+        }
+        var deadline = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &deadline)
+        deadline.tv_nsec += Stop.lookInterval * 1_000_000
+        deadline.tv_sec += deadline.tv_nsec / 1_000_000_000
+        deadline.tv_nsec %= 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &deadline)
     }
 
     /// Gives back what `own` or `share` took.
@@ -77,10 +139,11 @@ final class OwnerLock: @unchecked Sendable {
     /// Lets others have the lock for a moment, if one wants it.
     ///
     /// - Precondition: The caller has shared it.
-    func yieldShare() {
+    /// - Throws: `.stopped`, without the lock, when `stop` is due before the caller has it again.
+    func yieldShare(unless stop: @autoclosure () -> Stop? = nil) throws(OmenError) {
         guard isWanted else { return }
         release()
-        share()
+        try share(unless: stop())
     }
 
     /// Waits while other threads want the lock, for a millisecond at most.

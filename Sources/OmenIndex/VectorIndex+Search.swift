@@ -18,7 +18,7 @@ extension VectorIndex {
     ///   - maxDistance: Farther hits are left out.
     ///   - own: The memory to search with; nil for the owner's.
     ///   - hits: Replaced by the hits, ascending by distance, then row.
-    /// - Throws: `.badRequest` for a zero query under cosine.
+    /// - Throws: `.badRequest` for a zero query under cosine, `.stopped`.
     package func search(
         _ query: UnsafeRawPointer,
         element: ElementType,
@@ -38,13 +38,13 @@ extension VectorIndex {
         let width = max(wanted, ef > 0 ? ef : Self.efStandard)
         if exact || isCheaperToScan(width: width) {
             scratch.results.reset(width: wanted, capacity: wanted)
-            scan(0..<rowCount, prepared.exact, scratch)
+            try scan(0..<rowCount, prepared.exact, scratch)
         } else {
             searchGraph(prepared, wanted: wanted, width: width, scratch)
-            scan(linkedCount..<rowCount, prepared.exact, scratch)
+            try scan(linkedCount..<rowCount, prepared.exact, scratch)
             if scratch.results.count < wanted {
                 scratch.results.reset(width: wanted, capacity: wanted)
-                scan(0..<rowCount, prepared.exact, scratch)
+                try scan(0..<rowCount, prepared.exact, scratch)
             }
         }
         scratch.emit(maxDistance: maxDistance, into: &hits)
@@ -186,12 +186,25 @@ extension VectorIndex {
         }
     }
 
+    /// Rows scanned between two looks at `Stop.current`: about a hundred microseconds.
+    private static let rowsPerLook = 4096
+
     /// Merges the live rows of a range into the scratch results.
-    private func scan(_ range: Range<Int>, _ scorer: Scorer, _ scratch: Scratch) {
+    private func scan(
+        _ range: Range<Int>,
+        _ scorer: Scorer,
+        _ scratch: Scratch
+    ) throws(OmenError) {
         let deleted = UnsafePointer(deleted)
         let distances = scratch.distances
         var first = range.lowerBound
+        let stop = range.count > Self.rowsPerLook ? Stop.current : nil
+        var nextLook = first + Self.rowsPerLook
         while first < range.upperBound {
+            if first >= nextLook {
+                nextLook = first + Self.rowsPerLook
+                try stop?.check()
+            }
             let count = min(Scratch.scanCount, range.upperBound - first)
             scorer.scan(first: first, count, into: distances)
             for i in 0..<count {

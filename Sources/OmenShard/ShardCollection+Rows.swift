@@ -36,15 +36,20 @@ package struct StoredRecords: Sendable {
 }
 
 extension ShardCollection {
+    /// Rows looked at between two looks at `Stop.current`: some milliseconds.
+    private static let rowsPerLook = 16_384
+
     /// All live records, in the order of their rows.
     ///
+    /// - Throws: `.stopped`.
     /// - Complexity: O(rows).
-    package var storedRecords: StoredRecords {
+    package func storedRecords() throws(OmenError) -> StoredRecords {
         var ids: [RecordID] = []
         var rows: [UInt32] = []
         ids.reserveCapacity(vectorCount)
         rows.reserveCapacity(vectorCount)
         for row in 0..<index.rowCount {
+            if row % Self.rowsPerLook == 0 { try Stop.check() }
             let row = UInt32(truncatingIfNeeded: row)
             guard !index.isDeleted(row) else { continue }
             ids.append(records.id(of: row))
@@ -64,18 +69,26 @@ extension ShardCollection {
 
     /// Those of `wanted` that are there, in that order, and the metadata of each.
     ///
+    /// - Throws: `.stopped`.
     /// - Complexity: O(wanted), and the bytes of their metadata.
     package func stored(
         _ wanted: [RecordID]
-    ) -> (records: StoredRecords, metadata: [[UInt8]?]) {
-        let found = wanted.compactMap { id in records.row(of: id).map { (id, $0) } }
-        let stored = StoredRecords(
-            schema: schema,
-            ids: found.map(\.0),
-            rows: found.map(\.1),
-            vectors: storedVectors
-        )
-        return (stored, stored.rows.map { records.metadata(of: $0) })
+    ) throws(OmenError) -> (records: StoredRecords, metadata: [[UInt8]?]) {
+        var ids: [RecordID] = []
+        var rows: [UInt32] = []
+        var metadata: [[UInt8]?] = []
+        ids.reserveCapacity(wanted.count)
+        rows.reserveCapacity(wanted.count)
+        metadata.reserveCapacity(wanted.count)
+        for (place, id) in wanted.enumerated() {
+            if place % Self.rowsPerLook == 0 { try Stop.check() }
+            guard let row = records.row(of: id) else { continue }
+            ids.append(id)
+            rows.append(row)
+            metadata.append(records.metadata(of: row))
+        }
+        let stored = StoredRecords(schema: schema, ids: ids, rows: rows, vectors: storedVectors)
+        return (stored, metadata)
     }
 
     /// Rows looked at for one page: what other requests wait for meanwhile.

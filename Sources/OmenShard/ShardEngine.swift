@@ -45,6 +45,8 @@ package final class ShardEngine {
     /// A frozen checkpoint that waits for the log to be rotated.
     private var checkpointJob: CheckpointJob?
     private var checkpointThread: BackgroundThread?
+    /// Ends a checkpoint that nobody waits for any more.
+    private var checkpointStop: Stop?
     /// Memory left as of the last `syncDue`.
     private var availableByteCount = Int.max
     /// What is not checked yet, and who does it.
@@ -302,7 +304,7 @@ package final class ShardEngine {
 
     /// Syncs and closes the log and waits for the other threads; the second call is empty.
     ///
-    /// Nothing else may be called afterwards.
+    /// A checkpoint under way is given up. Nothing else may be called afterwards.
     /// - Returns: The failure of the last sync: then acknowledged writes may not be durable.
     @discardableResult
     package func close() -> OmenError? {
@@ -310,6 +312,8 @@ package final class ShardEngine {
         checkThread?.join()
         checkThread = nil
         rebuilder.close()
+        // The log has everything that a checkpoint would write.
+        checkpointStop?.request()
         checkpointThread?.join()
         checkpointThread = nil
         files?.log.close()
@@ -442,8 +446,11 @@ extension ShardEngine {
         guard let job = checkpointJob else { return }
         checkpointJob = nil
         let completions = completions
+        let stop = Stop()
+        checkpointStop = stop
         do throws(OmenError) {
             checkpointThread = try BackgroundThread(.low) {
+                Stop.use(stop)
                 let result: Result<WrittenCheckpoint, OmenError>
                 do throws(OmenError) {
                     result = .success(try job.run())

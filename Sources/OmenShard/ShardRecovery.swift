@@ -38,7 +38,7 @@ enum ShardRecovery {
     /// - Returns: The shard's data, and where its log goes on.
     /// - Throws: `.corrupt` when acknowledged data is damaged or missing, or the log holds what
     ///   cannot be applied; the shard must then not be served. `.resourceExhausted` when the files
-    ///   need more memory than they may have.
+    ///   need more memory than they may have. `.stopped`.
     static func open(
         _ directory: Directory,
         identity: ShardIdentity,
@@ -81,6 +81,7 @@ enum ShardRecovery {
                 )
             }
         ) { lsn, record throws(OmenError) in
+            try Stop.check()
             try logged.check(record.operation)
             keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
             replayed += 1

@@ -55,14 +55,19 @@ package struct ShardSearch {
     /// Answers all queries, while other threads may do the same and nothing changes the shard.
     ///
     /// - Parameter pause: Called between two queries; there the shard may change.
-    /// - Throws: As `step`; `.resourceExhausted` without address space for one more search.
-    package mutating func runBesideOthers(_ pause: () -> Void) throws(OmenError) {
+    /// - Throws: As `step`; `.resourceExhausted` without address space for one more search;
+    ///   `.stopped`; what `pause` throws.
+    package mutating func runBesideOthers(
+        _ pause: () throws(OmenError) -> Void
+    ) throws(OmenError) {
         let scratches = collection.scratches
+        let stop = Stop.current
         try scratches.withScratch { scratch throws(OmenError) in
             while true {
                 try step(scratch)
                 if isFinished { return }
-                pause()
+                try stop?.check()
+                try pause()
             }
         }
     }

@@ -159,7 +159,7 @@ package final class ShardFile {
 extension ShardFile {
     /// Checks every block again, lazy ones too.
     ///
-    /// - Throws: `.corrupt`, naming the file and the first bad offset.
+    /// - Throws: `.corrupt`, naming the file and the first bad offset; `.stopped`.
     package func verify() throws(OmenError) {
         try verifyTable()
         for section in header.sections { try verifyWhole(section) }
@@ -198,6 +198,7 @@ extension ShardFile {
         progress: () -> Void = {}
     ) throws(OmenError) {
         for block in 0..<section.blockCount {
+            try Stop.check()
             try verifyBlock(block, of: section)
             progress()
         }

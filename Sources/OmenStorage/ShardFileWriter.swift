@@ -36,7 +36,7 @@ package enum ShardFileWriter {
     ///   - sections: At most 96, kinds unique; empty ones are kept.
     /// - Returns: Bytes of the file.
     /// - Throws: `.resourceExhausted` without space, `.ioFailure`; `.corrupt` when the bytes read
-    ///   back are not those written.
+    ///   back are not those written; `.stopped`.
     package static func write(
         directory: Directory,
         name: String,
@@ -120,6 +120,7 @@ package enum ShardFileWriter {
             let seed = header.seed(of: entry)
             var done = 0
             while done < section.byteCount {
+                try Stop.check()
                 let count = min(Limits.checksumBlockByteCount, section.byteCount - done)
                 let block = UnsafeRawBufferPointer(start: section.base + done, count: count)
                 try writeAll(block, to: file, at: entry.offset + done)

@@ -18,7 +18,7 @@ extension OmenError {
         case .unavailable: ExitStatus.unavailable
         case .unknownOutcome, .resourceExhausted: ExitStatus.partial
         case .badRequest, .notFound, .alreadyExists, .corrupt, .locked, .unsupportedVersion,
-            .ioFailure, .protocolViolation:
+            .ioFailure, .protocolViolation, .stopped:
             ExitStatus.failure
         }
     }

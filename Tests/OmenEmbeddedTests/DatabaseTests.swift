@@ -216,10 +216,78 @@ import Testing
             lock.release()
         }
         while !lock.isWanted { usleep(100) }
-        lock.yieldShare()
+        try lock.yieldShare()
         #expect(!lock.isWanted)
         lock.release()
         writer.join()
+    }
+
+    @Test func whoIsStoppedLeavesTheLineAndHoldsNobodyUp() throws {
+        let lock = OwnerLock()
+        lock.own()
+        let order = Mutex<[Int]>([])
+        let stop = Stop()
+        // The first and the last of those that wait are stopped, and one between others.
+        let stopped: Set<Int> = [0, 2, 5]
+        var threads: [BackgroundThread] = []
+        for number in 0..<6 {
+            let asks = Mutex(false)
+            threads.append(
+                try BackgroundThread {
+                    asks.withLock { $0 = true }
+                    let own = stopped.contains(number) ? stop : nil
+                    do throws(OmenError) {
+                        if number % 2 == 0 {
+                            try lock.own(unless: own)
+                        } else {
+                            try lock.share(unless: own)
+                        }
+                        order.withLock { $0.append(number) }
+                        lock.release()
+                    } catch { order.withLock { $0.append(-number) } }
+                }
+            )
+            while !asks.withLock({ $0 }) { usleep(100) }
+            usleep(20_000)
+        }
+        stop.request()
+        while order.withLock({ $0.count }) < 3 { usleep(100) }
+        #expect(order.withLock { Set($0) } == [0, -2, -5])
+        #expect(lock.isWanted)
+        lock.release()
+        for thread in threads { thread.join() }
+        #expect(order.withLock { $0.suffix(3) } == [1, 3, 4])
+        #expect(!lock.isWanted)
+        // Nothing of those that left is in the way of who comes later.
+        lock.own()
+        lock.release()
+    }
+
+    @Test func aStoppedCheckpointGoesOnAndAStoppedCloseEndsWithoutOne() throws {
+        try inDirectory { path in
+            try stopCheckpointAndClose(path)
+            let again = try Database(path: path)
+            #expect(try again.count("c") == 60)
+            try again.close()
+        }
+    }
+
+    private func stopCheckpointAndClose(_ path: String) throws {
+        let database = try Database(path: path)
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        _ = try database.write(batch(0..<50))
+        let stop = Stop()
+        stop.request()
+        Stop.use(stop)
+        defer { Stop.use(nil) }
+        #expect(throws: OmenError(.stopped, "the call was stopped")) { try database.checkpoint() }
+        Stop.use(nil)
+        #expect(try database.count("c") == 50)
+        // The next caller gets an outcome of its own.
+        try database.checkpoint()
+        _ = try database.write(batch(50..<60))
+        Stop.use(stop)
+        try database.close()
     }
 
     @Test func threadsShareTheQueries() throws {

@@ -4,8 +4,6 @@ Per id: the committed version (acknowledged) and the versions that may or may no
 applied. Version 0 means absent. Each writer owns its ids, so versions of one id are ordered.
 """
 
-import struct
-
 DIM = 16
 
 

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import math
+import random
 import sys
 import tempfile
 import unittest
@@ -10,7 +12,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
-from omenbench import blocks, curves, dims, main, peers, profile, results, table, targets  # noqa: E402
+from omenbench import against, blocks, curves, dims, main, peers, profile, results, table, targets  # noqa: E402
 from omenbench.failure import Failure  # noqa: E402
 from omenbench.recall import recall_of, recall_of_prefix  # noqa: E402
 from omenbench.writers import Frontier  # noqa: E402
@@ -264,6 +266,118 @@ class Dims(unittest.TestCase):
                              [row(128, 5.0), row(256, 9.0)]])
         self.assertEqual(dims.table(merged), (["ns per row", "128", "256"],
                                               [["OmenDB, u8, l2", "5.0", "8.5"]]))
+
+
+class Against(unittest.TestCase):
+    """`bench/run against`: the order of the turns, and what the ratios of the rounds allow to say."""
+
+    SPEED = against.Figure("QPS", "a/qps", less_is_better=False)
+    TIME = against.Figure("ms", "a/ms", less_is_better=True)
+
+    def test_the_sides_begin_in_turn_and_each_measures_once_a_round(self):
+        self.assertEqual([side for _, side in against.turns(4)],
+                         ["commit", "here", "here", "commit"] * 2)
+        for rounds in (5, 6):
+            found = against.turns(rounds)
+            self.assertEqual(sorted(found), [(number, side) for number in range(rounds)
+                                             for side in ("commit", "here")])
+
+    def test_the_spread_is_all_rounds_until_there_are_enough_to_leave_some_out(self):
+        for count, left_out in [(5, 0), (8, 0), (9, 1), (11, 2), (12, 2), (20, 5)]:
+            ratios = [1 + number / 100 for number in range(count)]
+            random.Random(count).shuffle(ratios)
+            self.assertEqual(against.spread(ratios),
+                             (1 + left_out / 100, 1 + (count - 1 - left_out) / 100), count)
+
+    def test_the_spread_holds_the_true_ratio_as_often_as_it_says(self):
+        seed = random.randrange(1 << 32)
+        generator = random.Random(seed)
+        for rounds in (5, 9, 20):
+            held = 0
+            for _ in range(2000):
+                # Skewed, as times are.
+                low, high = against.spread([generator.lognormvariate(0.3, 0.2)
+                                            for _ in range(rounds)])
+                held += low <= math.exp(0.3) <= high
+            # Four standard deviations below what is promised.
+            least = against.CONFIDENCE - 4 * math.sqrt(0.93 * 0.07 / 2000)
+            self.assertGreater(held / 2000, least, f"seed {seed}, {rounds} rounds")
+
+    def test_only_a_spread_without_1_is_a_verdict(self):
+        old = [100.0, 110, 90, 100, 105]
+        for factors, of_speed, of_time in [([1.1, 1.2, 1.05, 1.3, 1.1], "better", "worse"),
+                                           ([0.9, 0.8, 0.95, 0.7, 0.99], "worse", "better"),
+                                           ([1.1, 1.2, 0.99, 1.3, 1.1], against.SAME, against.SAME),
+                                           ([1.0, 1.2, 1.1, 1.3, 1.1], against.SAME, against.SAME)]:
+            new = [value * factor for value, factor in zip(old, factors)]
+            for figure, verdict in ((self.SPEED, of_speed), (self.TIME, of_time)):
+                row = against.compare(figure, old, new)
+                self.assertEqual(row["verdict"], verdict, (figure, factors))
+                self.assertAlmostEqual(row["ratio"], sorted(factors)[2])
+                self.assertAlmostEqual(row["spread"][1], max(factors))
+                self.assertEqual(row["commit"], 100)
+
+    def test_ratios_are_of_one_round_and_not_of_all(self):
+        """A machine that becomes ten times slower meanwhile slows both sides."""
+        old = [1.0, 2, 4, 8, 10]
+        row = against.compare(self.TIME, old, [value * 0.9 for value in old])
+        self.assertEqual(row["verdict"], "better")
+        self.assertAlmostEqual(row["ratio"], 0.9)
+
+    def test_what_one_side_lacks_and_what_has_no_ratio_is_said(self):
+        self.assertEqual(against.compare(self.TIME, [None] * 5, [1.0] * 5)["verdict"],
+                         "one side does not measure it")
+        self.assertEqual(against.compare(self.TIME, [0.0] * 5, [0.0] * 5)["verdict"], against.SAME)
+        self.assertIn("no ratio", against.compare(self.TIME, [0.0] * 5, [1.0] * 5)["verdict"])
+        row = against.compare(self.TIME, [None, 1.0, 1.0, 1.0, 1.0, 1.0], [2.0] * 6)
+        self.assertEqual((row["verdict"], row["ratio"]), ("worse", 2))
+
+    def test_figures_are_found_by_keys_and_by_elements_of_lists(self):
+        rows = {"a": {"points": [{"width": 32, "qps": 5}, {"width": 64.0, "qps": 7}], "flag": True}}
+        for path, value in [("a/points/width=64/qps", 7), ("a/points/width=65/qps", None),
+                            ("a/points", None), ("a/flag", None), ("b/c", None), ("a/points/0", None)]:
+            self.assertEqual(against.more("", path).of(rows), value, path)
+
+    def test_every_figure_is_in_what_was_measured_last(self):
+        """The paths are right; what the compact set measures at other sizes is looked up at theirs."""
+        for name, what in against.MEASUREMENTS.items():
+            last = results.load(name)
+            self.assertIsNotNone(last, name)
+            for figure in what.figures:
+                path = figure.path.replace("shards/2/", "shards/8/").replace("open/2/", "open/8/")
+                self.assertIsNotNone(figure._replace(path=path).of(last["rows"]), (name, path))
+
+    def test_a_commit_that_is_none_and_too_few_rounds_are_told(self):
+        parser = main.make_parser()
+        for words, text in [(["no-such-commit"], "no-such-commit"),
+                            (["HEAD", "peers", "dims"], "dims: expected some of peers"),
+                            (["HEAD", "--rounds", "4"], "--rounds 4: fewer than 5")]:
+            with self.assertRaises(Failure) as caught:
+                against.run(parser.parse_args(["against", *words]))
+            self.assertIn(text, str(caught.exception))
+
+    def test_the_rows_of_a_side_are_read_by_its_own_code(self):
+        """A side of another format: its module measures, and prints what is no part of the rows."""
+        with tempfile.TemporaryDirectory() as folder:
+            package = Path(folder) / "bench" / "omenbench"
+            package.mkdir(parents=True)
+            (package / "__init__.py").write_text("")
+            (package / "results.py").write_text(
+                "class Recorder:\n    def __init__(self, *all): self.rows = {}\n")
+            (package / "main.py").write_text(
+                "import argparse, importlib\n"
+                "module = lambda name: importlib.import_module(f'omenbench.{name}')\n"
+                "def make_parser():\n"
+                "    parser = argparse.ArgumentParser()\n"
+                "    parser.add_argument('command')\n"
+                "    parser.add_argument('--data')\n"
+                "    return parser\n")
+            (package / "peers.py").write_text(
+                "def run(options, recorder):\n"
+                "    print('a table')\n"
+                "    recorder.rows['data'] = options.data\n")
+            side = against.Side(Path(folder), [])
+            self.assertEqual(side.measure("peers", ["--data", "/d"]), {"data": "/d"})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every rule of scripts/tidy and scripts/tally, seen failing and seen passing."""
+"""Every rule of scripts/tidy, scripts/tally and scripts/minutes, seen failing and seen passing."""
 
 import importlib.machinery
 import importlib.util
@@ -23,6 +23,7 @@ def load_script(name: str):
 
 tidy = load_script("tidy")
 tally = load_script("tally")
+minutes = load_script("minutes")
 
 PACKAGE = '''
     module("OmenCore", ["CXXHash"]),
@@ -204,6 +205,32 @@ class Files(unittest.TestCase):
     def test_history_is_for_commits(self):
         self.assertEqual(len(tidy.rule_diary(tree(README_dot_md="see iss" + "ue #12"))), 1)
         self.assertEqual(tidy.rule_diary(tree(README_dot_md="issues are welcome")), [])
+
+
+class Minutes(unittest.TestCase):
+    def test_steps_add_up_to_parts(self):
+        steps = [(0, "setup"), (60, "release build"), (180, "format"), (182, "tidy"),
+                 (190, "build, with the import check"), (300, "unit tests"),
+                 (400, "Python tests"), (500, "lint and types of Python"),
+                 (510, "package tests, and those of the examples")]
+        self.assertEqual(minutes.parts(steps, 600), {
+            "setup": 60, "release build": 120, "lint and types": 20, "debug build": 110,
+            "Swift tests": 100, "Python tests": 100, "package tests": 90})
+
+    def test_every_step_of_the_scripts_is_a_part(self):
+        for name in ("test", "check"):
+            for line in (SCRIPTS / name).read_text().splitlines():
+                if line.startswith('step "'):
+                    self.assertIn(minutes.part_of(line.split('"')[1]), minutes.PARTS.values(), line)
+
+    def test_the_longest_tests_come_from_all_runners(self):
+        swift = ('✔ Test holds() passed after 2.500 seconds.\n'
+                 '✘ Test "breaks often" failed after 0.250 seconds with 1 issue.\n'
+                 '✔ Test run with 2 tests in 1 suite passed after 99.0 seconds.\n')
+        python = "2 passed\n7.25s call     test_kills.Kills.test_a\n1.00s setup    tests/x.py::b\n"
+        self.assertEqual(minutes.longest([swift, python]), [
+            (7.25, "test_kills.Kills.test_a"), (2.5, "holds()"), (1, "tests/x.py::b"),
+            (0.25, "breaks often")])
 
 
 class Tally(unittest.TestCase):

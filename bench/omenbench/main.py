@@ -35,6 +35,10 @@ def make_parser() -> argparse.ArgumentParser:
                                     formatter_class=argparse.RawDescriptionHelpFormatter)
         found.add_arguments(child)
     commands.add_parser("all", parents=[common], help="every measurement, then the tables")
+    against = module("against")
+    child = commands.add_parser("against", help=against.SUMMARY, description=against.__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    against.add_arguments(child)
     commands.add_parser("table", help="rewrites the generated tables from bench/results")
     return parser
 
@@ -68,6 +72,12 @@ def measure_all(arguments: list[str], parser: argparse.ArgumentParser) -> list[s
     return failed
 
 
+def against(options: argparse.Namespace) -> int:
+    found = module("against")
+    print(f"\n{results.portable(str(found.write(found.run(options), options.save)))}")
+    return 0
+
+
 def command_text(arguments: list[str]) -> str:
     """The command without the folder of the data, which differs from machine to machine."""
     kept = []
@@ -87,6 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "table":
             return module("table").rewrite()
+        if options.command == "against":
+            return against(options)
         if options.command == "all":
             failed = measure_all(arguments[1:], parser)
             status = module("table").rewrite()

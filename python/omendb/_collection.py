@@ -12,9 +12,11 @@ from ._convert import READ_IN_PLACE, Array, Metadata
 from ._library import library, local
 from ._records import Records
 from ._results import NO_ID, BatchResult, ResultReader, SearchResult
-from .errors import NOT_FOUND, ValidationError, error_of
+from .errors import NOT_FOUND, STOPPED, ValidationError, error_of
 
 _QUERIES_MAX = 10_000
+# Queries of one call that may take long.
+_LONG_COUNT = 32
 _PROCESSORS = len(os.sched_getaffinity(0))
 
 
@@ -65,7 +67,10 @@ class Collection(Records):
                 if searcher.capacity < limit:
                     searcher.reserve(limit)
                 searcher.asked = asked
-            if searcher.run(searcher.reference, vector.tobytes()):
+            query_bytes = vector.tobytes()
+            if searcher.run(searcher.reference, query_bytes) and not self._again(
+                searcher, query_bytes
+            ):
                 return self._failed_search(searcher)
             count = searcher.search.hit_count
             if count >= 0:
@@ -84,6 +89,12 @@ class Collection(Records):
         search.collection = self._key
         search.query.dim = vector.size
         search.query.element = _convert.element_of(vector)
+
+    @staticmethod
+    def _again(searcher: _library.Searcher, query_bytes: bytes) -> bool:
+        """Searches again what took too long for the main thread; false when it failed."""
+        is_long = searcher.search.error.code == STOPPED and local.is_main
+        return is_long and not searcher.run_apart(searcher.reference, query_bytes)
 
     def _failed_search(self, searcher: _library.Searcher) -> list[SearchResult]:
         searcher.asked = ()
@@ -171,9 +182,10 @@ class Collection(Records):
                 shows_vectors,
                 as_results,
             )
-            if not self._try("omendb_search", query, result):
-                return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
+            is_long = exact or len(piece) >= _LONG_COUNT
             try:
+                if not self._try("omendb_search", query, result, is_long=is_long, keep=piece):
+                    return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
                 reader = ResultReader(result.contents)
                 if as_results:
                     hits = iter(reader.hits(self._metric))

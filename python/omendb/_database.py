@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from . import _library, _session
+from ._apart import note_written
 from ._collection import Collection
 from ._convert import choice, name_of, path_of, whole
-from ._library import bundled_cluster, call
+from ._library import bundled_cluster, call_apart
 from ._records import Wanted
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
 
@@ -161,7 +162,7 @@ class DB(Collection):
 
     def drop(self, name: str) -> None:
         """Removes a collection and all its records."""
-        call("omendb_drop", self._session.handle, name_of(name))
+        self._session.change("omendb_drop", name_of(name))
         self._session.numbers.forget(name)
         if name == self.name:
             self._exists = False
@@ -192,7 +193,7 @@ class DB(Collection):
 
     def checkpoint(self) -> None:
         """Writes what changed into files from which opening is fast."""
-        call("omendb_checkpoint", self._session.handle)
+        call_apart("omendb_checkpoint", self._session.handle)
 
     def wait_linked(self, timeout: float = 600) -> None:
         """Waits until all vectors are in the graph, for measurements; searches find them before."""
@@ -206,14 +207,24 @@ class DB(Collection):
             time.sleep(0.01)
 
     def save(self, path: str | bytes | os.PathLike[Any]) -> None:
-        """Copies all collections to a new database at `path`."""
+        """Copies all collections to a new database at `path`; one that fails leaves nothing."""
         target = path_of(path)
         if os.path.exists(os.path.join(target, "cluster.manifest")):
             raise ValidationError(f"there is a database at {target} already")
-        with DB(target, durability="none") as copy:
-            for name in self.collections():
-                _copy(self.collection(name), copy, self._session.info()["collections"][name])
+        is_new = not os.path.isdir(target) or not os.listdir(target)
+        found = self._session.info()["collections"]
+        copy = DB(target, durability="none")
+        try:
+            for name, schema in found.items():
+                _copy(self.collection(name), copy, schema)
             copy.checkpoint()
+            copy.close()
+        except BaseException as error:
+            copy._session.abandon()
+            if is_new:
+                shutil.rmtree(target, ignore_errors=True)
+                note_written(error, 0, sum(schema["vectors"] for schema in found.values()))
+            raise
 
     @classmethod
     def load(cls, path: str | bytes | os.PathLike[Any], **options: Any) -> "DB":

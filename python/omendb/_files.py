@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ._apart import note_written
 from ._convert import Array, Id, Metadata, as_array
 from ._records import check_rows
 from .errors import DatabaseError, OmenDBError, ValidationError
@@ -49,37 +50,48 @@ def import_file(
         raise ValidationError(f"{file} is of a kind that is not read: .npy .fvecs .bvecs .parquet")
     total, parts = reader(file)
     try:
-        _check(collection, parts())
+        _check(collection, parts(), total)
     except ValidationError as error:
         raise ValidationError(f"{file}: {error}; nothing of the file is stored") from error
     with _bar(file.name, total, progress) as tell:
         return _store(collection, parts(), total, tell)
 
 
-def _check(collection: "Collection", parts: Iterator[Part]) -> None:
+def _check(collection: "Collection", parts: Iterator[Part], total: int) -> None:
     """Finds what would be refused of a later part, when others were stored already."""
     done = 0
     dim: int | None = None
-    for part in parts:
-        if len(part.vectors):
-            dim = check_rows(collection, *part, done, dim)
-        done += len(part.vectors)
+    try:
+        for part in parts:
+            if len(part.vectors):
+                dim = check_rows(collection, *part, done, dim)
+            done += len(part.vectors)
+    except BaseException as error:
+        if not isinstance(error, OmenDBError):
+            note_written(error, 0, total)
+        raise
 
 
 def _store(
     collection: "Collection", parts: Iterator[Part], total: int, tell: Callable[[int], None]
 ) -> int:
     done = 0
-    for part in parts:
-        try:
+    try:
+        for part in parts:
             collection.add_batch(part.vectors, part.ids, part.metadata)
-        except OmenDBError as error:
-            if not done:
-                raise
-            text = f"{error}; the first {done} of {total} vectors were stored before"
-            raise type(error)(text, error.code) from error
-        done += len(part.vectors)
-        tell(done)
+            done += len(part.vectors)
+            tell(done)
+    except BaseException as error:
+        rows = done + getattr(error, "records_written", 0)
+        if not isinstance(error, OmenDBError):
+            note_written(error, rows, total)
+            raise
+        if not rows:
+            raise
+        text = f"{error}; the first {rows} of {total} vectors were stored before"
+        failed = type(error)(text, error.code)
+        failed.records_written = rows
+        raise failed from error
     return done
 
 
@@ -250,7 +262,7 @@ def add_pandas(collection: "Collection", frame: Any) -> None:
                 _objects(part[rest].to_dict("records")) if rest else None,
             )
 
-    _check(collection, parts())
+    _check(collection, parts(), len(frame))
     _store(collection, parts(), len(frame), lambda done: None)
 
 

@@ -6,6 +6,7 @@ ctypes lets other Python threads run during every call.
 import ctypes
 import os
 import threading
+import time
 from ctypes import (
     POINTER,
     Structure,
@@ -22,9 +23,10 @@ from ctypes import (
 from pathlib import Path
 from typing import Any
 
-from .errors import error_of
+from ._apart import Apart, Stop
+from .errors import STOPPED, OmenDBError, error_of
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -74,7 +76,12 @@ class Batch(Structure):
 
 
 class Counts(Structure):
-    _fields_ = [("upserted", c_uint64), ("replaced", c_uint64), ("deleted", c_uint64)]
+    _fields_ = [
+        ("rows", c_uint64),
+        ("upserted", c_uint64),
+        ("replaced", c_uint64),
+        ("deleted", c_uint64),
+    ]
 
 
 class Query(Structure):
@@ -168,6 +175,9 @@ _FREES: dict[str, object] = {
     "omendb_result_free": POINTER(Result),
     "omendb_vectors_free": POINTER(Vectors),
     "omendb_text_free": c_void_p,
+    "omendb_stop_use": c_void_p,
+    "omendb_stop_request": c_void_p,
+    "omendb_stop_free": c_void_p,
 }
 
 
@@ -197,21 +207,39 @@ def _load() -> ctypes.CDLL:
         function.argtypes = [argument]
     # Without argument types: checking those of a search takes longer than passing them.
     loaded.omendb_search_one.restype = c_int32
+    loaded.omendb_stop_new.restype = c_void_p
+    loaded.omendb_stop_new.argtypes = [c_uint32]
     return loaded
 
 
 library = _load()
 
+# Milliseconds after which the main thread leaves a call to a thread apart, to look for signals. A
+# read, or a write that waits for its turn, begins again there; so it is not less.
+_LIMIT_MS = 50
+_limit = Stop(library, _LIMIT_MS)
+
 
 class Searcher:
     """What searches for one vector use again and again, one at a time."""
 
-    __slots__ = ("asked", "capacity", "distances", "numbers", "reference", "run", "search")
+    __slots__ = (
+        "asked",
+        "capacity",
+        "direct",
+        "distances",
+        "numbers",
+        "reference",
+        "run",
+        "search",
+    )
 
     def __init__(self) -> None:
         self.search = SingleSearch()
         self.reference = byref(self.search)
-        self.run: Any = library.omendb_search_one
+        self.direct: Any = library.omendb_search_one
+        # `direct`, or while searches take long `run_apart`.
+        self.run: Any = self.direct
         # What `search` was filled with.
         self.asked: tuple[object, ...] = ()
         self.reserve(10)
@@ -226,12 +254,32 @@ class Searcher:
         self.search.distances = ctypes.addressof(self.distances)
         self.capacity = count
 
+    def run_apart(self, *arguments: object) -> int:
+        """The search, on a thread apart: for the main thread, when searches take long."""
+        start = time.monotonic()
+        code = Apart(library, self.direct, arguments, local.use_stop).run()
+        is_long = time.monotonic() - start > _LIMIT_MS / 2000
+        self.run = self.run_apart if is_long else self.direct
+        return code
+
 
 class _PerThread(threading.local):
     def __init__(self) -> None:
         self.error = Error()
         # None while a search uses it: one within it, from a signal handler, makes its own.
         self.searcher: Searcher | None = None
+        # Python's signal handlers run there, and only there.
+        self.is_main = threading.current_thread() is threading.main_thread()
+        # What ends the calls of this thread.
+        self.stop = _limit if self.is_main else None
+        self.use_stop()
+
+    def use_stop(self) -> None:
+        """Makes the library's calls look at `stop`."""
+        if self.stop is None:
+            library.omendb_stop_use(None)
+        else:
+            self.stop.use()
 
 
 local = _PerThread()
@@ -240,6 +288,9 @@ local = _PerThread()
 def _forget_handles() -> None:
     # A child's first search must find out that the database is not its own.
     local.searcher = None
+    # The only thread that came along. Nothing of the library is called here: another thread may
+    # have been in the midst of it.
+    local.is_main = True
 
 
 os.register_at_fork(after_in_child=_forget_handles)
@@ -252,9 +303,54 @@ def call(name: str, *arguments: object) -> None:
     """
     error = local.error
     code = getattr(library, name)(*arguments, error)
+    if code == STOPPED and local.is_main:
+        call_apart(name, *arguments)
+    elif code:
+        raise _told(code, error)
+
+
+def _told(code: int, error: Error) -> OmenDBError:
+    return error_of(code, error.message.decode("utf-8", "replace"), error.retry_after_ms)
+
+
+def call_apart(name: str, *arguments: object, keep: object = None) -> None:
+    """The same for what may take long, or must not begin again.
+
+    On the main thread signal handlers run meanwhile, and what they raise ends it. `keep` stays
+    until it has ended: the memory that the arguments point to.
+    """
+    if not local.is_main:
+        call(name, *arguments)
+        return
+    error = Error()
+
+    def run(*_kept: object) -> int:
+        code: int = getattr(library, name)(*arguments, error)
+        return code
+
+    code = Apart(library, run, (keep,), local.use_stop).run()
     if code:
-        message = error.message.decode("utf-8", "replace")
-        raise error_of(code, message, error.retry_after_ms)
+        raise _told(code, error)
+
+
+def close_at_once(handle: c_void_p) -> None:
+    """Closes without a checkpoint; what it could not sync is of no interest either."""
+    stop = Stop(library)
+    stop.request()
+    stop.use()
+    try:
+        library.omendb_close(handle, local.error)
+    finally:
+        local.use_stop()
+
+
+def close_here(handle: c_void_p) -> None:
+    """Closes on this thread, for the garbage collector: it may run where no thread can begin."""
+    library.omendb_stop_use(None)
+    try:
+        library.omendb_close(handle, Error())
+    finally:
+        local.use_stop()
 
 
 def bundled_cluster() -> Path | None:

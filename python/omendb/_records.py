@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _convert, _library
+from ._apart import note_written
 from ._convert import Array, Id, IdColumns, Metadata, MetadataColumn
-from ._library import call, library
-from ._results import RESULTS, Record, ResultReader, StoredVectors
+from ._library import call, call_apart, library
+from ._results import RESULTS, Record, ResultReader, StoredVectors, take_rows
 from ._session import Session
 from .errors import NOT_FOUND, OmenDBError, ValidationError
 
 _DIM_MAX = 8192
+# Writes of more bytes, and of more ids, may take long.
+_LONG_BYTES = 256 << 10
+_LONG_COUNT = 1000
 
 
 class Wanted(NamedTuple):
@@ -62,6 +66,25 @@ class Wanted(NamedTuple):
         )
 
 
+class Progress:
+    """How far a write is, for its error to tell."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self.counts = _library.Counts()
+
+    def start(self, first: int) -> None:
+        """The next call of the library begins with row `first`."""
+        self._first = first
+        self.counts.rows = 0
+
+    def tell(self, error: BaseException, total: int, what: str) -> None:
+        done = self._first + int(self.counts.rows)
+        # What the library refuses is not there, and its error says so.
+        if done or not isinstance(error, ValidationError):
+            note_written(error, done, total, what)
+
+
 class Records:
     """What `Collection` does without searching."""
 
@@ -101,12 +124,8 @@ class Records:
         return found
 
     def _create(self, dim: int, element: str) -> None:
-        call(
-            "omendb_create",
-            self._session.handle,
-            self._key,
-            self._wanted.schema(int(dim), element),
-        )
+        schema = self._wanted.schema(int(dim), element)
+        self._session.change("omendb_create", self._key, schema)
         self._note(self._wanted.metric or "l2", self._wanted.element or element)
 
     def _note(self, metric: str, element: str | None) -> None:
@@ -159,12 +178,17 @@ class Records:
                 self._note(schema["metric"], schema["element"])
         return self._exists
 
-    def _try(self, name: str, *arguments: object) -> bool:
+    def _try(
+        self, name: str, *arguments: object, is_long: bool = False, keep: object = None
+    ) -> bool:
         """Calls the library about this collection; false when there is none, or no longer."""
         if not self._is_there():
             return False
         try:
-            call(name, self._session.handle, self._key, *arguments)
+            if is_long:
+                call_apart(name, self._session.handle, self._key, *arguments, keep=keep)
+            else:
+                call(name, self._session.handle, self._key, *arguments)
         except OmenDBError as error:
             if error.code != NOT_FOUND:
                 raise
@@ -178,32 +202,58 @@ class Records:
         ids: "Iterable[Id] | Array",
         metadata: Sequence[Metadata | None] | None,
     ) -> None:
-        columns = IdColumns(ids)
-        if len(columns) != len(matrix):
-            raise ValidationError(f"{len(columns)} ids for {len(matrix)} vectors")
-        objects = None if metadata is None else MetadataColumn(metadata, len(matrix))
-        if not len(matrix):
-            return
-        element = "u8" if matrix.dtype == np.uint8 else "f32"
-        if not self._is_there():
-            self._create(matrix.shape[1], element)
-        _convert.check(matrix, self._metric, self._element)
+        progress = Progress()
+        try:
+            columns = IdColumns(ids)
+            if len(columns) != len(matrix):
+                raise ValidationError(f"{len(columns)} ids for {len(matrix)} vectors")
+            objects = None if metadata is None else MetadataColumn(metadata, len(matrix))
+            if not len(matrix):
+                return
+            element = "u8" if matrix.dtype == np.uint8 else "f32"
+            if not self._is_there():
+                self._create(matrix.shape[1], element)
+            _convert.check(matrix, self._metric, self._element)
+            self._write(matrix, columns, objects, element, progress)
+            if columns.numbers is not None:
+                self._session.numbers.note(self._name, columns.numbers)
+        except BaseException as error:
+            progress.tell(error, len(matrix), "records")
+            raise
+
+    def _write(
+        self,
+        matrix: Array,
+        columns: IdColumns,
+        objects: MetadataColumn | None,
+        element: str,
+        progress: "Progress",
+    ) -> None:
         batch = _library.Batch()
         for first, piece in _convert.pieces(matrix):
+            progress.start(first)
             batch.count = len(piece)
             batch.dim = piece.shape[1]
             batch.element = _convert.element_of(piece)
             batch.vectors = piece.ctypes.data
-            batch.stride = piece.strides[0] if len(piece) > 1 else piece.shape[1] * piece.itemsize
+            row_bytes = piece.shape[1] * piece.itemsize
+            batch.stride = piece.strides[0] if len(piece) > 1 else row_bytes
             batch.ids = columns.structure(first, len(piece))
             if objects is not None:
                 batch.metadata_offsets, batch.metadata = objects.addresses(first)
-            if not self._try("omendb_upsert", batch, None):
+            # Larger ones are carried out in parts, and a cluster may not answer.
+            is_long = (
+                self._session.is_shared
+                or len(piece) > _LONG_COUNT
+                or len(piece) * row_bytes > _LONG_BYTES
+                or (objects is not None and len(objects.texts) > _LONG_BYTES)
+            )
+            done, kept = progress.counts, (piece, columns, objects)
+            if not self._try("omendb_upsert", batch, done, is_long=is_long, keep=kept):
                 # Dropped by somebody else since.
                 self._create(matrix.shape[1], element)
-                call("omendb_upsert", self._session.handle, self._key, batch, None)
-        if columns.numbers is not None:
-            self._session.numbers.note(self._name, columns.numbers)
+                handle = self._session.handle
+                call_apart("omendb_upsert", handle, self._key, batch, done, keep=kept)
 
     def _new_ids(self, count: int) -> Array:
         first = self._session.numbers.take(self._name, count, self.list_ids)
@@ -228,13 +278,19 @@ class Records:
     def delete_batch(self, ids: Iterable[Id] | Array) -> int:
         """Removes records; returns how many were there."""
         columns = IdColumns(ids)
-        counts = _library.Counts()
-        self._try("omendb_delete", columns.structure(), counts)
-        return int(counts.deleted)
+        progress = Progress()
+        is_long = self._session.is_shared or len(columns) > _LONG_COUNT
+        arguments = (columns.structure(), progress.counts)
+        try:
+            self._try("omendb_delete", *arguments, is_long=is_long, keep=columns)
+        except BaseException as error:
+            progress.tell(error, len(columns), "ids")
+            raise
+        return int(progress.counts.deleted)
 
     def clear(self) -> None:
         """Removes all records."""
-        self._try("omendb_clear")
+        self._try("omendb_clear", is_long=self._session.is_shared)
 
     # Reading.
 
@@ -253,9 +309,11 @@ class Records:
         columns = IdColumns(wanted)
         result = POINTER(_library.Result)()
         shown = POINTER(_library.Vectors)()
-        if not self._try("omendb_get", columns.structure(), bool(with_vector), result, shown):
-            return [None] * len(wanted)
+        is_long = len(wanted) > _LONG_COUNT
+        arguments = (columns.structure(), bool(with_vector), result, shown)
         try:
+            if not self._try("omendb_get", *arguments, is_long=is_long, keep=columns):
+                return [None] * len(wanted)
             records = ResultReader(result.contents).records(shown)
             found = {record.id: record for record in records}
         finally:
@@ -267,17 +325,13 @@ class Records:
 
     def list_ids(self) -> list[int | str]:
         """The ids of all records, oldest first."""
-        result = self._list()
-        if result is None:
-            return []
+        result = POINTER(_library.Result)()
         try:
+            if not self._try("omendb_list", result, None):
+                return []
             return ResultReader(result.contents).ids()
         finally:
             library.omendb_result_free(result)
-
-    def _list(self, vectors: Any = None) -> Any:
-        result = POINTER(_library.Result)()
-        return result if self._try("omendb_list", result, vectors) else None
 
     def count(self) -> int:
         """Records there are."""
@@ -297,10 +351,10 @@ class Records:
         happens to the collection. From a cluster they are copied.
         """
         shown = POINTER(_library.Vectors)()
-        result = self._list(shown)
-        if result is None:
-            return np.empty(0, np.uint64), np.empty((0, 0), np.float32)
+        result = POINTER(_library.Result)()
         try:
+            if not self._try("omendb_list", result, shown):
+                return np.empty(0, np.uint64), np.empty((0, 0), np.float32)
             reader = ResultReader(result.contents)
             ids = reader.id_array()
             rows = reader.rows() if shown else None
@@ -311,7 +365,7 @@ class Records:
         stored = np.asarray(StoredVectors(shown))
         if not len(rows) or rows[-1] == len(rows) - 1:
             return ids, stored[: len(rows)]
-        return ids, stored[rows]
+        return ids, take_rows(stored, rows)
 
     def _fetch(self, ids: Array) -> tuple[Array, Array]:
         """The vectors of a cluster, as many of the records as are still there."""

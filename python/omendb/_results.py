@@ -90,6 +90,8 @@ class Record:
     vector: Array | None = None
 
 
+# Numbers that are read at once.
+_STEP = 1 << 18
 # What stands where there is no hit.
 NO_ID = 2**64 - 1
 
@@ -116,7 +118,7 @@ class ResultReader:
 
     def ids(self) -> list[int | str]:
         found = self.result
-        numbers: list[int | str] = found.numbers[: self.count] if self.count else []
+        numbers: list[int | str] = _listed(found.numbers, self.count)
         if not found.kinds:
             return numbers
         kinds = found.kinds[: self.count]
@@ -202,6 +204,23 @@ class ResultReader:
         if not count:
             return np.empty(0, kind)
         return np.ctypeslib.as_array(pointer, (count,)).astype(kind, copy=True)
+
+
+def _listed(pointer: Any, count: int) -> list[Any]:
+    """What a column holds, in steps between which signal handlers can run."""
+    numbers: list[Any] = []
+    for first in range(0, count, _STEP):
+        numbers += pointer[first : min(first + _STEP, count)]
+    return numbers
+
+
+def take_rows(stored: Array, rows: Array) -> Array:
+    """A copy of some rows, made in such steps."""
+    taken = np.empty((len(rows), stored.shape[1]), stored.dtype)
+    step = max(1, _STEP * 8 // max(1, stored.shape[1]))
+    for first in range(0, len(rows), step):
+        np.take(stored, rows[first : first + step], axis=0, out=taken[first : first + step])
+    return taken
 
 
 class StoredVectors:

@@ -10,7 +10,7 @@ from ctypes import byref, c_char_p, c_void_p, cast
 from typing import Any
 
 from ._convert import Array
-from ._library import call, library
+from ._library import call, call_apart, close_at_once, close_here, library
 from .errors import DatabaseError, Unavailable, ValidationError
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
@@ -59,6 +59,7 @@ class Session:
     def __init__(self, handle: c_void_p, where: str, is_shared: bool) -> None:
         self.numbers = Numbers(is_shared)
         self._handle: c_void_p | None = handle
+        self.is_shared = is_shared
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self.where = where
@@ -82,16 +83,27 @@ class Session:
         return self._handle is None
 
     def close(self) -> None:
+        self._end(lambda handle: call_apart("omendb_close", handle))
+
+    def abandon(self) -> None:
+        """Closes at once, without what makes the next opening fast."""
+        self._end(close_at_once)
+
+    def _end(self, close: Callable[[c_void_p], None]) -> None:
         with self._lock:
             handle, self._handle = self._handle, None
         # After a fork it is the parent's to close.
         if handle is not None and not self.is_forked:
-            call("omendb_close", handle)
+            close(handle)
+
+    def change(self, name: str, *arguments: object) -> None:
+        """Calls the library to change something; a cluster may not answer."""
+        (call_apart if self.is_shared else call)(name, self.handle, *arguments)
 
     def info(self) -> dict[str, Any]:
         text = c_void_p()
-        call("omendb_info", self.handle, byref(text))
         try:
+            call("omendb_info", self.handle, byref(text))
             found: dict[str, Any] = json.loads(cast(text, c_char_p).value or b"{}")
         finally:
             library.omendb_text_free(text)
@@ -99,7 +111,7 @@ class Session:
 
     def __del__(self) -> None:
         try:  # noqa: SIM105 - at the interpreter's end modules may be gone
-            self.close()
+            self._end(close_here)
         except Exception:
             pass
 
@@ -107,14 +119,24 @@ class Session:
 def open_at(path: str | None, durability: int, interval_ms: int) -> Session:
     handle = c_void_p()
     name = None if path is None else os.fsencode(path)
-    call("omendb_open", name, durability, interval_ms, byref(handle))
-    return Session(handle, "in memory" if path is None else f"at {path}", is_shared=False)
+    where = "in memory" if path is None else f"at {path}"
+    return _made(handle, where, False, "omendb_open", name, durability, interval_ms)
 
 
 def connect(socket: str) -> Session:
     handle = c_void_p()
-    call("omendb_connect", os.fsencode(socket), byref(handle))
-    return Session(handle, f"at {socket}", is_shared=True)
+    return _made(handle, f"at {socket}", True, "omendb_connect", os.fsencode(socket))
+
+
+def _made(handle: c_void_p, where: str, is_shared: bool, name: str, *arguments: object) -> Session:
+    try:
+        call_apart(name, *arguments, byref(handle))
+        return Session(handle, where, is_shared)
+    except BaseException:
+        # Interrupted when it was open already.
+        if handle:
+            call_apart("omendb_close", handle)
+        raise
 
 
 def _mark_forked() -> None:

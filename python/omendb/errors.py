@@ -6,11 +6,13 @@ class OmenDBError(Exception):
 
     `code` is the number of the error in `omendb.h`, or 0 where it was found in Python.
     `retry_after` is after how many seconds it is worth while to try again, where the database is
-    only overloaded and can tell; else None.
+    only overloaded and can tell; else None. Of a write that failed, `records_written` says how many
+    of its records are there: the first ones.
     """
 
     code: int
     retry_after: float | None
+    records_written: int = 0
 
     def __init__(self, message: str, code: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -38,6 +40,10 @@ class Corrupt(DatabaseError):
     """Stored bytes are damaged."""
 
 
+class Stopped(DatabaseError):
+    """A call ended early because its task was cancelled."""
+
+
 _CLASSES: dict[int, type[OmenDBError]] = {
     1: ValidationError,
     2: ValidationError,
@@ -46,8 +52,10 @@ _CLASSES: dict[int, type[OmenDBError]] = {
     5: Unavailable,
     7: Corrupt,
     8: Locked,
+    100: Stopped,
 }
 NOT_FOUND = 2
+STOPPED = 100
 
 
 def error_of(code: int, message: str, retry_after_ms: int = 0) -> OmenDBError:

@@ -8,6 +8,58 @@ import pytest
 
 from omendb import _library
 
+# A call ends as its thread's omendb_stop says, from the beginning and by itself.
+STOPPED = """
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "omendb.h"
+
+int main(void) {
+    enum { COUNT = 200000, DIM = 64 };
+    omendb_error error;
+    omendb *db;
+    assert(omendb_open(NULL, 0, 0, &db, &error) == OMENDB_OK);
+    omendb_schema schema = {.dim = DIM, .codes = OMENDB_CODES_STANDARD};
+    assert(omendb_create(db, "c", &schema, &error) == OMENDB_OK);
+    float *vectors = calloc(COUNT, DIM * sizeof(float));
+    uint64_t *ids = calloc(COUNT, sizeof(uint64_t));
+    for (uint64_t i = 0; i < COUNT; i++) {
+        ids[i] = i;
+        vectors[i * DIM] = (float)i;
+    }
+    omendb_batch batch = {.count = COUNT, .dim = DIM, .vectors = vectors, .stride = 4 * DIM,
+                          .ids = {.count = COUNT, .numbers = ids}};
+    omendb_counts counts = {.rows = 7};
+    uint64_t count;
+
+    omendb_stop *limit = omendb_stop_new(1), *stop = omendb_stop_new(0);
+    omendb_stop_use(limit);
+    assert(omendb_upsert(db, "c", &batch, &counts, &error) == OMENDB_STOPPED);
+    omendb_stop_use(NULL);
+    assert(omendb_count(db, "c", &count, &error) == OMENDB_OK);
+    assert(counts.rows == count && counts.upserted == count && count < COUNT);
+    assert(omendb_upsert(db, "c", &batch, &counts, &error) == OMENDB_OK && counts.rows == COUNT);
+
+    omendb_stop_use(stop);
+    assert(omendb_count(db, "c", &count, &error) == OMENDB_OK);
+    omendb_stop_request(stop);
+    assert(omendb_count(db, "c", &count, &error) == OMENDB_STOPPED);
+    assert(strstr(error.message, "stopped"));
+    omendb_stop_free(stop);
+    omendb_stop_request(stop);
+    omendb_stop_free(stop);
+    omendb_stop_free(NULL);
+    omendb_stop_use((omendb_stop *)99);
+    assert(omendb_count(db, "c", &count, &error) == OMENDB_OK && count == COUNT);
+    omendb_stop_use(limit);
+    assert(omendb_close(db, &error) == OMENDB_OK);
+    free(vectors);
+    free(ids);
+    return 0;
+}
+"""
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Everything that can be null, is; and handles that are none.
@@ -168,8 +220,9 @@ def test_the_example(compile_c, tmp_path, place):
         ]
 
 
-def test_wrong_calls_are_errors(compile_c, tmp_path):
-    source = tmp_path / "wrong.c"
-    source.write_text(WRONG)
+@pytest.mark.parametrize("program", [WRONG, STOPPED], ids=["wrong", "stopped"])
+def test_calls_that_fail_say_why(compile_c, tmp_path, program):
+    source = tmp_path / "program.c"
+    source.write_text(program)
     done = subprocess.run([compile_c(source)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,8 +14,10 @@ import omendb
 
 def search_frame(count: int) -> bytes:
     """`count` searches of two dimensions in one frame, as in docs/PROTOCOL.md."""
-    body = struct.pack("<I", 7) + b"default" + struct.pack(
-        "<BBIIIIff2f", 0, 8, 2, 1, 1, 0, 0.0, 1e30, 1, 2
+    body = (
+        struct.pack("<I", 7)
+        + b"default"
+        + struct.pack("<BBIIIIff2f", 0, 8, 2, 1, 1, 0, 0.0, 1e30, 1, 2)
     )
     size = (16 + len(body) + 7) // 8 * 8
     messages = b"".join(
