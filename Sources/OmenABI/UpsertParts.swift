@@ -89,17 +89,25 @@ struct UpsertParts {
             metadata.reserveCapacity(range.count)
             for row in range { metadata.append(Array(try self.metadata(row))) }
         }
-        let batch = UpsertBatch(
+        let ids = try Arguments.ids(given.ids, range)
+        let copy: [UInt8]
+        if let schema {
+            copy = try vectors.checkedCopy(range, against: schema)
+        } else {
+            copy = vectors.copy(range)
+        }
+        var batch = UpsertBatch(
             collection: collection,
             element: vectors.element,
             dim: vectors.dim,
-            ids: try Arguments.ids(given.ids, range),
-            vectors: vectors.copy(range),
+            ids: ids,
+            vectors: copy,
             metadata: metadata
         )
-        guard let schema else { return batch }
-        var checked = try batch.validated(against: schema, firstRow: range.lowerBound)
-        checked.checkedAgainst = schema
-        return checked
+        if let schema {
+            try batch.validateMetadata(firstRow: range.lowerBound)
+            batch.checkedAgainst = schema
+        }
+        return batch
     }
 }

@@ -66,29 +66,32 @@ package enum JSONString {
 
 /// The names of one object, to find the first that comes again; most objects have few.
 struct JSONNames {
-    /// As they stand in the text.
-    private var few: [UnsafeRawBufferPointer] = []
+    /// As they stand in the text; without an allocation.
+    private var few = InlineArray<8, UnsafeRawBufferPointer>(repeating: .init(start: nil, count: 0))
+    private var fewCount = 0
     /// What they mean, once they are many.
     private var many: Set<[UInt8]> = []
-    private static let fewMax = 16
 
     /// - Returns: False if it was there.
     mutating func insert(_ name: UnsafeRawBufferPointer) -> Bool {
         guard many.isEmpty else { return many.insert(JSONString.unescaped(name)).inserted }
-        for other in few where isSame(name, other) { return false }
-        few.append(name)
-        if few.count > Self.fewMax { many = Set(few.map(JSONString.unescaped)) }
-        return true
+        for index in 0..<fewCount where isSame(name, few[index]) { return false }
+        guard fewCount == few.count else {
+            few[fewCount] = name
+            fewCount += 1
+            return true
+        }
+        for index in few.indices { many.insert(JSONString.unescaped(few[index])) }
+        return many.insert(JSONString.unescaped(name)).inserted
     }
 
     private func isSame(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
-        let escape = UInt8(ascii: "\\")
-        guard one.contains(escape) || other.contains(escape) else {
-            guard one.count == other.count, let left = one.baseAddress,
-                let right = other.baseAddress
-            else { return one.count == other.count }
-            return memcmp(left, right, one.count) == 0
+        if one.count == other.count {
+            guard let left = one.baseAddress, let right = other.baseAddress else { return true }
+            if memcmp(left, right, one.count) == 0 { return true }
         }
+        let escape = UInt8(ascii: "\\")
+        guard one.contains(escape) || other.contains(escape) else { return false }
         return JSONString.unescaped(one) == JSONString.unescaped(other)
     }
 }

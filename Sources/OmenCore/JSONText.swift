@@ -7,12 +7,16 @@ package enum JSONText {
     ///
     /// As RFC 7493 asks (I-JSON), so that everybody reads the same: names of one object differ,
     /// numbers are finite in 64 bits, and escapes make whole characters.
-    /// - Complexity: O(count); one allocation for each object of several names.
-    package static func validateObject(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
+    /// What files hold may be any JSON.
+    /// - Complexity: O(count); allocates for objects of more than eight names only.
+    package static func validateObject(
+        _ bytes: UnsafeRawBufferPointer,
+        _ rules: ValueRules = .accepted
+    ) throws(OmenError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw OmenError(.badRequest, "metadata is not UTF-8")
         }
-        var scanner = JSONScanner(bytes: bytes, what: "metadata")
+        var scanner = JSONScanner(bytes: bytes, what: "metadata", rules)
         scanner.skipSpace()
         guard scanner.peek == UInt8(ascii: "{") else {
             throw scanner.unexpected("an object")
@@ -33,10 +37,16 @@ package struct JSONScanner {
     package private(set) var offset = 0
     /// What the text is, for errors.
     private let what: String
+    private let rules: ValueRules
 
-    package init(bytes: UnsafeRawBufferPointer, what: String) {
+    package init(
+        bytes: UnsafeRawBufferPointer,
+        what: String,
+        _ rules: ValueRules = .accepted
+    ) {
         self.bytes = bytes
         self.what = what
+        self.rules = rules
     }
 
     package var peek: UInt8? { offset < bytes.count ? bytes[offset] : nil }
@@ -93,7 +103,7 @@ package struct JSONScanner {
             let start = offset
             try string()
             let name = UnsafeRawBufferPointer(rebasing: bytes[start + 1..<offset - 1])
-            guard names.insert(name) else {
+            guard rules == .stored || names.insert(name) else {
                 throw OmenError(
                     .badRequest,
                     "\(what) has the name \(JSONString.shown(name)) twice in one object, at offset \(start)"
@@ -155,7 +165,7 @@ package struct JSONScanner {
             let start = offset - 1
             offset += 1
             let unit = try codeUnit()
-            guard JSONString.isHalf(unit) else { return }
+            guard rules == .accepted, JSONString.isHalf(unit) else { return }
             // RFC 8259 leaves open what half of a pair means; no UTF-8 stands for it.
             if unit < 0xDC00, accept(UInt8(ascii: "\\")), accept(UInt8(ascii: "u")) {
                 let second = try codeUnit()
@@ -185,6 +195,7 @@ package struct JSONScanner {
     private mutating func finiteNumber() throws(OmenError) {
         let start = offset
         try number()
+        guard rules == .accepted else { return }
         let digits = bytes[start..<offset]
         // Without an exponent, fewer digits than this are finite.
         guard digits.count > 300 || digits.contains(where: { $0 | 0x20 == UInt8(ascii: "e") })

@@ -1,3 +1,12 @@
+/// Which values pass.
+package enum ValueRules: Sendable {
+    /// What is accepted now, at every door.
+    case accepted
+    /// What files may hold: everything that can be applied, also where doors have become stricter
+    /// since it was accepted.
+    case stored
+}
+
 /// Checks and converts vectors that came from outside, so that nothing behind it can fail on them.
 package enum VectorValidation {
     /// Largest magnitude of an element: squares of differences summed over 8,192 dimensions stay
@@ -19,7 +28,8 @@ package enum VectorValidation {
         dim: Int,
         metric: Metric,
         what: String,
-        firstRow: Int = 0
+        firstRow: Int = 0,
+        rules: ValueRules = .accepted
     ) throws(OmenError) {
         let rowByteCount = dim * element.byteCount
         for row in 0..<vectors.count / rowByteCount {
@@ -30,7 +40,8 @@ package enum VectorValidation {
                     element: element,
                     dim: dim,
                     metric: metric,
-                    what: what
+                    what: what,
+                    rules: rules
                 )
             }
             if let wrong { throw wrong }
@@ -49,9 +60,10 @@ package enum VectorValidation {
         element: ElementType,
         dim: Int,
         metric: Metric,
-        what: String
+        what: String,
+        rules: ValueRules = .accepted
     ) -> OmenError? {
-        let largest = largestMagnitudeBits(bytes, start: 0, dim: dim, element: element)
+        let largest = largestMagnitudeBits(bytes, dim: dim, element: element)
         if largest > magnitudeMax.bitPattern {
             let bad = firstBadElement(bytes, dim: dim)
             return OmenError(
@@ -67,6 +79,7 @@ package enum VectorValidation {
                 "\(what) \(number) is zero, which has no direction for metric cosine"
             )
         }
+        guard rules == .accepted else { return nil }
         let (index, value) = largestElement(bytes, dim: dim)
         return OmenError(
             .badRequest,
@@ -76,24 +89,44 @@ package enum VectorValidation {
 
     /// Bits of the largest |element|; bit patterns of non-negative floats order as the floats do,
     /// with infinities and NaNs above all finite values.
+    ///
+    /// Several elements at once: every vector that comes in is looked at two or three times.
+    @inline(__always)
     private static func largestMagnitudeBits(
         _ bytes: UnsafeRawBufferPointer,
-        start: Int,
         dim: Int,
         element: ElementType
     ) -> UInt32 {
+        guard let base = bytes.baseAddress else { return 0 }
+        var index = 0
         switch element {
         case .f32:
-            var largest: UInt32 = 0
-            for index in 0..<dim {
-                let bits = bytes.loadUnaligned(fromByteOffset: start + index * 4, as: UInt32.self)
-                largest = max(largest, bits & 0x7FFF_FFFF)
+            var largest = SIMD8<Int32>.zero
+            while index + 8 <= dim {
+                let next = (base + index * 4).loadUnaligned(as: SIMD8<Int32>.self)
+                let bits = next & SIMD8(repeating: .max)
+                largest.replace(with: bits, where: bits .> largest)
+                index += 8
             }
-            return largest
+            var most = largest.max()
+            while index < dim {
+                most = max(most, (base + index * 4).loadUnaligned(as: Int32.self) & .max)
+                index += 1
+            }
+            return UInt32(bitPattern: most)
         case .u8:
-            var largest: UInt8 = 0
-            for index in 0..<dim { largest = max(largest, bytes[start + index]) }
-            return Float(largest).bitPattern
+            var largest = SIMD16<UInt8>.zero
+            while index + 16 <= dim {
+                let next = (base + index).loadUnaligned(as: SIMD16<UInt8>.self)
+                largest.replace(with: next, where: next .> largest)
+                index += 16
+            }
+            var most = largest.max()
+            while index < dim {
+                most = max(most, bytes[index])
+                index += 1
+            }
+            return Float(most).bitPattern
         }
     }
 
@@ -202,12 +235,14 @@ extension UpsertBatch {
     /// - Parameters:
     ///   - schema: The collection's.
     ///   - firstRow: What errors call the first record.
+    ///   - rules: Which values pass.
     /// - Returns: The batch with elements of the collection's type.
     /// - Throws: `.badRequest` naming the record and what was expected.
     /// - Complexity: O(bytes of the batch).
     package func validated(
         against schema: CollectionSchema,
-        firstRow: Int = 0
+        firstRow: Int = 0,
+        rules: ValueRules = .accepted
     ) throws(OmenError) -> UpsertBatch {
         guard (1...Limits.batchCountMax).contains(ids.count) else {
             throw OmenError(
@@ -233,9 +268,10 @@ extension UpsertBatch {
                 dim: dim,
                 metric: schema.metric,
                 what: "vector",
-                firstRow: firstRow
+                firstRow: firstRow,
+                rules: rules
             )
-            try validateMetadata(firstRow: firstRow)
+            try validateMetadata(firstRow: firstRow, rules)
         }
         guard element != schema.element else { return self }
         var converted = self
@@ -250,7 +286,11 @@ extension UpsertBatch {
         return converted
     }
 
-    private func validateMetadata(firstRow: Int) throws(OmenError) {
+    /// Checks the metadata of all records; the first one is called `firstRow`.
+    package func validateMetadata(
+        firstRow: Int,
+        _ rules: ValueRules = .accepted
+    ) throws(OmenError) {
         guard metadata.isEmpty || metadata.count == ids.count else {
             throw OmenError(
                 .badRequest,
@@ -267,7 +307,7 @@ extension UpsertBatch {
             // Typed throws do not pass through `withUnsafeBytes` closures, so the result does.
             let failure = object.withUnsafeBytes { bytes -> OmenError? in
                 do throws(OmenError) {
-                    try JSONText.validateObject(bytes)
+                    try JSONText.validateObject(bytes, rules)
                     return nil
                 } catch { return error }
             }

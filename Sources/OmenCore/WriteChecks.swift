@@ -2,11 +2,16 @@ extension WriteOperation {
     /// Checks everything that can be wrong with a write to collections of these schemas, and
     /// converts vectors to their collection's type; what it returns can be applied.
     ///
+    /// - Parameters:
+    ///   - schemas: Of all collections there are.
+    ///   - rules: Which values pass.
+    /// - Returns: The write with vectors of their collection's type.
     /// - Throws: `.badRequest` naming what is wrong, `.notFound`, `.alreadyExists`,
     ///   `.resourceExhausted` when there are too many collections.
     /// - Complexity: O(bytes of the write).
     package func validated(
-        against schemas: [String: CollectionSchema]
+        against schemas: [String: CollectionSchema],
+        rules: ValueRules = .accepted
     ) throws(OmenError) -> WriteOperation {
         switch self {
         case .createCollection(let name, let new):
@@ -30,7 +35,7 @@ extension WriteOperation {
             return self
         case .upsert(let batch):
             let schema = try Self.schema(of: batch.collection, in: schemas)
-            return .upsert(try batch.validated(against: schema))
+            return .upsert(try batch.validated(against: schema, rules: rules))
         case .delete(let collection, let ids):
             _ = try Self.schema(of: collection, in: schemas)
             guard ids.count <= Limits.batchCountMax else {
@@ -90,7 +95,7 @@ package struct LoggedWrites {
                     "vectors of \(batch.element), collection \(batch.collection) stores \(schema.element)"
                 )
             }
-            _ = try operation.validated(against: schemas)
+            _ = try operation.validated(against: schemas, rules: .stored)
         } catch {
             throw OmenError(.corrupt, "the write cannot be applied: \(error.message)")
         }

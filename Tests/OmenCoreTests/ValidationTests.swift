@@ -92,6 +92,38 @@ private let lookAlikes = [
         _ = try batch([[1e-15, 0], [1e-30, -1e-15]]).validated(against: schema)
     }
 
+    @Test(arguments: 1...70)
+    func findsOneBadElementAtEveryPlace(dim: Int) {
+        for place in 0..<dim {
+            for (value, name) in [(Float.nan, "nan"), (-.infinity, "-inf"), (-2e15, "-2e+15")] {
+                var row = [Float](repeating: -1, count: dim)
+                row[place] = value
+                let error = #expect(throws: OmenError.self) {
+                    try batch([row]).validated(against: CollectionSchema(dim: dim))
+                }
+                #expect(error?.message.contains("element \(place) is \(name)") == true)
+            }
+            var row = [Float](repeating: 1e-30, count: dim)
+            row[place] = -1e-15
+            #expect(throws: Never.self) {
+                try batch([row]).validated(against: CollectionSchema(dim: dim, metric: .cosine))
+            }
+            var small = [UInt8](repeating: 0, count: dim)
+            let schema = CollectionSchema(dim: dim, metric: .cosine, element: .u8)
+            var whole = UpsertBatch(
+                collection: "c",
+                element: .u8,
+                dim: dim,
+                ids: [.number(1)],
+                vectors: small
+            )
+            #expect(throws: OmenError.self) { try whole.validated(against: schema) }
+            small[place] = 200
+            whole.vectors = small
+            #expect(throws: Never.self) { try whole.validated(against: schema) }
+        }
+    }
+
     @Test func refusesZeroVectorsUnderCosineOnly() throws {
         #expect(throws: OmenError.self) { try batch([[0, -0.0]]).validated(against: cosine) }
         #expect(throws: OmenError.self) { try batch([[1e-30, 0]]).validated(against: cosine) }

@@ -112,6 +112,15 @@ import Testing
         #expect(try open(creates + [encoded(good)]) == ["c": 1, "u": 0])
     }
 
+    /// Doors may become stricter; what was accepted before is still there.
+    @Test func whatDoorsNoLongerTakeIsAppliedFromTheLog() throws {
+        let records = [
+            encoded(upsert("c", [1e-20, 0, 0])),
+            encoded(upsert("c", metadata: #"{"a":1e999,"a":"\ud800"}"#)),
+        ]
+        #expect(try open(creates + records) == ["c": 1, "u": 0])
+    }
+
     @Test func whatCannotBeAppliedIsDamageThatNamesFileOffsetAndRecord() throws {
         let impossible: [(String, WriteOperation)] = [
             ("element 1 is nan", upsert("c", [1, .nan, 3])),

@@ -49,12 +49,22 @@ def as_array(vectors: Any, what: str) -> Array:
             vectors = np.from_dlpack(vectors) if only_dlpack else np.asarray(vectors)
         except (ValueError, TypeError, RuntimeError, BufferError) as error:
             raise ValidationError(f"{what} cannot be read as an array: {error}") from error
+    if vectors.dtype == object:
+        _refuse_missing(vectors, what)
     if vectors.dtype.kind not in "fiu":
         raise ValidationError(
             f"{what} has elements of type {vectors.dtype}, expected real numbers of one length"
         )
     array: Array = vectors
     return array
+
+
+def _refuse_missing(values: Array, what: str) -> None:
+    """Names the first value that is missing among objects, if one is."""
+    for place, one in np.ndenumerate(values):
+        if one is None or type(one).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+            shown = ", ".join(map(str, place))
+            raise ValidationError(f"{what} has a missing value, {one}, at [{shown}]")
 
 
 def refuse_masks(given: Any, what: str) -> None:

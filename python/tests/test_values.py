@@ -157,6 +157,11 @@ def test_missing_values_of_data_frames_are_refused_by_name(db):
     ):
         with pytest.raises(omendb.ValidationError, match=r"row 1|vector 1 element 1 is nan"):
             call()
+    for rows in ([[1.0, pandas.NA]], [[1.0, None]], [[1.0, pandas.NaT]]):
+        with pytest.raises(omendb.ValidationError, match=r"missing value, .*, at \[0, 1\]"):
+            db.add_batch(rows)
+        with pytest.raises(omendb.ValidationError, match=r"missing value, .*, at \[1\]"):
+            db.search(rows[0])
     ids = pandas.Series([1, 2, pandas.NA], dtype="Int64")
     for call in (
         lambda: db.add_batch(good, ids),

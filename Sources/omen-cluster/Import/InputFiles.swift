@@ -1,3 +1,4 @@
+internal import Glibc
 internal import OmenCore
 internal import OmenFormats
 internal import OmenStorage
@@ -19,6 +20,18 @@ enum FileKind: String, CaseIterable {
         else { return nil }
         self = kind
     }
+}
+
+/// Maps a file of the user's, which somebody may cut meanwhile: then the program ends with a
+/// message where the system would end it without.
+func mapInput(_ path: String) throws(OmenError) -> MappedFile {
+    signal(SIGBUS) { _ in
+        let text: StaticString =
+            "omen-cluster: error: a file became shorter while it was read; what was acknowledged before stays\n"
+        write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+        _exit(1)
+    }
+    return try MappedFile(path: path)
 }
 
 /// Adds the file's name to what is wrong with its contents.
@@ -48,7 +61,7 @@ struct QueryVectors {
     }
 
     init(file path: String) throws(OmenError) {
-        let file = try MappedFile(path: path)
+        let file = try mapInput(path)
         self = try reading(path) { () throws(OmenError) in
             try Self(file, kind: FileKind(path: path))
         }
@@ -92,7 +105,7 @@ struct QueryVectors {
 /// The ids of vectors, one per row: whole numbers, lines of text, or the `"id"` of records.
 enum IDFile {
     static func read(_ path: String) throws(OmenError) -> [RecordID] {
-        let file = try MappedFile(path: path)
+        let file = try mapInput(path)
         return try reading(path) { () throws(OmenError) in
             switch FileKind(path: path) {
             case .npy: return try numbers(try IntegerMatrix(npy: file.bytes))
@@ -130,7 +143,7 @@ struct TrueNeighbors {
     /// file `ids`, where there is one, says what ids these numbers are the rows of.
     init(file path: String, ids: String?, k: Int, queryCount: Int) throws(OmenError) {
         let names = ids == nil ? nil : try ids.map(IDFile.read)
-        let file = try MappedFile(path: path)
+        let file = try mapInput(path)
         self.k = k
         areNamed = names != nil
         rows = try reading(path) { () throws(OmenError) in

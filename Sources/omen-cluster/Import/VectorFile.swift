@@ -38,7 +38,7 @@ struct VectorFile {
     /// - Throws: `.badRequest` naming the file and what is wrong, `.ioFailure` when it is not
     ///   there.
     init(path: String, ids: String?, idStart: UInt64?, metadata: String?) throws(OmenError) {
-        var files = [try MappedFile(path: path)]
+        var files = [try mapInput(path)]
         files[0].adviseSequential()
         self.path = path
         let file = files[0]
@@ -59,7 +59,7 @@ struct VectorFile {
         self.idStart = idStart ?? 0
         metadataPath = metadata
         if let metadata {
-            let file = try MappedFile(path: metadata)
+            let file = try mapInput(metadata)
             files.append(file)
             let count = count
             let (records, survey) = try reading(metadata) { () throws(OmenError) in
