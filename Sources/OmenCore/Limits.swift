@@ -99,6 +99,9 @@ package enum Limits {
     /// Memory that must be left when a write is accepted, in bytes: what all shards may accept
     /// between two looks at the system, and room for a checkpoint's buffers.
     package static let memoryReserveByteCount = 64 << 20
+    /// Addresses that are kept free where they are limited, in bytes, but at most an eighth of the
+    /// limit: several copies of the largest frame, a batch of the log, and threads.
+    package static let addressReserveByteCount = 256 << 20
     /// Request keys a shard remembers, so that a retried write applies once; oldest go first.
     package static let requestKeysRemembered = 65_536
     /// Unit of checksums over large file sections, in bytes.

@@ -144,6 +144,11 @@ extension VectorIndex {
         _ pulse: BulkPulse
     ) throws(BulkEnd) {
         guard !rows.isEmpty else { return }
+        do throws(OmenError) {
+            try reserve(rows.count)
+        } catch {
+            throw .failed(error)
+        }
         advisePages(from: 0, to: rows.count)
         let norms = oldAux.assumingMemoryBound(to: Float.self)
         for (i, row) in rows.enumerated() {

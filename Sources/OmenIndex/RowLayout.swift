@@ -62,10 +62,13 @@ struct RowLayout: Equatable {
     }
 
     /// Most nodes on an upper level: twice the expected share, and never less than 65,536.
-    func nodeCountMax(level: Int) -> Int {
-        var expected = rowCountMax
+    func nodeCountMax(level: Int) -> Int { nodeCountMax(level: level, of: rowCountMax) }
+
+    /// The same with fewer rows.
+    func nodeCountMax(level: Int, of rowCount: Int) -> Int {
+        var expected = rowCount
         for _ in 0..<level { expected /= upperSlots }
-        return min(rowCountMax, 2 * expected + 65_536)
+        return min(rowCount, 2 * expected + 65_536)
     }
 }
 
@@ -146,19 +149,26 @@ extension VectorIndex {
     /// Bytes of address space to reserve for a section.
     package static func regionByteCountMax(_ section: Section, schema: CollectionSchema) -> Int {
         let layout = RowLayout(schema)
+        return layout.byteCount(of: section, rowCount: layout.rowCountMax)
+    }
+}
+
+extension RowLayout {
+    /// Bytes that a section has at most with so many rows.
+    func byteCount(of section: VectorIndex.Section, rowCount: Int) -> Int {
         switch section {
         case .state: return 64 << 10
-        case .vectors: return layout.rowCountMax * layout.vectorStride
-        case .codes: return layout.rowCountMax * layout.codeStride
-        case .links: return layout.rowCountMax * layout.baseSlots * 4
-        case .flags: return (layout.rowCountMax + 63) / 64 * 8
-        case .aux: return layout.rowCountMax * 4
+        case .vectors: return rowCount * vectorStride
+        case .codes: return rowCount * codeStride
+        case .links: return rowCount * baseSlots * 4
+        case .flags: return (rowCount + 63) / 64 * 8
+        case .aux: return rowCount * 4
         // Never empty: a region has at least one page.
-        case .packed: return layout.rowCountMax * max(1, layout.packedStride)
-        case .terms: return layout.rowCountMax * max(1, layout.termCount) * 4
+        case .packed: return rowCount * max(1, packedStride)
+        case .terms: return rowCount * max(1, termCount) * 4
         case .upper1, .upper2, .upper3, .upper4, .upper5, .upper6, .upper7, .upper8:
-            let level = Int(section.rawValue - Section.upper1.rawValue) + 1
-            return layout.nodeCountMax(level: level) * layout.nodeWords * 4
+            let level = Int(section.rawValue - VectorIndex.Section.upper1.rawValue) + 1
+            return nodeCountMax(level: level, of: rowCount) * nodeWords * 4
         }
     }
 }

@@ -53,6 +53,11 @@ package final class Scratch {
         queryImage = Self.zeros(dim)
     }
 
+    /// Makes room for `rowCount` rows, where addresses are limited.
+    ///
+    /// - Throws: `.resourceExhausted` naming the limit.
+    package func reserve(_ rowCount: Int) throws(OmenError) { try visited.reserve(rowCount) }
+
     deinit {
         beam.deallocate()
         results.deallocate()

@@ -87,7 +87,7 @@ extension VectorIndex {
     /// The highest level of a row: `level` with probability m^-level, fixed by seed and row.
     func level(of row: UInt32) -> Int {
         Self.level(of: row, seed: seed, m: schema.m) {
-            upperCounts[$0 - 1] < layout.nodeCountMax(level: $0)
+            upperCounts[$0 - 1] < layout.nodeCountMax(level: $0, of: rowCapacity)
         }
     }
 

@@ -32,6 +32,7 @@ extension VectorIndex {
         }
         try self.init(schema: schema, seed: state.seed, given: given)
         try adopt(state)
+        try reserve(rowCount)
         let expected = sectionByteCounts()
         packedCount = linkedCount
         for section in Section.allCases where section != .state {

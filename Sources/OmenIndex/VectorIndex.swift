@@ -27,6 +27,8 @@ package final class VectorIndex {
     /// While true, `link` does nothing, so that another thread may read linked rows.
     package internal(set) var isFrozen = false
     package var liveCount: Int { rowCount - deletedCount }
+    /// Rows that have addresses: all that there may be, unless these are limited.
+    var rowCapacity = 0
     /// Most rows it can hold.
     package var rowCountMax: Int { layout.rowCountMax }
 
@@ -99,7 +101,7 @@ package final class VectorIndex {
                 }
                 regions[section] = region
             } else {
-                regions[section] = try ReservedRegion(byteCountMax: byteCountMax)
+                regions[section] = try ReservedRegion(growingTo: byteCountMax, from: 0)
             }
         }
         func region(_ section: Section) -> ReservedRegion {
@@ -111,7 +113,7 @@ package final class VectorIndex {
         func base(_ section: Section) -> UnsafeMutableRawPointer { region(section).base }
         self.regions = regions
         vectorRegion = region(.vectors)
-        visitedRegion = try ReservedRegion(byteCountMax: layout.rowCountMax)
+        visitedRegion = try ReservedRegion(growingTo: layout.rowCountMax, from: 0)
         vectors = base(.vectors)
         codes = base(.codes)
         packed = base(.packed)
@@ -133,9 +135,7 @@ package final class VectorIndex {
     /// - Throws: `.resourceExhausted` when the index is full, `.badRequest` for a zero vector under
     ///   cosine. Finiteness is the caller's to check.
     package func append(_ vector: UnsafeRawPointer) throws(OmenError) -> UInt32 {
-        guard rowCount < layout.rowCountMax else {
-            throw OmenError(.resourceExhausted, "the index holds \(rowCount) rows, its most")
-        }
+        if rowCount >= rowCapacity { try reserve(rowCount + 1) }
         let row = rowCount
         let target = vectors + row * layout.vectorStride
         target.copyMemory(from: vector, byteCount: schema.vectorByteCount)
@@ -220,8 +220,7 @@ package final class VectorIndex {
             guard oldCount * stride < threshold, newCount * stride >= threshold,
                 let region = regions[section]
             else { return }
-            // Advice only: without large pages everything still works.
-            _ = madvise(region.base, region.byteCountMax, MADV_HUGEPAGE)
+            region.adviseLargePages()
         }
         advise(.vectors, layout.vectorStride)
         advise(.codes, layout.codeStride)

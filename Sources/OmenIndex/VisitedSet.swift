@@ -18,12 +18,18 @@ struct VisitedSet {
         self.journalCount = journalCount
         // A bit for every value that a link can have: even a link that rotted in a file and was not
         // checked yet makes no search write elsewhere.
-        region = try ReservedRegion(byteCountMax: (Int(Link.rowMask) + 1) / 8)
+        region = try ReservedRegion(growingTo: (Int(Link.rowMask) + 1) / 8, from: 0)
         words = region.base.assumingMemoryBound(to: UInt64.self)
         journal = .allocate(capacity: journalCount + Scratch.scanCount)
     }
 
     func deallocate() { journal.deallocate() }
+
+    /// Makes room for `rowCount` rows, where addresses are limited; then only for links of files
+    /// that were checked.
+    func reserve(_ rowCount: Int) throws(OmenError) {
+        try region.grow(to: (rowCount + 63) / 64 * 8)
+    }
 
     /// Forgets everything.
     ///

@@ -48,7 +48,8 @@ package struct BuildGate: Sendable {
 
     private static func systemByteCount() -> Int? {
         do throws(OmenError) {
-            return try SystemMemory.availableByteCount()
+            let memory = try SystemMemory.availableByteCount()
+            return min(memory, try SystemMemory.addressByteCountLeft() ?? memory)
         } catch { return nil }
     }
 }

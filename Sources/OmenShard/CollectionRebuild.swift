@@ -69,6 +69,8 @@ package final class CollectionRebuild {
             if let replaced { output.index.markDeleted(replaced) }
             sourceRows.append(row)
         }
+        // What was accepted must not fail in the new index, either.
+        if isCaughtUp { try collection.promised.reserve(output.index, output.records) }
         return isCaughtUp
     }
 

@@ -133,7 +133,9 @@ extension RecordTable {
                     "section \(section) has \(byteCount) bytes, expected \(used)"
                 )
             }
-            guard byteCount > 0 else { return try ReservedRegion(byteCountMax: byteCountMax) }
+            guard byteCount > 0 else {
+                return try ReservedRegion(growingTo: byteCountMax, from: 0)
+            }
             return try file.region(of: section.rawValue, byteCountMax: byteCountMax)
         }
         let rows = state.rowCount

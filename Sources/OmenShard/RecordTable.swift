@@ -27,6 +27,8 @@ final class RecordTable {
     var idSlots: ReservedRegion
 
     var rowCount = 0
+    /// Rows that have addresses.
+    var rowCapacity = 0
     var liveCount = 0
     var idHeapByteCount = 0
     var metadataHeapByteCount = 0
@@ -39,11 +41,11 @@ final class RecordTable {
     /// - Parameter count: Live rows that its slots take before they grow.
     /// - Throws: `.resourceExhausted` without address space.
     init(slotsFor count: Int = 0) throws(OmenError) {
-        idWords = try ReservedRegion(byteCountMax: Limits.shardRowCountMax * 8)
-        idKinds = try ReservedRegion(byteCountMax: Limits.shardRowCountMax)
-        idHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
-        metadataWords = try ReservedRegion(byteCountMax: Limits.shardRowCountMax * 8)
-        metadataHeap = try ReservedRegion(byteCountMax: Self.heapByteCountMax)
+        idWords = try ReservedRegion(growingTo: Limits.shardRowCountMax * 8, from: 0)
+        idKinds = try ReservedRegion(growingTo: Limits.shardRowCountMax, from: 0)
+        idHeap = try ReservedRegion(growingTo: Self.heapByteCountMax, from: 0)
+        metadataWords = try ReservedRegion(growingTo: Limits.shardRowCountMax * 8, from: 0)
+        metadataHeap = try ReservedRegion(growingTo: Self.heapByteCountMax, from: 0)
         slotCapacity = Self.slotCapacity(for: count)
         idSlots = try ReservedRegion(byteCountMax: slotCapacity * 4)
     }
@@ -202,7 +204,10 @@ extension RecordTable {
                 "a shard of the collection is full: \(rowCount) rows, \(idHeapByteCount) bytes of ids, \(metadataHeapByteCount) bytes of metadata"
             )
         }
-        if (slotsUsed + 1) * 10 > slotCapacity * 7 { try rehash() }
+        if rowCount >= rowCapacity { try reserveRows(rowCount + 1) }
+        if isText { try reserve(idHeap, idHeapByteCount + bytes.count) }
+        try reserve(metadataHeap, metadataHeapByteCount + object.count)
+        if (slotsUsed + 1) * 10 > slotCapacity * 7 { try rehash(for: liveCount + 1) }
         store(isText: isText, bytes: bytes)
         store(metadata: object)
         let row = UInt32(rowCount)
@@ -266,12 +271,12 @@ extension RecordTable {
     }
 
     /// Moves the live rows to a slot array that is at most 35 % used, leaving removed slots behind.
-    private func rehash() throws(OmenError) {
+    func rehash(for count: Int) throws(OmenError) {
         let old = idSlots
         let oldSlots = slots
         let oldCapacity = slotCapacity
         var capacity = Self.slotCapacityMin
-        while (liveCount + 1) * 20 > capacity * 7 { capacity *= 2 }
+        while count * 20 > capacity * 7 { capacity *= 2 }
         idSlots = try ReservedRegion(byteCountMax: capacity * 4)
         slotCapacity = capacity
         slotsUsed = 0

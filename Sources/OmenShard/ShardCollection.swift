@@ -17,6 +17,9 @@ package final class ShardCollection {
     private var savedLinkedCount: Int?
     /// Set while hot rows are better left to a rebuild.
     var isLinkingPaused = false
+    /// What it will have when everything that was accepted is applied, at most; only where addresses
+    /// are limited.
+    var promised = Promise()
     /// Calls under way that bring rows in several parts.
     var openBatchCount = 0
     /// Whether what they bring is to be built at once.
@@ -193,6 +196,7 @@ extension ShardCollection {
         _ query: SearchQuery,
         _ scratch: Scratch
     ) throws(OmenError) {
+        try scratch.reserve(index.rowCount)
         try index.search(
             vector,
             element: query.element,

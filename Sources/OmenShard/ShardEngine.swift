@@ -92,7 +92,8 @@ package final class ShardEngine {
             identity: configuration.identity,
             expected: expected,
             nonce: random.next(),
-            isWhole: configuration.checksWhole,
+            // Under a limit of addresses searches rely on checked links.
+            isWhole: configuration.checksWhole || AddressSpace.limit != nil,
             memoryByteCountMax: configuration.memoryByteCountMax,
             progress: progress
         )
@@ -210,6 +211,12 @@ package final class ShardEngine {
 
     /// Takes a write; its outcome comes later under `ticket`.
     package func write(_ request: WriteRequest, ticket: UInt64) {
+        do throws(OmenError) {
+            try promise(request)
+        } catch {
+            onOutcome(.refused(ticket: ticket, error))
+            return
+        }
         handle(.write(ticket: ticket, request))
     }
 

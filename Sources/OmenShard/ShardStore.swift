@@ -11,6 +11,8 @@ package final class ShardStore {
     /// Set while files are not checked yet: linking follows links and writes where they lead.
     var isLinkingHeld = false
     let searches = BuildBrake.Searches()
+    /// Empty collections for operations that are accepted and not applied yet.
+    var prepared: [String: ShardCollection] = [:]
 
     package init() {}
 
@@ -37,7 +39,7 @@ package final class ShardStore {
         switch operation {
         case .createCollection(let name, let schema):
             guard collections[name] == nil else { return WriteCounts() }
-            insert(try ShardCollection(name: name, schema: schema, lsn: lsn))
+            insert(try newCollection(name, schema, lsn: lsn))
             return WriteCounts()
         case .dropCollection(let name):
             let collection = try collection(name)
@@ -46,7 +48,7 @@ package final class ShardStore {
             return WriteCounts(deleted: UInt64(collection.vectorCount))
         case .clearCollection(let name):
             let old = try collection(name)
-            collections[name] = try ShardCollection(name: name, schema: old.schema, lsn: lsn)
+            collections[name] = try newCollection(name, old.schema, lsn: lsn)
             return WriteCounts(deleted: UInt64(old.vectorCount))
         case .upsert(let batch):
             let collection = try collection(batch.collection)
@@ -57,6 +59,18 @@ package final class ShardStore {
             collection.changedLSN = lsn
             return collection.delete(ids)
         }
+    }
+
+    private func newCollection(
+        _ name: String,
+        _ schema: CollectionSchema,
+        lsn: UInt64
+    ) throws(OmenError) -> ShardCollection {
+        guard let found = prepared.removeValue(forKey: name), found.schema == schema else {
+            return try ShardCollection(name: name, schema: schema, lsn: lsn)
+        }
+        found.changedLSN = lsn
+        return found
     }
 
     package func collection(_ name: String) throws(OmenError) -> ShardCollection {

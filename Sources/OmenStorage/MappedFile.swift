@@ -23,7 +23,10 @@ package final class MappedFile: @unchecked Sendable {
         }
         let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.descriptor, 0)
         guard let address, address != MAP_FAILED else {
-            throw systemError("mmap", file.path, errno)
+            let code = errno
+            guard code == ENOMEM else { throw systemError("mmap", file.path, code) }
+            let error = AddressSpace.refusal(count, code)
+            throw OmenError(error.code, "\(file.path): \(error.message)")
         }
         bytes = UnsafeRawBufferPointer(start: address, count: count)
     }

@@ -23,6 +23,17 @@ package enum ProcessMemory {
         return max(0, fields[1] - fields[2]) * Int(getpagesize())
     }
 
+    /// Bytes of addresses that are mapped (proc(5), statm).
+    ///
+    /// - Throws: `.ioFailure` when /proc cannot be read.
+    static func addressByteCount() throws(OmenError) -> Int {
+        let fields = try statistics()
+        guard let pages = fields.first else {
+            throw OmenError(.ioFailure, "\(path) has no first number")
+        }
+        return pages * Int(getpagesize())
+    }
+
     private static let path = "/proc/self/statm"
 
     private static func statistics() throws(OmenError) -> [Int] {

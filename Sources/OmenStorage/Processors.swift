@@ -6,13 +6,14 @@ package enum Processors {
     ///
     /// The least of the processors that are there, of those that it may use (proc(5),
     /// Cpus_allowed, which may name some that are not there), and of what its control groups grant,
-    /// rounded up (cgroups(7), version 2, cpu.max).
+    /// rounded up (cgroups(7): cpu.max of version 2, cpu.cfs_quota_us of version 1).
     package static var usableCount: Int {
         let status = KernelText.of("/proc/self/status") ?? ""
         let online = Int(exactly: sysconf(Int32(_SC_NPROCESSORS_ONLN))) ?? 1
-        let quotas = KernelText.groupPaths.compactMap { path in
-            KernelText.of("\(path)/cpu.max").flatMap(quota)
-        }
+        let groups = ControlGroups.own
+        let quotas =
+            groups.unified.compactMap { KernelText.of("\($0)/cpu.max").flatMap(quota) }
+            + groups.directories(of: "cpu").compactMap(oldQuota)
         return max(1, quotas.reduce(min(allowedCount(status) ?? online, online), min))
     }
 
@@ -25,6 +26,15 @@ package enum Processors {
             count += value.nonzeroBitCount
         }
         return count
+    }
+
+    /// The same for the directory of a group of version 1.
+    static func oldQuota(_ path: String) -> Int? {
+        guard let granted = KernelText.of("\(path)/cpu.cfs_quota_us"),
+            let period = KernelText.of("\(path)/cpu.cfs_period_us")
+        else { return nil }
+        // -1 without a limit.
+        return quota("\(granted) \(period)")
     }
 
     /// Processors' worth of time that a group is granted; nil without a limit.

@@ -100,7 +100,10 @@ package final class ShardFile {
                 "\(path): section \(kind) has \(section.byteCount) bytes, at most \(byteCountMax)"
             )
         }
-        let region = try ReservedRegion(byteCountMax: max(byteCountMax, 1))
+        let region = try ReservedRegion(
+            growingTo: max(byteCountMax, 1),
+            from: section.paddedByteCount
+        )
         guard section.byteCount > 0 else { return region }
         let address = mmap(
             region.base,

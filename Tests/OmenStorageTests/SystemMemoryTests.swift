@@ -5,16 +5,6 @@ import Testing
 @testable import OmenStorage
 
 @Suite struct SystemMemoryTests {
-    @Test func controlGroupsAreLookedAtFromTheRootDown() {
-        #expect(KernelText.groupPaths("0::/\n") == ["/sys/fs/cgroup"])
-        #expect(
-            KernelText.groupPaths("0::/a.slice/b.scope\n")
-                == ["/sys/fs/cgroup", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/a.slice/b.scope"]
-        )
-        #expect(KernelText.groupPaths("0::/../x\n") == ["/sys/fs/cgroup"])
-        #expect(KernelText.groupPaths("5:memory:/docker\n") == [])
-    }
-
     @Test func aFieldIsTheNumberBehindItsWholeName() {
         let text = "MemFree:   12 kB\nMemAvailable:\t 345 kB\nfile 7\nfile_mapped 8\n"
         #expect(KernelText.field("MemAvailable", of: text) == 345)

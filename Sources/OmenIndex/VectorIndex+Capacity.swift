@@ -1,0 +1,74 @@
+package import OmenCore
+
+extension VectorIndex {
+    /// Rows that have addresses; as many as there may ever be where these are not limited.
+    package var capacity: Int { rowCapacity }
+
+    /// Fewest rows that addresses are asked for at a time.
+    private static let rowStep = 4096
+
+    /// Makes room for `count` rows in all: appending and linking them needs no more addresses.
+    ///
+    /// - Parameters:
+    ///   - count: Rows, live or not.
+    ///   - isAmple: Whether to make room for a quarter more, where that is there.
+    /// - Throws: `.resourceExhausted` when the index holds its most rows, or naming the limit of
+    ///   addresses; it is as before then.
+    /// - Complexity: O(1), amortised over many ample calls.
+    package func reserve(_ count: Int, isAmple: Bool = true) throws(OmenError) {
+        guard count > rowCapacity else { return }
+        guard count <= layout.rowCountMax else {
+            throw OmenError(
+                .resourceExhausted,
+                "the index holds \(rowCount) rows, at most \(layout.rowCountMax)"
+            )
+        }
+        guard isLimited else {
+            rowCapacity = layout.rowCountMax
+            return
+        }
+        let ample = min(
+            layout.rowCountMax,
+            max(count, rowCapacity + (isAmple ? rowCapacity / 4 + Self.rowStep : 0))
+        )
+        do throws(OmenError) {
+            try map(ample)
+        } catch {
+            guard count < ample else { throw error }
+            try map(count)
+        }
+    }
+
+    /// Gives addresses back that `reserve` brought for rows that did not come.
+    ///
+    /// - Precondition: `count >= rowCount`.
+    package func release(to count: Int) {
+        guard isLimited, count < rowCapacity else { return }
+        precondition(count >= rowCount, "\(count) rows of \(rowCount)")
+        for (section, region) in regions {
+            region.shrink(to: layout.byteCount(of: section, rowCount: count))
+        }
+        visitedRegion.shrink(to: count)
+        rowCapacity = count
+    }
+
+    /// Whether regions have fewer addresses than they may need.
+    private var isLimited: Bool {
+        regions.values.contains { $0.mappedByteCount < $0.byteCountMax }
+    }
+
+    private func map(_ count: Int) throws(OmenError) {
+        let before = rowCapacity
+        rowCapacity = count
+        do throws(OmenError) {
+            for (section, region) in regions {
+                try region.grow(to: layout.byteCount(of: section, rowCount: count))
+            }
+            try visitedRegion.grow(to: count)
+            try scratch.reserve(count)
+        } catch {
+            release(to: before)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,99 @@
+internal import OmenCore
+
+/// Addresses for rows, ids and metadata to come; all of them from the beginning, unless these are
+/// limited.
+extension RecordTable {
+    /// Fewest rows, and fewest bytes of a heap, that addresses are asked for at a time.
+    private static let rowStep = 4096
+    private static let heapStep = 64 << 10
+
+    /// Makes room for so many rows, bytes of ids and bytes of metadata in all: appending them then
+    /// does not fail.
+    ///
+    /// - Throws: `.resourceExhausted` naming the limit; nothing that is there has changed.
+    func reserve(
+        rows: Int,
+        idBytes: Int,
+        metadataBytes: Int,
+        isAmple: Bool
+    ) throws(OmenError) {
+        if rows > rowCapacity { try reserveRows(rows, isAmple: isAmple) }
+        try reserve(idHeap, idBytes, isAmple: isAmple)
+        try reserve(metadataHeap, metadataBytes, isAmple: isAmple)
+        let added = max(0, rows - rowCount)
+        if (slotsUsed + added) * 10 > slotCapacity * 7 { try rehash(for: liveCount + added) }
+    }
+
+    func reserveRows(_ count: Int, isAmple: Bool = true) throws(OmenError) {
+        let ample = min(
+            Limits.shardRowCountMax,
+            max(count, rowCapacity + (isAmple ? rowCapacity / 4 + Self.rowStep : 0))
+        )
+        do throws(OmenError) {
+            try map(ample)
+        } catch {
+            guard count < ample else { throw error }
+            try map(count)
+        }
+    }
+
+    private func map(_ count: Int) throws(OmenError) {
+        try idWords.grow(to: count * 8)
+        try metadataWords.grow(to: count * 8)
+        try idKinds.grow(to: count)
+        // Where nothing is limited, there is room for all rows at once.
+        rowCapacity = min(
+            idWords.mappedByteCount / 8,
+            metadataWords.mappedByteCount / 8,
+            idKinds.mappedByteCount
+        )
+    }
+
+    func reserve(
+        _ heap: ReservedRegion,
+        _ byteCount: Int,
+        isAmple: Bool = true
+    ) throws(OmenError) {
+        let mapped = heap.mappedByteCount
+        guard byteCount > mapped else { return }
+        let more = isAmple ? mapped / 4 + Self.heapStep : 0
+        do throws(OmenError) {
+            try heap.grow(to: min(heap.byteCountMax, max(byteCount, mapped + more)))
+        } catch {
+            try heap.grow(to: byteCount)
+        }
+    }
+
+    /// What is mapped of the regions that grow.
+    struct Capacity: Equatable {
+        fileprivate var words: Int
+        fileprivate var kinds: Int
+        fileprivate var metadataWords: Int
+        fileprivate var idHeap: Int
+        fileprivate var metadataHeap: Int
+        fileprivate var rows: Int
+        fileprivate var slots: Int
+    }
+
+    var capacity: Capacity {
+        Capacity(
+            words: idWords.mappedByteCount,
+            kinds: idKinds.mappedByteCount,
+            metadataWords: metadataWords.mappedByteCount,
+            idHeap: idHeap.mappedByteCount,
+            metadataHeap: metadataHeap.mappedByteCount,
+            rows: rowCapacity,
+            slots: slotCapacity
+        )
+    }
+
+    /// Gives addresses back that came since `capacity` was taken; nothing was appended meanwhile.
+    func release(to capacity: Capacity) {
+        idWords.shrink(to: capacity.words)
+        idKinds.shrink(to: capacity.kinds)
+        metadataWords.shrink(to: capacity.metadataWords)
+        idHeap.shrink(to: capacity.idHeap)
+        metadataHeap.shrink(to: capacity.metadataHeap)
+        rowCapacity = capacity.rows
+    }
+}

@@ -1,0 +1,127 @@
+internal import OmenCore
+internal import OmenIndex
+internal import OmenStorage
+
+/// Addresses for what is accepted, where they are limited: what is in the log must not fail.
+extension ShardEngine {
+    /// Makes sure that an operation can be applied once it is accepted.
+    ///
+    /// - Throws: `.resourceExhausted` naming the limit: nothing was changed.
+    func promise(_ request: WriteRequest) throws(OmenError) {
+        guard AddressSpace.limit != nil, core.failure == nil,
+            case .unknown = core.keys.state(of: request.key)
+        else { return }
+        if core.isIdle {
+            // Whatever was promised is there, or was refused.
+            store.prepared = [:]
+            for collection in store.ordered { collection.promised = Promise() }
+        }
+        switch request.operation {
+        case .createCollection(let name, let schema):
+            guard core.schemas[name] == nil, schema.isValid else { return }
+            try prepare(name, schema)
+        case .clearCollection(let name):
+            guard let schema = core.schemas[name] else { return }
+            try prepare(name, schema)
+        case .upsert(let batch):
+            let target = store.prepared[batch.collection] ?? store.collections[batch.collection]
+            guard let target else { return }
+            var promised = target.promised
+            promised.add(batch, to: target)
+            do throws(OmenError) {
+                try keep(promised, in: target, isAmple: true)
+            } catch {
+                try keep(promised, in: target, isAmple: false)
+            }
+            target.promised = promised
+        case .dropCollection, .delete: break
+        }
+    }
+
+    /// Makes room for what is promised, or leaves everything as it is.
+    private func keep(
+        _ promise: Promise,
+        in collection: ShardCollection,
+        isAmple: Bool
+    ) throws(OmenError) {
+        let (index, records) = (collection.index, collection.records)
+        let before = (index.capacity, records.capacity)
+        do throws(OmenError) {
+            try promise.reserve(index, records, isAmple: isAmple)
+            // Where nothing had to grow, nothing is taken from others.
+            if before != (index.capacity, records.capacity) { try checkLeft() }
+        } catch {
+            index.release(to: before.0)
+            records.release(to: before.1)
+            throw error
+        }
+    }
+
+    private func prepare(_ name: String, _ schema: CollectionSchema) throws(OmenError) {
+        guard store.prepared[name] == nil else { return }
+        let collection = try ShardCollection(name: name, schema: schema, lsn: 0)
+        try checkLeft()
+        store.prepared[name] = collection
+    }
+
+    private func checkLeft() throws(OmenError) {
+        guard let left = try SystemMemory.addressByteCountLeft(), left < 0,
+            let limit = AddressSpace.limit
+        else { return }
+        throw OmenError(
+            .resourceExhausted,
+            "\(-left) bytes of addresses are missing: the limit RLIMIT_AS (ulimit -v) allows \(limit) bytes, of which \(min(Limits.addressReserveByteCount, limit / 8)) are kept free"
+        )
+    }
+}
+
+extension CollectionSchema {
+    fileprivate var isValid: Bool {
+        do throws(OmenError) {
+            try validate()
+            return true
+        } catch { return false }
+    }
+}
+
+extension ShardCore {
+    /// Whether everything that was accepted is applied or refused.
+    fileprivate var isIdle: Bool { gathering.isEmpty && inFlight.isEmpty && applying.isEmpty }
+}
+
+/// Rows, and bytes of texts, that a collection has when everything that was accepted is applied.
+struct Promise {
+    private var rowCount = 0
+    private var idByteCount = 0
+    private var metadataByteCount = 0
+
+    /// Adds what a batch brings.
+    mutating func add(_ batch: UpsertBatch, to collection: ShardCollection) {
+        let records = collection.records
+        rowCount = max(rowCount, collection.rowCount) + batch.ids.count
+        idByteCount = max(idByteCount, records.idHeapByteCount)
+        for id in batch.ids {
+            if case .text(let text) = id { idByteCount += text.utf8.count }
+        }
+        metadataByteCount = max(metadataByteCount, records.metadataHeapByteCount)
+        for object in batch.metadata { metadataByteCount += object.count }
+    }
+
+    /// Makes room for all of it.
+    ///
+    /// - Throws: `.resourceExhausted` naming the limit.
+    func reserve(
+        _ index: VectorIndex,
+        _ records: RecordTable,
+        isAmple: Bool = true
+    ) throws(OmenError) {
+        guard rowCount > 0 else { return }
+        try index.reserve(rowCount, isAmple: isAmple)
+        try records.reserve(
+            rows: rowCount,
+            idBytes: idByteCount,
+            metadataBytes: metadataByteCount,
+            isAmple: isAmple
+        )
+    }
+}
