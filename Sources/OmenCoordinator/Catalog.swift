@@ -21,6 +21,27 @@ struct CatalogEntry: Equatable, Sendable {
 
     var isCondemned: Bool { condemnedBy != nil }
 
+    /// What the metadata of a record takes, about; nil until some was seen.
+    private(set) var metadataByteCount: Int?
+
+    /// Learns from some records: at once that they are large, slowly that they are small.
+    mutating func learn(metadataByteCount byteCount: Int, ofRecords count: Int) {
+        guard count > 0 else { return }
+        let mean = byteCount / count
+        let known = metadataByteCount ?? 0
+        metadataByteCount = mean >= known ? mean : known - (known - mean + 63) / 64
+    }
+
+    /// Memory that answers with so many records may take, vectors of `vectorByteCount` included.
+    ///
+    /// The most that an answer can be while nothing is known, so that nobody finds out by asking a
+    /// thousand times at once.
+    func answerByteCount(records count: Int, metadata: Bool, vectorByteCount: Int) -> Int {
+        let metadataByteCount = self.metadataByteCount ?? Limits.metadataByteCountMax
+        let record = 128 + vectorByteCount + (metadata ? metadataByteCount : 0)
+        return min(count * record, Limits.frameBodyByteCountMax)
+    }
+
     /// Shards that can be asked about it.
     var serving: ShardSet { present.union(creating).subtracting(conflicts) }
 

@@ -31,7 +31,11 @@ extension CoordinatorCore {
         let vectorByteCount = request.withVector ? schema.vectorByteCount : 0
         let kind = Pending.Kind.get(ids: ids, shards: shards, element: schema.element)
         var pending = Pending(client: client, requestID: requestID, kind: kind)
-        pending.expectedAnswerByteCount = ids.count * (vectorByteCount + 256)
+        pending.expectedAnswerByteCount = catalog[found].answerByteCount(
+            records: ids.count,
+            metadata: true,
+            vectorByteCount: vectorByteCount
+        )
         // The ids are kept, sent to the workers, and come back with the records.
         pending.byteCount = 3 * RecordID.encodedByteCount(ids) + pending.expectedAnswerByteCount
         let messages = parts.map { shard, indices in
@@ -104,6 +108,7 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         var request = request
         let entry = catalog[found]
+        request.collection = entry.name
         var sendable: [(shard: Int, message: Message, byteCount: Int)] = []
         for (shard, message) in parts {
             let byteCount = message.chargedByteCount

@@ -43,10 +43,12 @@ extension CoordinatorCore {
             allowPartial: query.allowPartial,
             element: schema.element
         )
-        let answers = answerByteCount(query, schema: schema, shardK: plan.k)
+        let answers = answerByteCount(query, about: catalog[found], shardK: plan.k)
         var request = Pending(client: client, requestID: requestID, kind: .search(shape))
         request.byteCount = queuedByteCount(query) + answers
         request.expectedAnswerByteCount = answers
+        // Where none has any there is nothing more to learn.
+        request.teachesMetadata = query.withMetadata && catalog[found].metadataByteCount != 0
         // The worker's clock starts when it reads this; what it has not begun by then is dropped.
         shardQuery.timeoutMilliseconds = UInt32(clamping: max(1, timeout / 1_000_000))
         try askAll(.search(shardQuery), of: request, about: found, timeout: timeout)
@@ -99,6 +101,7 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         var request = request
         let entry = catalog[found]
+        request.collection = entry.name
         let byteCount = message.chargedByteCount
         for shard in workers.indices {
             _ = try target(shard, of: &request, about: entry, byteCount: byteCount)
@@ -122,12 +125,20 @@ extension CoordinatorCore {
     }
 
     /// Memory the shards' answers may need here until they are merged.
-    private func answerByteCount(_ query: SearchQuery, schema: CollectionSchema, shardK: Int) -> Int
-    {
-        var hitByteCount = 32
-        if query.withVector { hitByteCount += schema.vectorByteCount }
-        if query.withMetadata { hitByteCount += 256 }
-        return query.count * shardK * workers.count * hitByteCount
+    private func answerByteCount(
+        _ query: SearchQuery,
+        about entry: CatalogEntry,
+        shardK: Int
+    ) -> Int {
+        let hitCount = query.count * shardK
+        guard query.withVector || query.withMetadata else { return hitCount * workers.count * 32 }
+        let vectorByteCount = query.withVector ? entry.schema.vectorByteCount : 0
+        return workers.count
+            * entry.answerByteCount(
+                records: hitCount,
+                metadata: query.withMetadata,
+                vectorByteCount: vectorByteCount
+            )
     }
 
     /// Takes in one shard's answer; nil when its shape is what was asked for.
@@ -145,9 +156,22 @@ extension CoordinatorCore {
                 shape
             )
         }
+        if pending[index].teachesMetadata {
+            var byteCount = 0
+            if case .full(let hits) = reply.list {
+                byteCount = hits.reduce(0) { $0 + ($1.metadata?.count ?? 0) }
+            }
+            learnMetadata(byteCount, ofRecords: reply.list.count, about: index)
+        }
         guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
         pending[index].searchAnswers.append(reply)
         return nil
+    }
+
+    /// Learns what records of the collection of a read take.
+    mutating func learnMetadata(_ byteCount: Int, ofRecords count: Int, about index: Int) {
+        guard let found = catalog.find(pending[index].collection) else { return }
+        catalog[found].learn(metadataByteCount: byteCount, ofRecords: count)
     }
 
     private func misshapen(_ shard: Int, _ what: String, _ shape: SearchShape) -> OmenError {
@@ -192,6 +216,9 @@ extension CoordinatorCore {
             )
             answered(.hits(empty), index: index, shard: shard)
             return
+        }
+        if pending[index].teachesMetadata {
+            learnMetadata(0, ofRecords: hits.hitCount, about: index)
         }
         pending[index].searchAnswers.append(hits, of: pending[index].targets.count)
         pending[index].awaited.remove(shard)

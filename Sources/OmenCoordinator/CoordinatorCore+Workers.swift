@@ -89,6 +89,8 @@ extension CoordinatorCore {
             pending[index].counts.add(reply.counts)
             return nil
         case (.get, .records(let reply)):
+            let metadataByteCount = reply.records.reduce(0) { $0 + ($1.metadata?.count ?? 0) }
+            learnMetadata(metadataByteCount, ofRecords: reply.records.count, about: index)
             guard keepsAnswer(reply.heldByteCount, of: index) else { return nil }
             pending[index].recordReplies.append((shard, reply))
             return nil

@@ -42,6 +42,8 @@ extension CoordinatorCore {
         // Before validation, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: batch.encodedByteCount)
         try checkConvertedSize(batch, catalog[found].schema)
+        let metadataByteCount = batch.metadata.reduce(0) { $0 + $1.count }
+        catalog[found].learn(metadataByteCount: metadataByteCount, ofRecords: batch.ids.count)
         let valid = try batch.validated(against: catalog[found].schema)
         let parts = split(valid)
         let request = Pending(

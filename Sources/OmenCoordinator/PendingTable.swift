@@ -22,6 +22,10 @@ struct Pending: Sendable {
     var client: UInt64?
     var requestID: UInt64 = 0
     var kind: Kind = .write
+    /// What a read is about.
+    var collection = ""
+    /// Its answers tell what the collection's metadata takes.
+    var teachesMetadata = false
     /// Bytes charged to the cluster's budget.
     var byteCount = 0
     /// Memory for the shards' answers that is part of `byteCount`, and what they took so far.

@@ -58,6 +58,8 @@ package final class WorkerServer {
     private let connection: StreamConnection
     private var decoder = FrameDecoder(requiresChecksum: true)
     private var encoder = FrameEncoder()
+    /// Messages that were received wait until the coordinator has taken answers.
+    private var isHolding = false
     private var working: IdleWork?
     var searches = SearchQueue()
     /// What the orders of this process's records are named from.
@@ -160,6 +162,8 @@ package final class WorkerServer {
     private func serve() -> Exit {
         engine.onOutcome = { [unowned self] outcome in self.handle(outcome) }
         connection.onBytes = { [unowned self] bytes in self.receive(bytes) }
+        connection.onProgress = { [unowned self] in self.answersMoved() }
+        connection.onDrain = { [unowned self] in self.answersMoved() }
         connection.onClose = { [unowned self] _ in self.coordinatorLeft() }
         working = loop.idleWork { [unowned self] in self.workSlice() }
         wakefulness = loop.idleWork { false }
@@ -240,13 +244,36 @@ package final class WorkerServer {
 
 extension WorkerServer {
     private func receive(_ bytes: UnsafeRawBufferPointer) {
+        decoder.append(bytes)
+        handleReceived()
+    }
+
+    /// Answers wait for the coordinator that would take more memory than requests are worth.
+    private var isFull: Bool {
+        encoder.byteCount + connection.queuedByteCount > Limits.peerQueueByteCountMax
+    }
+
+    /// Handles what was received, unless its answers would only pile up; then the rest waits, and
+    /// nothing more is read.
+    private func handleReceived() {
         do throws(OmenError) {
-            try decoder.take(bytes) { message throws(OmenError) in handle(try message.decoded()) }
+            while !isFull, let envelope = try decoder.nextMessage() { handle(envelope) }
+            if case .message = try decoder.look() {
+                isHolding = true
+                connection.pauseReading()
+            } else if isHolding {
+                isHolding = false
+                connection.startReading()
+            }
         } catch {
             // Peers of one build that disagree about bytes: nothing they say can be trusted.
             LogLine.write("shard \(configuration.shard.shard)", "\(error)")
             leave(.failed)
         }
+    }
+
+    private func answersMoved() {
+        if isHolding, !isFull { handleReceived() }
     }
 
     private func coordinatorLeft() { leave(.stopped) }
@@ -263,7 +290,7 @@ extension WorkerServer {
         searchSlice()
         if !encoder.isEmpty { connection.write(encoder.finish()) }
         if engine.hasWork { working?.start() }
-        if !searches.isEmpty { wakefulness?.start() }
+        if !searches.isEmpty, !isFull { wakefulness?.start() }
     }
 
     /// Gives memory back once requests have paused: they would only ask for it again.
@@ -273,13 +300,13 @@ extension WorkerServer {
     }
 
     private func searchSlice() {
-        guard !searches.isEmpty else { return }
+        guard !searches.isEmpty, !isFull else { return }
         let start = loop.now
         var now = start
         repeat {
             if let (requestID, answer) = searches.step(now: now) { send(requestID, answer) }
             now = loop.now
-        } while !searches.isEmpty && now - start < Self.searchSlice
+        } while !searches.isEmpty && !isFull && now - start < Self.searchSlice
     }
 
     /// - Returns: Whether there is more to do.

@@ -186,3 +186,58 @@ private let mebibyte = 1 << 20
         #expect(fixture.error?.message.contains("send fewer") == true)
     }
 }
+
+@Suite struct MetadataEstimateTests {
+    private let get = Message.get(
+        GetRequest(collection: "c", ids: (0..<100).map { .number($0) }, withVector: false)
+    )
+
+    private func records(_ byteCount: Int, count: Int) -> Message {
+        let records = (0..<count).map { index in
+            StoredRecord(
+                id: .number(UInt64(index)),
+                metadata: byteCount == 0 ? nil : [UInt8](repeating: 32, count: byteCount),
+                vector: nil
+            )
+        }
+        let coverage = Coverage(shardsTotal: 1)
+        return .records(RecordsReply(element: .f32, records: records, coverage: coverage))
+    }
+
+    @Test func unknownMetadataIsChargedAsTheLargestAndThenAsWhatItIs() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        fixture.ask(get)
+        #expect(fixture.core.pendingByteCount > 100 * Limits.metadataByteCountMax)
+        fixture.worker(0, fixture.sent[0].id, records(1000, count: 100))
+        fixture.ask(get, id: 2)
+        #expect((100_000...200_000).contains(fixture.core.pendingByteCount))
+        fixture.worker(0, fixture.sent[0].id, records(0, count: 100))
+        // Large ones are believed at once, small ones slowly.
+        fixture.ask(get, id: 3)
+        #expect((100_000...200_000).contains(fixture.core.pendingByteCount))
+        fixture.worker(0, fixture.sent[0].id, records(50_000, count: 1))
+        fixture.ask(get, id: 4)
+        #expect(fixture.core.pendingByteCount > 5_000_000)
+    }
+
+    @Test func searchesOfACollectionWithoutMetadataLearnThatItHasNone() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        var query = query("c", k: 10)
+        query.withMetadata = true
+        fixture.ask(.search(query))
+        #expect(fixture.core.pendingByteCount > 10 * Limits.metadataByteCountMax)
+        fixture.workerFrame(0, fixture.sent[0].id, hits([[(1, 1)]]))
+        fixture.ask(.search(query), id: 2)
+        #expect(fixture.core.pendingByteCount < 10_000)
+    }
+
+    @Test func upsertsTellWhatMetadataTakes() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        var upsert = batch("c", [1, 2])
+        upsert.metadata = [Array(#"{"a":1}"#.utf8), []]
+        fixture.write(.upsert(upsert))
+        fixture.worker(0, fixture.sent[0].id, written(upserted: 2))
+        fixture.ask(get, id: 2)
+        #expect(fixture.core.pendingByteCount < 100_000)
+    }
+}

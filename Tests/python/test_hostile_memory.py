@@ -12,7 +12,7 @@ from harness import USAGE, ClusterTestCase, call
 from hostile import (BASE, CONNECTION, MIB, Flood, flood, frame, message, peak_memory,
                      random_frame)
 from omen_wire import (BAD_REQUEST, GET, HEAD, HEADER, LIST, MAGIC, PING, PROTOCOL_VIOLATION,
-                       VERSION, WRITE, Client, OmenError, encode_ids, text)
+                       RESOURCE_EXHAUSTED, UNAVAILABLE, VERSION, WRITE, Client, OmenError, encode_ids, text)
 
 DIM = 256
 RECORDS = 1000
@@ -94,6 +94,39 @@ class HostileMemory(ClusterTestCase):
         get = text("c") + b"\1" + encode_ids(list(range(RECORDS)))
         data = frame([message(GET, get, number + 1) for number in range(50)])
         self.asked_meanwhile(clients, 6, lambda client: data)
+
+    def test_large_answers_pile_up_neither_here_nor_in_the_workers(self):
+        ids = list(range(300))
+        metadata = [b'{"text":"' + b"x" * 60_000 + b'"}' for _ in ids]
+        for begin in range(0, len(ids), 100):
+            part = slice(begin, begin + 100)
+            self.polite.write(Client.upsert_operation(
+                "wordy", ids[part], bytes(16 * 100), 4, metadata=metadata[part]))
+        workers = [worker[1] for worker in self.polite.status()[1]]
+        before = [peak_memory(pid) for pid in workers]
+        clients = self.floods(10)
+        get = text("wordy") + b"\0" + encode_ids(ids)
+        data = frame([message(GET, get, number + 1) for number in range(40)])
+        for client in clients:
+            client.waiting = memoryview(data)
+        flood(clients, 3)
+        # Each answer is 18 MB; a worker makes one more only when the last ones are taken.
+        for pid, peak in zip(workers, before):
+            self.assertLess(peak_memory(pid) - peak, 128 * MIB)
+        for client in clients:
+            client.close()
+        self.answered(lambda: self.polite.get("wordy", ids[:10]))
+
+    def answered(self, call):
+        """Asks until there is room; a request that is refused is not lost."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return call()
+            except OmenError as error:
+                self.assertIn(error.code, (RESOURCE_EXHAUSTED, UNAVAILABLE), error)
+                self.assertLess(time.monotonic(), end, error)
+                time.sleep(0.01)
 
     def test_random_frames_of_every_kind(self):
         seed = random.randrange(1 << 31)
