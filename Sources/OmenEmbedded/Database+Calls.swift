@@ -72,16 +72,15 @@ extension Database {
         to collection: String,
         _ body: () throws(OmenError) -> Void
     ) throws(OmenError) {
-        owned { $0.beginBatch(of: count, in: collection) }
-        defer { owned { $0.endBatch(in: collection) } }
+        try owner.own(unless: .current)
+        if isServingNow { engine.beginBatch(of: count, in: collection) }
+        owner.release()
+        defer {
+            owner.own()
+            if isServingNow { engine.endBatch(in: collection) }
+            owner.release()
+        }
         try body()
-    }
-
-    /// Runs `body` with the engine, if it can still be used.
-    private func owned(_ body: (ShardEngine) -> Void) {
-        owner.own()
-        defer { owner.release() }
-        if isServingNow { body(engine) }
     }
 
     /// Whether as many vectors wait to be linked as may.

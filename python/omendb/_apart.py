@@ -22,7 +22,11 @@ _PATIENCE = 10.0
 
 
 class Stop:
-    """The library's `omendb_stop`: a wish to end the calls of the threads that use it."""
+    """The library's `omendb_stop`: a wish to end the calls of the threads that use it.
+
+    To be freed by hand, best on another thread than the main one: what a signal handler raises in a
+    `__del__` is lost.
+    """
 
     def __init__(self, library: ctypes.CDLL, limit_ms: int = 0) -> None:
         self._library = library
@@ -35,7 +39,8 @@ class Stop:
     def request(self) -> None:
         self._library.omendb_stop_request(self._handle)
 
-    def __del__(self) -> None:
+    def free(self) -> None:
+        """Any time: to ask for the end of a call that has ended does nothing."""
         self._library.omendb_stop_free(self._handle)
 
 
@@ -58,6 +63,8 @@ class Apart:
         self._turn = _thread.allocate_lock()
         self._ended = _thread.allocate_lock()
         self._ended.acquire()
+        # The lock may be taken already when a signal interrupts the line that took it.
+        self._is_over = False
         self._code = 0
         self._failure: BaseException | None = None
 
@@ -102,6 +109,8 @@ class Apart:
         except BaseException as error:
             self._failure = error
         finally:
+            self._stop.free()
+            self._is_over = True
             self._ended.release()
 
     def _run_here(self) -> int:
@@ -111,12 +120,13 @@ class Apart:
             return function(*arguments)
         finally:
             self._use_own_stop()
+            self._stop.free()
 
     def _end(self) -> None:
         """Ends the call, and waits for that."""
         self._stop.request()
         end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end:
+        while not self._is_over and time.monotonic() < end:
             try:
                 if self._turn.acquire(blocking=False) or self._ended.acquire(timeout=_STEP):
                     return

@@ -342,6 +342,7 @@ def close_at_once(handle: c_void_p) -> None:
         library.omendb_close(handle, local.error)
     finally:
         local.use_stop()
+        stop.free()
 
 
 def close_here(handle: c_void_p) -> None:

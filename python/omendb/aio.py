@@ -44,6 +44,7 @@ async def _run(threads: ThreadPoolExecutor, call: Callable[[], _R]) -> _R:
         finally:
             local.stop = None
             local.use_stop()
+            stop.free()
 
     job = threads.submit(work)
     waiting = asyncio.wrap_future(job)
@@ -51,7 +52,9 @@ async def _run(threads: ThreadPoolExecutor, call: Callable[[], _R]) -> _R:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError as cancelled:
         stop.request()
-        if not job.cancel():
+        if job.cancel():
+            stop.free()
+        else:
             # What was raised first is raised when the call has ended.
             while not waiting.done():
                 with contextlib.suppress(asyncio.CancelledError):

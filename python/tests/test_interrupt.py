@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def test_an_interrupted_delete_says_how_many_ids_are_done():
             db.add_batch(rows[:count], range(count))
             return seconds_of(lambda: delete(count))
 
-        count = 100_000
+        count = 25_000
         while (whole := measured(count)) < 0.5 and count < len(rows):
             count *= 2
         db.add_batch(rows[:count], range(count))
@@ -303,10 +304,21 @@ def test_what_a_handler_raises_is_what_the_caller_gets(filled, data):
 
 
 def test_many_interrupts_one_after_the_other(filled, data):
-    for turn in range(20):
-        with signal_after(0.01 + turn / 1000), pytest.raises(KeyboardInterrupt):
+    """At any line of the package, of calls too short to be interrupted and of longer ones."""
+    seed = random.randrange(1 << 32)
+    generator = random.Random(seed)
+    for turn in range(300):
+        count = generator.choice([1, 5, 32, 100])
+        start = time.monotonic()
+        with (
+            signal_after(generator.uniform(0, 0.01)),
+            pytest.raises(KeyboardInterrupt),
+        ):
             while True:
-                exact_search(filled, data[:100])
+                found = exact_search(filled, data[:count])
+                assert found == list(range(count)), f"seed {seed}, turn {turn}"
+        # What a call is waited for that does not end takes ten seconds.
+        assert time.monotonic() - start < 5, f"seed {seed}, turn {turn}"
     assert exact_search(filled, data[:100]) == list(range(100))
 
 
