@@ -69,22 +69,7 @@ package final class ShardEngine {
         progress: (_ replayed: UInt64) -> Void,
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
-        let directory = Directory(configuration.directory)
-        try directory.checkKind()
-        var expected = configuration.expected
-        if configuration.acceptsLoss {
-            try ShardSalvage.run(
-                directory,
-                identity: configuration.identity,
-                expected: expected ?? .notBegun
-            )
-            expected = nil
-        }
-        if let expected, expected.hasBegun, try !directory.exists() {
-            // Making it would hide that it is gone.
-            try expected.check(nil, in: directory)
-        }
-        try directory.create()
+        let (directory, expected) = try ShardRecovery.prepare(configuration)
         let lock = try LockFile.acquire(directory.path(of: shardLockName))
         var random = SystemRandomNumberGenerator()
         let (recovered, continuation) = try ShardRecovery.open(

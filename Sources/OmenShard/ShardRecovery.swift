@@ -23,6 +23,33 @@ struct RecoveredShard {
 ///
 /// Nothing is linked here: the shard serves all its data before a single tail row is in the graph.
 enum ShardRecovery {
+    /// Makes a shard's directory ready to be locked and opened.
+    ///
+    /// - Parameter configuration: Of the engine.
+    /// - Returns: The directory, which is there, and how far the shard must have come.
+    /// - Throws: `.corrupt` when the directory of a shard that has begun is missing; what
+    ///   `ShardSalvage.run` throws when a loss is accepted.
+    static func prepare(
+        _ configuration: ShardEngine.Configuration
+    ) throws(OmenError) -> (Directory, ShardProgress?) {
+        let directory = Directory(configuration.directory)
+        try directory.checkKind()
+        if configuration.acceptsLoss {
+            try ShardSalvage.run(
+                directory,
+                identity: configuration.identity,
+                expected: configuration.expected ?? .notBegun
+            )
+            return (directory, nil)
+        }
+        if let expected = configuration.expected, expected.hasBegun, try !directory.exists() {
+            // Making it would hide that it is gone.
+            try expected.check(nil, in: directory)
+        }
+        try directory.create()
+        return (directory, configuration.expected)
+    }
+
     /// Opens a shard.
     ///
     /// - Parameters:
