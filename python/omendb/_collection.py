@@ -104,7 +104,8 @@ class Collection(Records):
             return []
         # Says which database was closed.
         self._session.handle  # noqa: B018
-        raise error_of(error.code, error.message.decode("utf-8", "replace"))
+        message = error.message.decode("utf-8", "replace")
+        raise error_of(error.code, message, error.retry_after_ms)
 
     @overload
     def search_batch(

@@ -54,6 +54,7 @@ def test_an_overloaded_cluster_tells_when_to_come_back(tmp_path):
                     assert flood.recv(16)
             with pytest.raises(omendb.DatabaseError) as caught:
                 db.search([1.0, 2.0])
+            assert caught.value.code == 6, caught.value
             assert 0 < caught.value.retry_after <= 1
         with pytest.raises(omendb.ValidationError) as caught:
             db.search([1.0])
