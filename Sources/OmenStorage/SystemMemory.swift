@@ -9,7 +9,7 @@ package enum SystemMemory {
     /// Bytes that may be taken before the system has to swap or kill.
     ///
     /// The least of what is available on the machine (proc(5), MemAvailable), in each control group
-    /// above the process (cgroups(7), both versions), and below the limit that the environment names.
+    /// above the process (cgroups(7), both versions), and below the limit of the environment.
     ///
     /// - Throws: `.ioFailure` when /proc cannot be read; `.badRequest` for a limit that is no
     ///   number.
@@ -81,8 +81,8 @@ package enum SystemMemory {
         return max(0, limit - max(0, used - cached))
     }
 
-    /// Bytes of addresses that may still be mapped, less what is kept for messages, threads and files
-    /// on their way; nil without a limit (`AddressSpace`).
+    /// Bytes of addresses that may still be mapped, less what is kept for messages, threads and
+    /// files on their way; nil without a limit (`AddressSpace`).
     ///
     /// - Throws: `.ioFailure` when /proc cannot be read.
     package static func addressByteCountLeft() throws(OmenError) -> Int? {
