@@ -17,8 +17,8 @@ package final class ShardCollection {
     private var savedLinkedCount: Int?
     /// Set while hot rows are better left to a rebuild.
     var isLinkingPaused = false
-    /// What it will have when everything that was accepted is applied, at most; only where
-    /// addresses are limited.
+    /// What it will have when everything that was accepted is applied; only where addresses are
+    /// limited.
     var promised = Promise()
     /// Calls under way that bring rows in several parts.
     var openBatchCount = 0

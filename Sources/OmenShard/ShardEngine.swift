@@ -47,8 +47,7 @@ package final class ShardEngine {
     private var checkpointThread: BackgroundThread?
     /// Ends a checkpoint that nobody waits for any more.
     private var checkpointStop: Stop?
-    /// Memory left as of the last `syncDue`.
-    private var availableByteCount = Int.max
+    private var memory = MemoryWatch()
     /// What is not checked yet, and who does it.
     private var check: DeferredCheck?
     private var checkThread: BackgroundThread?
@@ -77,7 +76,6 @@ package final class ShardEngine {
             identity: configuration.identity,
             expected: expected,
             nonce: random.next(),
-            // Under a limit of addresses searches rely on checked links.
             isWhole: configuration.checksWhole || AddressSpace.limit != nil,
             memoryByteCountMax: configuration.memoryByteCountMax,
             progress: progress
@@ -198,36 +196,28 @@ package final class ShardEngine {
     package func write(_ request: WriteRequest, ticket: UInt64) {
         do throws(OmenError) {
             try promise(request)
-        } catch {
-            onOutcome(.refused(ticket: ticket, error))
-            return
-        }
+        } catch { return onOutcome(.refused(ticket: ticket, error)) }
+        if memory.note(request.operation, now: .now) { noteLoad() }
         handle(.write(ticket: ticket, request))
     }
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
     package func turnEnded() {
+        noteLoad()
+        handle(.turnEnded)
+    }
+
+    private func noteLoad() {
         var load = store.load
-        load.availableByteCount = availableByteCount
+        load.availableByteCount = memory.availableByteCount
         load.isBuilding = rebuilder.isBusy
         load.buildByteCount = rebuilder.outstandingByteCount
         handle(.load(load))
-        handle(.turnEnded)
     }
 
     /// Call it every interval of `Durability.interval`, or some ten times a second.
     package func syncDue() {
-        noteAvailableMemory()
         handle(.syncDue)
-    }
-
-    private func noteAvailableMemory() {
-        do throws(OmenError) {
-            availableByteCount = try SystemMemory.availableByteCount()
-        } catch {
-            // Opening asked the same and got an answer; without one nothing can be refused.
-            availableByteCount = .max
-        }
     }
 
     /// Writes a checkpoint; the outcome comes under `ticket`.

@@ -9,8 +9,7 @@ package enum SystemMemory {
     /// Bytes that may be taken before the system has to swap or kill.
     ///
     /// The least of what is available on the machine (proc(5), MemAvailable), in each control group
-    /// above the process (cgroups(7), both versions), and below the limit that the environment
-    /// names.
+    /// above the process (cgroups(7), both versions), and below the limit of the environment.
     ///
     /// - Throws: `.ioFailure` when /proc cannot be read; `.badRequest` for a limit that is no
     ///   number.

@@ -1,0 +1,47 @@
+internal import OmenCore
+internal import OmenStorage
+
+/// Memory that the system had left when it was last asked.
+///
+/// Asking reads some ten small files, which costs more than it tells where nothing is written. So
+/// it is asked when something is, once a second, and more often where much is.
+struct MemoryWatch {
+    /// Time after which an answer is old.
+    static let interval = Duration.seconds(1)
+    /// Bytes accepted after which it is old, too: eight shards together then use up
+    /// `Limits.memoryReserveByteCount`.
+    static let byteCountMax = Limits.memoryReserveByteCount / 8
+
+    /// Bytes left; everything where the system does not tell, for then nothing can be refused.
+    private(set) var availableByteCount = Int.max
+    private let ask: () -> Int?
+    private var askedAt: ContinuousClock.Instant?
+    private var acceptedByteCount = 0
+
+    /// - Parameter ask: What tells the bytes that are left.
+    init(_ ask: @escaping () -> Int? = Self.systemByteCount) { self.ask = ask }
+
+    /// Notes an operation before it is accepted.
+    ///
+    /// - Parameters:
+    ///   - operation: Of all, only upserts count.
+    ///   - now: When it came.
+    /// - Returns: Whether there is another answer.
+    mutating func note(_ operation: WriteOperation, now: ContinuousClock.Instant) -> Bool {
+        guard case .upsert(let batch) = operation else { return false }
+        acceptedByteCount += batch.encodedByteCount
+        if let askedAt, now - askedAt < Self.interval, acceptedByteCount < Self.byteCountMax {
+            return false
+        }
+        askedAt = now
+        acceptedByteCount = 0
+        availableByteCount = ask() ?? .max
+        return true
+    }
+
+    private static func systemByteCount() -> Int? {
+        do throws(OmenError) {
+            return try SystemMemory.availableByteCount()
+        } catch { return nil }
+    }
+}

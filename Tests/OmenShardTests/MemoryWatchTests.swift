@@ -1,0 +1,46 @@
+import OmenCore
+import Testing
+
+@testable import OmenShard
+
+@Suite struct MemoryWatchTests {
+    @Test func theSystemIsAskedOnceASecondAndOnlyForWrites() {
+        var askedCount = 0
+        var watch = MemoryWatch {
+            askedCount += 1
+            return askedCount
+        }
+        let start = ContinuousClock.now
+        let write = WriteOperation.upsert(batch(10, seed: 1))
+        #expect(watch.availableByteCount == .max)
+        for operation in [
+            .delete(collection: "c", ids: []), WriteOperation.dropCollection(name: "c"),
+        ] {
+            #expect(!watch.note(operation, now: start))
+        }
+        #expect(askedCount == 0)
+        for tick in 0..<100 {
+            _ = watch.note(write, now: start + .milliseconds(50 * tick))
+        }
+        #expect(askedCount == 5)
+        #expect(watch.availableByteCount == 5)
+    }
+
+    @Test func muchThatIsWrittenIsAskedForSooner() {
+        var askedCount = 0
+        var watch = MemoryWatch {
+            askedCount += 1
+            return nil
+        }
+        let large = WriteOperation.upsert(batch(10_000, seed: 1))
+        let start = ContinuousClock.now
+        var byteCount = 0
+        for _ in 0..<200 {
+            _ = watch.note(large, now: start)
+            byteCount += large.encodedByteCount
+        }
+        #expect(askedCount >= byteCount / MemoryWatch.byteCountMax - 1)
+        #expect(askedCount < 40)
+        #expect(watch.availableByteCount == .max, "without an answer nothing is refused")
+    }
+}
