@@ -16,7 +16,8 @@ import Testing
         for operation in [
             .delete(collection: "c", ids: []), WriteOperation.dropCollection(name: "c"),
         ] {
-            #expect(!watch.note(operation, now: start))
+            let hasAsked = watch.note(operation, now: start)
+            #expect(!hasAsked)
         }
         #expect(askedCount == 0)
         for tick in 0..<100 {
