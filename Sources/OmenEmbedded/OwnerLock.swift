@@ -40,7 +40,10 @@ final class OwnerLock: @unchecked Sendable {
     }
 
     /// Whether another thread waits for the lock.
-    var isWanted: Bool { waiting.load(ordering: .relaxed) > 0 }
+    var isWanted: Bool { waitingCount > 0 }
+
+    /// Threads that wait for the lock.
+    var waitingCount: Int { waiting.load(ordering: .relaxed) }
 
     /// Takes the lock for this thread alone, however long it has to wait.
     func own() { _ = takeOwned { nil } }

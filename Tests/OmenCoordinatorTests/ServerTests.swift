@@ -77,9 +77,9 @@ private final class TestClient {
         return status
     }
 
-    /// Asks for status until `condition` holds; most 10 s.
+    /// Asks for status until `condition` holds; most 600 s.
     func wait(until condition: (ClusterStatus) -> Bool) throws -> ClusterStatus {
-        for _ in 0..<1000 {
+        for _ in 0..<60_000 {
             let status = try status()
             if condition(status) { return status }
             usleep(10_000)
@@ -135,7 +135,7 @@ private final class RunningServer: Sendable {
                 outcome.result.withLock { $0 = code }
             } catch { outcome.result.withLock { $0 = -1 } }
         }
-        for _ in 0..<1000 where isListening.result.withLock({ $0 }) == nil { usleep(10_000) }
+        for _ in 0..<60_000 where isListening.result.withLock({ $0 }) == nil { usleep(10_000) }
     }
 
     /// Waits for the server to end by itself.

@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct LoopTests {}
 
 /// Runs the loop until `stop()`; fails the test instead of hanging for ever.
-func run(_ loop: EventLoop, atMost limit: Duration = .seconds(20)) {
+func run(_ loop: EventLoop, atMost limit: Duration = .seconds(600)) {
     let watchdog = loop.timer(after: limit) {
         Issue.record("the loop was still running after \(limit)")
         loop.stop()

@@ -82,19 +82,25 @@ extension LoopTests {
             defer { loop.close() }
             var left = 3
             var total = 0
-            let work = loop.idleWork {
+            var ends = 0
+            var work: IdleWork?
+            work = loop.idleWork {
                 left -= 1
                 total += 1
+                if left == 0 {
+                    // Later, for it to have stopped, and to be seen if it goes on.
+                    loop.timer(after: .milliseconds(20)) {
+                        ends += 1
+                        let (isRunning, expected) = (work?.isRunning ?? true, ends == 1 ? 3 : 5)
+                        #expect(!isRunning && total == expected)
+                        if ends == 2 { return loop.stop() }
+                        left = 2
+                        work?.start()
+                    }
+                }
                 return left > 0
             }
-            work.start()
-            loop.timer(after: .milliseconds(20)) {
-                #expect(total == 3)
-                #expect(!work.isRunning)
-                left = 2
-                work.start()
-            }
-            loop.timer(after: .milliseconds(60)) { loop.stop() }
+            work?.start()
             run(loop)
             #expect(total == 5)
         }

@@ -30,8 +30,12 @@ SAMPLE = ROOT / "bench/sample"
 
 OK, FAILURE, USAGE, UNAVAILABLE, PARTIAL = 0, 1, 64, 69, 75
 
+# Seconds after which what is waited for will not come. Nothing is measured by it: a machine may be
+# slow, or busy with other things.
+PATIENCE = 600
 
-def call(*arguments, environment=None, timeout=120, directory=None) -> subprocess.CompletedProcess:
+
+def call(*arguments, environment=None, timeout=PATIENCE, directory=None) -> subprocess.CompletedProcess:
     """Runs the binary with nothing of the caller's OMENDB_DATA; text in, text out."""
     # A crash is a result here: nobody reads its backtrace, and making one takes seconds.
     base = {key: value for key, value in os.environ.items()
@@ -46,11 +50,11 @@ class Cluster:
     def __init__(self, folder: Path):
         self.data = folder
 
-    def call(self, command, *arguments, timeout=120, environment=None):
+    def call(self, command, *arguments, timeout=PATIENCE, environment=None):
         return call(command, *arguments, "--data", self.data, timeout=timeout,
                     environment=environment)
 
-    def run(self, command, *arguments, expect=OK, timeout=120) -> str:
+    def run(self, command, *arguments, expect=OK, timeout=PATIENCE) -> str:
         """Stdout of a command that must end with `expect`."""
         done = self.call(command, *arguments, timeout=timeout)
         if done.returncode != expect:
@@ -59,7 +63,7 @@ class Cluster:
                 f"{done.returncode}, expected {expect}\n{done.stdout}{done.stderr}\n{self.log()}")
         return done.stdout
 
-    def json(self, command, *arguments, expect=OK, timeout=120) -> dict:
+    def json(self, command, *arguments, expect=OK, timeout=PATIENCE) -> dict:
         return json.loads(self.run(command, *arguments, "--json", expect=expect, timeout=timeout))
 
     def start(self, *arguments, expect=OK) -> dict:
@@ -78,7 +82,7 @@ class Cluster:
     def socket(self) -> str:
         return str(self.data / "omen.sock")
 
-    def connect(self, timeout=60.0, wait=30.0) -> Client:
+    def connect(self, timeout=PATIENCE, wait=PATIENCE) -> Client:
         """A connection of the plain client, as soon as the coordinator listens."""
         end = time.monotonic() + wait
         while True:
@@ -94,7 +98,7 @@ class Cluster:
         with contextlib.closing(self.connect()) as client:
             return client.status()
 
-    def wait_until(self, condition, seconds=30.0) -> float:
+    def wait_until(self, condition, seconds=PATIENCE) -> float:
         """Waits for `condition(workers)`; returns how long that took."""
         begin = time.monotonic()
         with contextlib.closing(self.connect()) as client:
@@ -104,7 +108,7 @@ class Cluster:
                 time.sleep(0.01)
         return time.monotonic() - begin
 
-    def wait_ready(self, seconds=60.0) -> float:
+    def wait_ready(self, seconds=PATIENCE) -> float:
         """Waits until every shard serves; returns how long that took."""
         return self.wait_until(lambda workers: all(state == READY for _, _, state, _, _ in workers),
                                seconds)
@@ -134,7 +138,7 @@ class Cluster:
 
     def kill_all(self) -> None:
         """SIGKILL to every process of the cluster, until none is left."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while found := self.processes():
             if time.monotonic() > deadline:
                 raise AssertionError(f"processes that do not die: {found}")
@@ -168,7 +172,7 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def wait_gone(pids: list[int], seconds=10.0) -> None:
+def wait_gone(pids: list[int], seconds=PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     for pid in pids:
         while pid and alive(pid):

@@ -82,7 +82,7 @@ class Reader:
 class Client:
     """One blocking connection; replies come back in the order of the requests that wait."""
 
-    def __init__(self, path, timeout=60.0, client_id=None):
+    def __init__(self, path, timeout=600.0, client_id=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         self.socket.connect(path)

@@ -25,7 +25,7 @@ class BackPressure(ClusterTestCase):
         # Twice the same vectors under other ids: 20,000 rows where 200 may wait.
         for start in range(0, 2 * COUNT, COUNT):
             done = cluster.json("import", SAMPLE / "sift10k_base.npy", "--collection", NAME,
-                                "--id-start", start, timeout=600)
+                                "--id-start", start)
             self.assertEqual(done["vectors"], COUNT)
         found = [shard["collections"][NAME]["vectors"] for shard in cluster.status()["shards"]]
         self.assertEqual(sum(found), 2 * COUNT)

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from harness import FAILURE, PARTIAL, SAMPLE, ClusterTestCase, kill
+from harness import FAILURE, PARTIAL, PATIENCE, SAMPLE, ClusterTestCase, kill
 from model import DIM, vector
 from omen_wire import BACKOFF, FAILED, QUARANTINED, READY, RESOURCE_EXHAUSTED, Client, OmenError
 
@@ -76,7 +76,7 @@ class Damage(ClusterTestCase):
         self.assertIn(file.name, cluster.json("verify", expect=FAILURE)["problems"][0]["file"])
         # Opening does not read all rows; whoever does so a moment later finds it.
         cluster.call("start")
-        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED, seconds=10)
+        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED)
         shard = cluster.shard(1)
         self.assertIn(file.name, shard["last_error"])
         self.assertEqual(shard["restarts"], 0)
@@ -89,10 +89,11 @@ class Damage(ClusterTestCase):
         cluster = self.filled()
         cluster.start()
         file = self.newest(cluster, "ckpt-*.omd")
-        time.sleep(0.5)
+        # What it checks by itself is over or does not go on.
+        cluster.kill_shard(1, signal.SIGSTOP)
         flip(file, file.stat().st_size // 2)
         cluster.kill_shard(1)
-        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED, seconds=10)
+        cluster.wait_until(lambda workers: workers[1][2] == QUARANTINED)
         self.assertIn(file.name, cluster.shard(1)["last_error"])
 
     def test_a_missing_shard_file(self):
@@ -133,7 +134,7 @@ class Damage(ClusterTestCase):
         file = self.newest(cluster, "ckpt-*.omd")
         os.truncate(file, 4096)
         client = cluster.connect()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         # Touching what is gone kills the worker; its successor looks at the file and refuses it.
         while client.status()[1][1][2] != QUARANTINED:
             self.assertLess(time.monotonic(), deadline, client.status())
@@ -155,13 +156,13 @@ class Processes(ClusterTestCase):
         return cluster
 
     def test_a_stopped_worker_is_left_out_then_replaced(self):
-        cluster = self.configured("read_timeout_ms = 300\nheartbeat_timeout_ms = 2000\n")
+        cluster = self.configured("read_timeout_ms = 300\nheartbeat_timeout_ms = 8000\n")
         stopped = cluster.kill_shard(1, signal.SIGSTOP)
-        begin = time.monotonic()
         answer = cluster.json(*QUERIES, expect=PARTIAL)
-        self.assertLess(time.monotonic() - begin, 1.5)
         self.assertEqual(answer["missing_shards"], [1])
-        cluster.wait_until(lambda workers: workers[1][1] not in (0, stopped), seconds=15)
+        # The answer did not wait for its successor.
+        self.assertEqual(cluster.members()[1][1][1], stopped)
+        cluster.wait_until(lambda workers: workers[1][1] not in (0, stopped))
         cluster.wait_ready()
         self.assertEqual(cluster.json("count")["count"], 200)
 
@@ -180,10 +181,12 @@ class Processes(ClusterTestCase):
         self.assertEqual(cluster.json("count")["count"], 200)
 
     def test_a_dead_worker_waits_before_it_returns(self):
-        cluster = self.configured("restart_backoff_min_ms = 1500\n")
+        cluster = self.configured("restart_backoff_min_ms = 3000\n")
+        begin = time.monotonic()
         kill(cluster.members()[1][0][1])
-        cluster.wait_until(lambda workers: workers[0][2] == BACKOFF, seconds=1)
-        self.assertGreater(cluster.wait_ready(), 1.0)
+        cluster.wait_until(lambda workers: workers[0][2] == BACKOFF)
+        cluster.wait_ready()
+        self.assertGreater(time.monotonic() - begin, 2.0)
 
 
 class FullMemory(ClusterTestCase):
@@ -216,8 +219,6 @@ class FullMemory(ClusterTestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         client = cluster.connect()
         client.write(Client.create_operation("c", DIM, element=1))
-        # Workers look at memory ten times a second.
-        time.sleep(0.5)
         with self.assertRaises(OmenError) as refusal:
             client.write(Client.upsert_operation("c", [1], vector(1, 1), DIM, element=1))
         self.assertEqual(refusal.exception.code, RESOURCE_EXHAUSTED)

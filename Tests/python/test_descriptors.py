@@ -9,7 +9,7 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import BINARY, SAMPLE, ClusterTestCase
+from harness import BINARY, PATIENCE, SAMPLE, ClusterTestCase
 from omen_wire import PING, RESOURCE_EXHAUSTED, OmenError
 
 
@@ -100,7 +100,7 @@ class FewDescriptors(ClusterTestCase):
         # Those who were there go on, also when a worker has to be started again.
         self.assertEqual(early.call(PING)[0], 108)
         os.kill(workers[0][1], 9)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             state = early.status()[1][0]
             if state[2] == 2 and state[1] != workers[0][1]:

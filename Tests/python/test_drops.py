@@ -6,7 +6,7 @@ import struct
 import time
 import unittest
 
-from harness import ClusterTestCase, kill, wait_gone
+from harness import PATIENCE, ClusterTestCase, kill, wait_gone
 from omen_wire import NOT_FOUND, UNAVAILABLE, UNKNOWN_OUTCOME, Client, OmenError, text
 
 DIM = 4
@@ -64,7 +64,7 @@ class RepeatedDrops(ClusterTestCase):
         return "c" in status["collections"] if "collections" in status else None
 
     def wait_dropped(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             self.assertLess(time.monotonic(), deadline, "the drop is not finished")
             try:

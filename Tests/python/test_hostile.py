@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from harness import ClusterTestCase
+from harness import PATIENCE, ClusterTestCase
 from omen_wire import (BAD_REQUEST, FAILURE, GET, HEAD, HEADER, MAGIC, NOT_FOUND,
                        PROTOCOL_VIOLATION, SEARCH, UNSUPPORTED_VERSION, VERSION, WRITE, Client, OmenError,
                        encode_ids, text)
@@ -108,7 +108,7 @@ class Hostile(ClusterTestCase):
     def answer(self, data):
         """What comes back for raw bytes until the coordinator closes; None when it stays silent."""
         with socket.socket(socket.AF_UNIX) as raw:
-            raw.settimeout(5)
+            raw.settimeout(PATIENCE)
             raw.connect(self.path)
             try:
                 raw.sendall(data)
@@ -166,7 +166,7 @@ class Hostile(ClusterTestCase):
             length = HEAD.size + len(data)
             frame = HEADER.pack(MAGIC, VERSION, 1, length, 0) + HEAD.pack(length, kind, 0, 1) + data
             with socket.socket(socket.AF_UNIX) as raw:
-                raw.settimeout(10)
+                raw.settimeout(PATIENCE)
                 raw.connect(self.path)
                 raw.sendall(frame)
                 self.assertNotEqual(raw.recv(16), b"", f"seed {seed}, round {round_number}")
@@ -218,7 +218,7 @@ class Neighbour(threading.Thread):
 
     def __init__(self, path):
         super().__init__(daemon=True)
-        self.client = Client(path, timeout=10)
+        self.client = Client(path, timeout=PATIENCE)
         self.finished = False
         self.answers = 0
         self.error = None

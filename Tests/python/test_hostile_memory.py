@@ -8,7 +8,7 @@ import struct
 import time
 import unittest
 
-from harness import USAGE, ClusterTestCase, call
+from harness import PATIENCE, USAGE, ClusterTestCase, call
 from hostile import (BASE, CONNECTION, MIB, Flood, flood, frame, message, peak_memory,
                      random_frame)
 from omen_wire import (BAD_REQUEST, GET, HEAD, HEADER, LIST, MAGIC, PING, PROTOCOL_VIOLATION,
@@ -119,7 +119,7 @@ class HostileMemory(ClusterTestCase):
 
     def answered(self, call):
         """Asks until there is room; a request that is refused is not lost."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 return call()

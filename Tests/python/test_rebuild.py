@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from harness import SAMPLE, ClusterTestCase
+from harness import PATIENCE, SAMPLE, ClusterTestCase
 
 COUNT = 10_000
 NAME = "sift"
@@ -21,7 +21,7 @@ class Rebuild(ClusterTestCase):
         return self.running.shard(0)["collections"].get(NAME, {})
 
     def wait_linked(self, rows: int) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not (found := self.collection()) or found["linked"] < rows:
             self.assertLess(time.monotonic(), end, f"{found}\n{self.running.log()}")
             time.sleep(0.01)
@@ -38,7 +38,7 @@ class Rebuild(ClusterTestCase):
     def test_a_worker_killed_while_it_builds_builds_again(self):
         self.begin()
         self.import_sample()
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not self.collection().get("building") and not self.collection()["linked"]:
             self.assertLess(time.monotonic(), end, self.running.log())
         os.kill(self.running.shard(0)["pid"], signal.SIGKILL)
@@ -67,7 +67,7 @@ class Rebuild(ClusterTestCase):
         dim = 128
         with contextlib.closing(self.running.connect()) as client:
             client.write(client.delete_operation(NAME, range(deleted)))
-            end = time.monotonic() + 60
+            end = time.monotonic() + PATIENCE
             while any(self.running.shard(i)["collections"][NAME]["deleted"] for i in (0, 1)):
                 self.assertLess(time.monotonic(), end, self.running.log())
                 pause = time.monotonic() + 0.1

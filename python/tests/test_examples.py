@@ -24,7 +24,7 @@ def run(name, *arguments, cwd, fails=False, **environment):
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=3600,
         check=False,
     )
     assert (done.returncode != 0) == fails, done.stderr

@@ -23,7 +23,7 @@ def test_examples(name, tmp_path):
     found = programs(ROOT / name)
     assert found
     for program in found:
-        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 
 
 def test_an_installed_wheel(tmp_path):
@@ -54,20 +54,18 @@ def test_an_installed_wheel(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-2:] == ["(100, 10) float32", "cat"]
-    times = [
-        subprocess.run(
-            [
-                python,
-                "-c",
-                "import numpy, time; t = time.perf_counter(); import omendb; "
-                "print(time.perf_counter() - t)",
-            ],
-            env=clean,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(5)
-    ]
-    # A regression, not a measurement: the machine may be busy.
-    assert min(map(float, times)) < 0.2
+    # Importing stays fast as long as it brings few other modules along.
+    brought = subprocess.run(
+        [
+            python,
+            "-c",
+            "import sys, numpy; before = set(sys.modules); import omendb; "
+            "print(*set(sys.modules) - before)",
+        ],
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"asyncio", "pandas", "langchain_core", "haystack"} & set(brought), brought
+    assert len(brought) < 100, brought
