@@ -20,6 +20,7 @@ extension ClusterClient {
 
     /// Many searches with up to `window` of them in flight; answers in the order of the queries.
     ///
+    /// Those that an overloaded cluster refuses are repeated in the end, one after the other.
     /// - Throws: When the connection breaks; a search that fails by itself is in the results.
     package func search(
         _ queries: [SearchQuery],
@@ -49,6 +50,10 @@ extension ClusterClient {
                 default: throw unexpected(answer.message)
                 }
             }
+        }
+        for (place, result) in results.enumerated() {
+            guard case .failure(let error) = result, error.retryAfterMilliseconds > 0 else { continue }
+            results[place] = Result { () throws(OmenError) in try search(queries[place]) }
         }
         return results.compactMap(\.self)
     }

@@ -104,7 +104,7 @@ package final class ClusterClient {
                 }
                 let nextTry = ContinuousClock.now + backoff.wait(after: error)
                 guard nextTry <= deadline else { throw error }
-                sleep(until: nextTry)
+                guard sleepUnlessStopped(until: nextTry) else { throw Stop.error }
             }
         }
     }

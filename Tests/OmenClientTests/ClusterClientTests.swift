@@ -217,4 +217,36 @@ import Testing
             for result in results { #expect(try result.get() == reply) }
         }
     }
+
+    @Test func searchesInFlightThatAreRefusedComeAgainOneByOne() throws {
+        let reply = SearchReply(element: .f32, hitCounts: [0], hits: [], coverage: whole)
+        let query = SearchQuery(
+            collection: "a",
+            element: .f32,
+            dim: 1,
+            vectors: [0, 0, 0, 0],
+            count: 1,
+            k: 1
+        )
+        let full = OmenError(.resourceExhausted, "full", retryAfterMilliseconds: 10)
+        let broken = OmenError(.notFound, "no such thing")
+        let tries = Mutex(0)
+        try withServer { _ in
+            let number = tries.withLock { tries in
+                tries += 1
+                return tries
+            }
+            switch number {
+            // The second of four, and once more when it comes again.
+            case 2, 5: return .reply(.failure(full))
+            case 3: return .reply(.failure(broken))
+            default: return .reply(.hits(reply))
+            }
+        } _: { server in
+            let client = try ClusterClient.connect(path: server.path)
+            let results = try client.search(Array(repeating: query, count: 4), window: 4)
+            #expect(results == [.success(reply), .success(reply), .failure(broken), .success(reply)])
+        }
+        #expect(tries.withLock { $0 } == 6)
+    }
 }

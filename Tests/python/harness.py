@@ -114,9 +114,15 @@ class Cluster:
                                seconds)
 
     def kill_shard(self, number: int, with_signal=signal.SIGKILL) -> int:
-        """Sends a signal to a shard's worker; returns the worker's process number."""
+        """Sends a signal to a shard's worker; returns the worker's process number.
+
+        After SIGKILL the coordinator knows that it is gone: it says no longer that it is ready.
+        """
         pid = self.shard(number)["pid"]
         os.kill(pid, with_signal)
+        if with_signal == signal.SIGKILL:
+            self.wait_until(lambda workers: workers[number][1] != pid or
+                            workers[number][2] != READY)
         return pid
 
     def processes(self) -> list[int]:

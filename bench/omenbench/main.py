@@ -10,6 +10,7 @@ from pathlib import Path
 from omenbench import results
 from omenbench.console import say
 from omenbench.failure import Failure
+from omenbench.paths import ROOT
 
 # In the order of `all`; each a module of this package.
 MEASUREMENTS = ["peers", "dims", "scaling", "streaming", "open", "python", "profile"]
@@ -74,7 +75,8 @@ def measure_all(arguments: list[str], parser: argparse.ArgumentParser) -> list[s
 
 def against(options: argparse.Namespace) -> int:
     found = module("against")
-    print(f"\n{results.portable(str(found.write(found.run(options), options.save)))}")
+    path = found.write(found.run(options), options.save)
+    print(f"\n{path.relative_to(ROOT)}")
     return 0
 
 
