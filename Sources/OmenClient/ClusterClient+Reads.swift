@@ -52,7 +52,9 @@ extension ClusterClient {
             }
         }
         for (place, result) in results.enumerated() {
-            guard case .failure(let error) = result, error.retryAfterMilliseconds > 0 else { continue }
+            guard case .failure(let error) = result, error.retryAfterMilliseconds > 0 else {
+                continue
+            }
             results[place] = Result { () throws(OmenError) in try search(queries[place]) }
         }
         return results.compactMap(\.self)

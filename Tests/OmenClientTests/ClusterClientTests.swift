@@ -245,7 +245,9 @@ import Testing
         } _: { server in
             let client = try ClusterClient.connect(path: server.path)
             let results = try client.search(Array(repeating: query, count: 4), window: 4)
-            #expect(results == [.success(reply), .success(reply), .failure(broken), .success(reply)])
+            #expect(
+                results == [.success(reply), .success(reply), .failure(broken), .success(reply)]
+            )
         }
         #expect(tries.withLock { $0 } == 6)
     }
