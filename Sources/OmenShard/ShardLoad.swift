@@ -38,13 +38,13 @@ package struct HotLimits: Equatable, Sendable {
         rowCount: Limits.hotRowCountMax,
         byteCount: Limits.hotByteCountMax
     )
-    /// For a database inside one process: as much as eight shards take.
+    /// For a database inside one process: as many bytes as eight shards take.
     ///
-    /// One import of a few million vectors is then linked in one piece, and not part after part,
-    /// each with all rows before it again. A search that comes meanwhile compares with all that
-    /// wait: a quarter of a second for 2 GiB.
+    /// One import of ten million vectors is then linked in one piece, and not part after part, each
+    /// with all rows before it again, or the last ones one by one. A search that comes meanwhile
+    /// compares with all that wait: a quarter of a second for 2 GiB.
     package static let process = HotLimits(
-        rowCount: 8 * Limits.hotRowCountMax,
+        rowCount: 16 * Limits.hotRowCountMax,
         byteCount: 8 * Limits.hotByteCountMax
     )
 
