@@ -261,6 +261,31 @@ import Testing
         lock.release()
     }
 
+    @Test func oneExactQueryEndsInItsMidstWhenItsCallerIsStopped() throws {
+        let database = try Database()
+        defer { #expect(throws: Never.self) { try database.close() } }
+        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
+        // More than are compared between two looks.
+        _ = try database.write(batch(0..<6000))
+        let stop = Stop()
+        stop.request()
+        Stop.use(stop)
+        defer { Stop.use(nil) }
+        var query = query(7, k: 1)
+        query.exact = true
+        let all = query
+        #expect(throws: OmenError(.stopped, "the call was stopped")) {
+            try database.search(all)
+        }
+        #expect(throws: OmenError(.stopped, "the call was stopped")) {
+            try database.list("c")
+        }
+        Stop.use(nil)
+        #expect(
+            try database.search(all).hits.array.first?.id == .number(7)
+        )
+    }
+
     @Test func aStoppedCheckpointGoesOnAndAStoppedCloseEndsWithoutOne() throws {
         try inDirectory { path in
             try stopCheckpointAndClose(path)

@@ -268,9 +268,8 @@ def data_folder(options) -> Path:
     folder = FOLDER / f"data-{options.rows}"
     folder.mkdir(parents=True, exist_ok=True)
     for part, path in dataset.files.items():
-        link = folder / f"sift10k_{part}.npy"
-        link.unlink(missing_ok=True)
-        link.symlink_to(path)
+        # No symbolic link, which an import refuses.
+        shutil.copy(path, folder / f"sift10k_{part}.npy")
     return folder
 
 

@@ -1,9 +1,10 @@
 """A collection of records: everything that is done with vectors."""
 
 import os
+import time
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -15,9 +16,22 @@ from ._results import NO_ID, BatchResult, ResultReader, SearchResult
 from .errors import NOT_FOUND, STOPPED, ValidationError, error_of
 
 _QUERIES_MAX = 10_000
-# Queries of one call that may take long.
-_LONG_COUNT = 32
+# Queries whose pace is not known, and seconds, that may be too long for the main thread.
+_LONG_COUNT = 1000
+_LONG_SECONDS = 0.02
 _PROCESSORS = len(os.sched_getaffinity(0))
+
+
+class Pace(NamedTuple):
+    """How long the last queries took: what calls cost that are not worth a thread apart."""
+
+    asked: tuple[object, ...] = ()
+    seconds: float = 0
+
+    def is_long(self, asked: tuple[object, ...], count: int) -> bool:
+        if asked == self.asked:
+            return count * self.seconds > _LONG_SECONDS
+        return count >= _LONG_COUNT
 
 
 class Collection(Records):
@@ -27,6 +41,8 @@ class Collection(Records):
     `l2` unless it says `cosine` or `ip`. Of one that is there already, what is given must be true.
     All methods may be called from any thread.
     """
+
+    _pace = Pace()
 
     # Searching.
 
@@ -165,7 +181,7 @@ class Collection(Records):
         query = _library.Query()
         query.threads = _PROCESSORS if threads is None else _convert.whole("threads", threads, 1)
         shows_vectors = with_vector and as_results
-        result = POINTER(_library.Result)()
+        asked = (limit, ef, recall, exact, shows_vectors, as_results, query.threads)
         batches: list[BatchResult] = []
         lists: list[list[SearchResult]] = []
         for piece in _contiguous(matrix):
@@ -183,10 +199,13 @@ class Collection(Records):
                 shows_vectors,
                 as_results,
             )
-            is_long = exact or len(piece) >= _LONG_COUNT
+            result = POINTER(_library.Result)()
+            is_long = self._pace.is_long(asked, len(piece))
+            start = time.perf_counter()
             try:
                 if not self._try("omendb_search", query, result, is_long=is_long, keep=piece):
                     return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
+                self._pace = Pace(asked, (time.perf_counter() - start) / len(piece))
                 reader = ResultReader(result.contents)
                 if as_results:
                     hits = iter(reader.hits(self._metric))
