@@ -85,11 +85,20 @@ package final class Database: @unchecked Sendable {
         configuration.expected = manifest.progress[0]
         configuration.hotLimits = try HotLimits.process.overridden()
         configuration.buildHelperCount = Processors.usableCount - 1
-        let engine = try ShardEngine(
-            configuration,
-            progress: { _ in },
-            wake: { signal.raise() }
-        )
+        let engine: ShardEngine
+        do throws(OmenError) {
+            engine = try ShardEngine(
+                configuration,
+                progress: { _ in },
+                wake: { signal.raise() }
+            )
+        } catch {
+            guard error.code == .corrupt else { throw error }
+            throw OmenError(
+                .corrupt,
+                "\(error.message); put the files back, or go on without: omen-cluster accept-loss 0 --data \(path)"
+            )
+        }
         let cluster = OwnedCluster(manifest, directory)
         // Before anything is acknowledged: from now on missing files are missed.
         try cluster.note(engine.progress)

@@ -67,7 +67,8 @@ extension VectorIndex {
             try visitedRegion.grow(to: count)
             try scratch.reserve(count)
         } catch {
-            release(to: before)
+            // While opening, the rows of the file are there before any capacity is.
+            release(to: max(before, rowCount))
             throw error
         }
     }

@@ -4,16 +4,21 @@ internal import OmenStorage
 /// What can still be read of a shard whose files are damaged, missing or too old.
 ///
 /// Each collection is taken from its newest file that passes every check. Then the log's records
-/// that follow are applied, as far as they follow without a gap. Nothing is changed.
+/// that follow are applied, as far as they follow without a gap. Nothing is changed. Only damage
+/// and missing files are left out: a file that the system refuses to read, for want of rights or of
+/// descriptors, is an error, because it may be whole.
 struct SalvagedShard {
     private(set) var store = ShardStore()
     private(set) var keys = RequestKeyTable()
-    /// The last record that is kept, or that a kept file holds.
+    /// The last record whose effect is kept.
     private(set) var lastLSN: UInt64 = 0
     /// What could not be read, and why.
     private(set) var problems: [String] = []
     /// Files that collections were opened from, by collection.
     private(set) var files: [String: String] = [:]
+
+    /// Of the manifest; 0 when it cannot be read.
+    private(set) var generation: UInt64 = 0
 
     private let directory: Directory
     private let identity: ShardIdentity
@@ -27,8 +32,8 @@ struct SalvagedShard {
     /// - Parameters:
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be; others are left out.
-    /// - Throws: `.resourceExhausted` when the files need more memory than there is; damage is
-    ///   never thrown.
+    /// - Throws: `.ioFailure` or `.resourceExhausted` when the system refuses to read something;
+    ///   damage is never thrown.
     init(_ directory: Directory, identity: ShardIdentity) throws(OmenError) {
         self.directory = directory
         self.identity = identity
@@ -37,19 +42,28 @@ struct SalvagedShard {
             return
         }
         let names = try directory.names()
-        try readFiles(names, manifest: readManifest())
+        try readFiles(names, manifest: try readManifest())
         try readLog(names)
     }
 
-    private mutating func readManifest() -> ShardManifest? {
+    /// Notes damage once; throws what is no damage.
+    private mutating func note(_ error: OmenError) throws(OmenError) {
+        guard error.code == .corrupt || error.code == .unsupportedVersion else { throw error }
+        note(error.message)
+    }
+
+    private mutating func note(_ problem: String) {
+        if !problems.contains(problem) { problems.append(problem) }
+    }
+
+    private mutating func readManifest() throws(OmenError) -> ShardManifest? {
         do throws(OmenError) {
             if let manifest = try ShardManifest.load(directory, identity: identity) {
+                generation = manifest.generation
                 return manifest
             }
-            problems.append("\(directory.path(of: ShardManifest.fileName)) is missing")
-        } catch {
-            problems.append(error.message)
-        }
+            note("\(directory.path(of: ShardManifest.fileName)) is missing")
+        } catch { try note(error) }
         return nil
     }
 
@@ -71,13 +85,14 @@ struct SalvagedShard {
             }
         } else {
             for name in others {
-                guard let file = openFile(name), store.collections[file.collection] == nil else {
-                    continue
-                }
+                guard let file = try openFile(name), store.collections[file.collection] == nil
+                else { continue }
                 try open(file.collection, from: [name], checkpoints)
             }
         }
-        lastLSN = max(baseLSN.values.max() ?? 0, checkpointLSN)
+        // A checkpoint without collections holds everything up to its end, too.
+        let isEmpty = manifest?.current.collections.isEmpty == true
+        lastLSN = baseLSN.values.max() ?? (isEmpty ? checkpointLSN : 0)
     }
 
     /// Opens a collection from the first of the files that holds it and is whole.
@@ -87,7 +102,7 @@ struct SalvagedShard {
         _ checkpoints: [ShardCheckpoint]
     ) throws(OmenError) {
         for name in names {
-            guard let file = openFile(name), file.collection == collection else { continue }
+            guard let file = try openFile(name), file.collection == collection else { continue }
             let entry = ShardCheckpoint.Collection(
                 name: collection,
                 schema: file.schema,
@@ -109,19 +124,16 @@ struct SalvagedShard {
                 baseLSN[collection] = base
                 files[collection] = name
                 return
-            } catch {
-                guard error.code != .resourceExhausted else { throw error }
-                problems.append(error.message)
-            }
+            } catch { try note(error) }
         }
-        problems.append("collection \(collection) has no readable file")
+        note("collection \(collection) has no readable file")
     }
 
-    private mutating func openFile(_ name: String) -> ShardFile? {
+    private mutating func openFile(_ name: String) throws(OmenError) -> ShardFile? {
         do throws(OmenError) {
             return try ShardFile(path: directory.path(of: name), identity: identity)
         } catch {
-            if !problems.contains(error.message) { problems.append(error.message) }
+            try note(error)
             return nil
         }
     }
@@ -129,55 +141,46 @@ struct SalvagedShard {
     // MARK: The log
 
     private mutating func readLog(_ names: [String]) throws(OmenError) {
-        var log: SegmentFiles?
-        do throws(OmenError) {
-            log = try SegmentFiles(directory, names)
-        } catch { problems.append(error.message) }
-        guard let log, let firstLSN = log.firstLSN else {
-            problems.append("\(directory.path) has no readable log")
-            return
+        let log = try SegmentFiles(directory, names) { error throws(OmenError) in try note(error) }
+        guard let firstLSN = log.firstLSN else {
+            return note("\(directory.path) has no readable log")
         }
-        let wanted = (baseLSN.values.min() ?? checkpointLSN) + 1
-        do throws(OmenError) {
-            let scan = try log.examine(
-                identity: identity,
-                from: max(wanted, firstLSN)
-            ) { lsn, record throws(OmenError) in
-                try apply(record, lsn: lsn, logFirstLSN: firstLSN)
-            }
-            if case .corrupt = scan.end { problems.append(LogRecovery.damage(scan.end).message) }
-        } catch { problems.append(error.message) }
+        let bases = baseLSN
+        // A damaged segment that one collection needs must not cost another its later records.
+        for start in Set(bases.values).union([checkpointLSN]).sorted() {
+            do throws(OmenError) {
+                let scan = try log.examine(
+                    identity: identity,
+                    from: max(start + 1, firstLSN)
+                ) { lsn, record throws(OmenError) in
+                    let base = bases[record.operation.collection]
+                    guard base ?? checkpointLSN == start else { return }
+                    // Records before the log's first are missing.
+                    guard base == nil || firstLSN <= start + 1 else { return }
+                    try apply(record, lsn: lsn)
+                }
+                if case .corrupt = scan.end { try note(LogRecovery.damage(scan.end)) }
+            } catch { try note(error) }
+        }
     }
 
-    /// Applies a record unless its collection has it already, or lacks records before it.
-    private mutating func apply(
-        _ record: LogRecord,
-        lsn: UInt64,
-        logFirstLSN: UInt64
-    ) throws(OmenError) {
-        let name = record.operation.collection
-        if let base = baseLSN[name] {
-            guard lsn > base, logFirstLSN <= base + 1 else { return }
-        } else if case .createCollection = record.operation {
-            // Created behind the checkpoint, or its files are lost and its log begins here.
-        } else if store.collections[name] == nil {
-            let problem = "the log has records of collection \(name), which is not there"
-            if !problems.contains(problem) { problems.append(problem) }
-            lastLSN = max(lastLSN, lsn)
-            return
+    /// Applies a record, unless its collection is not there or it cannot be applied.
+    private mutating func apply(_ record: LogRecord, lsn: UInt64) throws(OmenError) {
+        let operation = record.operation
+        let isCreation = if case .createCollection = operation { true } else { false }
+        guard isCreation || store.collections[operation.collection] != nil else {
+            return note(
+                "the log has records of collection \(operation.collection), which is not there"
+            )
         }
         do throws(OmenError) {
             var logged = LoggedWrites(schemas: store.schemas)
-            try logged.check(record.operation)
+            try logged.check(operation)
         } catch {
             // Nothing of it was applied, and the records behind it do not need it.
-            problems.append("log record \(lsn): \(error.message)")
-            lastLSN = max(lastLSN, lsn)
-            return
+            return note("log record \(lsn): \(error.message)")
         }
-        let counts = try store.apply(lsn: lsn, record.operation)
-        keys.finish(record.key, counts)
-        if case .dropCollection = record.operation { baseLSN[name] = nil }
+        keys.finish(record.key, try store.apply(lsn: lsn, operation))
         lastLSN = max(lastLSN, lsn)
     }
 }

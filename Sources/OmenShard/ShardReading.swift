@@ -9,20 +9,28 @@ enum ShardReading {
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be.
     ///   - expected: What the cluster knows of the shard.
+    ///   - isNew: The directory was just written, and the cluster knows nothing of it yet.
     ///   - memoryByteCountMax: As for `ShardRecovery.open`.
     /// - Throws: What `ShardRecovery.open` would throw.
     static func check(
         _ directory: Directory,
         identity: ShardIdentity,
         expected: ShardProgress,
+        isNew: Bool = false,
         memoryByteCountMax: Int
     ) throws(OmenError) {
         let manifest = try ShardRecovery.loadManifest(
             directory,
             identity: identity,
-            expected: expected
+            expected: isNew ? nil : expected
         )
-        guard let checkpoint = manifest?.current else { return }
+        guard let checkpoint = manifest?.current else {
+            guard isNew else { return }
+            throw OmenError(
+                .corrupt,
+                "\(directory.path(of: ShardManifest.fileName)) is missing"
+            )
+        }
         let store = ShardStore()
         _ = try ShardRecovery.openCollections(
             of: checkpoint,
@@ -35,6 +43,9 @@ enum ShardReading {
         )
         var logged = LoggedWrites(schemas: store.schemas)
         let log = try SegmentFiles(directory, directory.names())
+        guard log.firstLSN != nil else {
+            throw OmenError(.corrupt, "\(directory.path) has no log")
+        }
         let scan = try log.examine(
             identity: identity,
             from: checkpoint.appliedLSN + 1
@@ -43,7 +54,7 @@ enum ShardReading {
             _ = try store.apply(lsn: lsn, record.operation)
         }
         if case .corrupt = scan.end { throw LogRecovery.damage(scan.end) }
-        try expected.check(lastLSN: scan.lastLSN, in: directory)
+        if !isNew { try expected.check(lastLSN: scan.lastLSN, in: directory) }
     }
 }
 
@@ -51,9 +62,22 @@ enum ShardReading {
 struct SegmentFiles {
     private var segments: [(name: String, file: MappedFile)] = []
 
-    init(_ directory: Directory, _ names: [String]) throws(OmenError) {
+    /// - Parameters:
+    ///   - directory: Where the segments are.
+    ///   - names: Of all entries of the directory, ascending.
+    ///   - unreadable: Is given what is wrong with a segment that cannot be mapped, such as a
+    ///     directory in its place; throws to give up.
+    /// - Throws: What `unreadable` throws.
+    init(
+        _ directory: Directory,
+        _ names: [String],
+        unreadable: (OmenError) throws(OmenError) -> Void = { error throws(OmenError) in throw error
+        }
+    ) throws(OmenError) {
         for name in names where LogSegment.firstLSN(of: name) != nil {
-            segments.append((name, try MappedFile(path: directory.path(of: name))))
+            do throws(OmenError) {
+                segments.append((name, try MappedFile(path: directory.path(of: name))))
+            } catch { try unreadable(error) }
         }
     }
 

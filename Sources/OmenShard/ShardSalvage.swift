@@ -46,13 +46,16 @@ package enum ShardSalvage {
         let lock = try lockIfThere(files)
         defer { withExtendedLifetime(lock) {} }
         let identity = manifest.identity(ofShard: shard)
-        let salvaged = try SalvagedShard(files, identity: identity)
+        let staged = files.parent.subdirectory(shardDirectoryName(shard) + stagedSuffix)
+        let finished = try finished(staged, in: files, identity)
+        let salvaged = try SalvagedShard(finished ?? files, identity: identity)
         let mismatch = try mismatch(files, identity, manifest.progress[shard])
         return SalvageReport(
             collections: salvaged.store.ordered.map { ($0.name, $0.vectorCount) },
             lastLSN: salvaged.lastLSN,
             known: manifest.progress[shard],
-            problems: salvaged.problems + (mismatch.map { [$0.message] } ?? []),
+            problems: (mismatch.map { [$0.message] } ?? [])
+                + salvaged.problems.filter { mismatch?.message.contains($0) != true },
             loses: mismatch != nil || !salvaged.problems.isEmpty
         )
     }
@@ -110,7 +113,8 @@ package enum ShardSalvage {
     /// Puts what is left of a shard into the place of its directory, which is kept under
     /// `NNN.lost-K`.
     ///
-    /// A crash leaves the old directory or the new one in force, and nothing is deleted.
+    /// Nothing of the shard is deleted. A crash between the two renames leaves the new directory
+    /// whole, under its own name; the next run finishes that.
     /// - Parameters:
     ///   - shardDirectory: The shard's directory, which may be missing.
     ///   - identity: Whose files they must be.
@@ -124,18 +128,65 @@ package enum ShardSalvage {
     ) throws(OmenError) {
         let lock = try lockIfThere(shardDirectory)
         defer { withExtendedLifetime(lock) {} }
-        let salvaged = try SalvagedShard(shardDirectory, identity: identity)
         let parent = shardDirectory.parent
         try parent.create()
         let name = shardDirectoryName(Int(identity.shard))
-        let staged = parent.subdirectory("\(name).salvaged")
-        // What a crash in the midst of an earlier attempt left.
-        try parent.setAside("\(name).salvaged", as: "\(name).lost")
-        try staged.create()
-        try write(salvaged, from: shardDirectory, to: staged, identity, expected)
-        try parent.setAside(name, as: "\(name).lost")
-        try parent.rename("\(name).salvaged", to: name)
+        let stagedName = name + stagedSuffix
+        let staged = parent.subdirectory(stagedName)
+        if try finished(staged, in: shardDirectory, identity) == nil {
+            let salvaged = try SalvagedShard(shardDirectory, identity: identity)
+            // What a crash in the midst of an earlier attempt left; beside the shard's own files it
+            // is only a copy.
+            if try shardDirectory.exists() { try staged.removeWithFiles() }
+            try parent.setAside(stagedName, as: name + lostSuffix)
+            try staged.create()
+            do throws(OmenError) {
+                try write(salvaged, from: shardDirectory, to: staged, identity, expected)
+                // A mistake in it must show while the old directory is still in force.
+                try ShardReading.check(
+                    staged,
+                    identity: identity,
+                    expected: .notBegun,
+                    isNew: true,
+                    memoryByteCountMax: try SystemMemory.availableByteCount()
+                )
+            } catch {
+                try staged.removeWithFiles()
+                throw error
+            }
+            try parent.setAside(name, as: name + lostSuffix)
+        }
+        try parent.rename(stagedName, to: name)
         try parent.sync()
+    }
+
+    /// What the new directory is called until it takes the shard's name.
+    private static let stagedSuffix = ".salvaged"
+    /// What the old directory is called afterwards, with a number.
+    private static let lostSuffix = ".lost"
+
+    /// The new directory of a run that was cut short between its two renames; nil otherwise.
+    ///
+    /// Only then the shard's directory is missing while a whole new one is there.
+    private static func finished(
+        _ staged: Directory,
+        in shardDirectory: Directory,
+        _ identity: ShardIdentity
+    ) throws(OmenError) -> Directory? {
+        guard try !shardDirectory.exists(), try staged.exists() else { return nil }
+        do throws(OmenError) {
+            try ShardReading.check(
+                staged,
+                identity: identity,
+                expected: .notBegun,
+                isNew: true,
+                memoryByteCountMax: try SystemMemory.availableByteCount()
+            )
+            return staged
+        } catch {
+            guard error.code == .corrupt else { throw error }
+            return nil
+        }
     }
 
     private static func write(
@@ -148,17 +199,19 @@ package enum ShardSalvage {
         var random = SystemRandomNumberGenerator()
         // Numbers go on where the lost ones ended, so that none stands for two records.
         let lastLSN = max(salvaged.lastLSN, expected.durableLSN)
+        let kept = salvaged.store.ordered.filter(\.isStored)
+            .compactMap { salvaged.files[$0.name] }
         var manifest = ShardManifest(
             identity: identity,
             history: ShardProgress.history(from: random.next())
         )
-        manifest.generation = expected.generation + 1
+        manifest.generation = freeGeneration(
+            above: max(salvaged.generation, expected.generation),
+            beside: kept
+        )
         try manifest.store(staged)
-        for collection in salvaged.store.ordered where collection.isStored {
-            // It did not change since, so the checkpoint names its file.
-            guard let file = salvaged.files[collection.name] else { continue }
-            try old.link(file, into: staged)
-        }
+        // They did not change since, so the checkpoint names their files.
+        for file in kept { try old.link(file, into: staged) }
         let job = CheckpointJob(
             store: salvaged.store,
             throughLSN: lastLSN,
@@ -180,6 +233,19 @@ package enum ShardSalvage {
             nextLSN: lastLSN + 1,
             nonce: random.next()
         )
+    }
+
+    /// A generation whose successor's files get other names than those that are kept.
+    private static func freeGeneration(above generation: UInt64, beside kept: [String]) -> UInt64 {
+        var free = generation + 1
+        let taken = Set(kept.compactMap { ShardFileName.ordinal(of: $0).map { $0 >> 8 } })
+        // At most as many steps as there are collections.
+        while taken.contains(UInt16(truncatingIfNeeded: (free + 1) & 0xFF)),
+            free - generation <= 256
+        {
+            free += 1
+        }
+        return free
     }
 
     /// The lock of a shard's directory; nil when there is none to be locked.

@@ -103,6 +103,17 @@ package struct Directory: Equatable, Sendable {
         try rename(name, to: "\(newName)-\(number)")
     }
 
+    /// Deletes the directory and the files in it; one that is missing is fine.
+    ///
+    /// - Throws: `.ioFailure` when something in it is a directory.
+    package func removeWithFiles() throws(OmenError) {
+        guard try exists() else { return }
+        try checkKind()
+        for name in try names() { try remove(name) }
+        try systemCall("rmdir", path) { rmdir(path) }
+        try parent.sync()
+    }
+
     /// Gives a file a second name, in another directory; both share its bytes.
     ///
     /// Durable after the next `sync` of that directory.
@@ -172,7 +183,7 @@ package struct Directory: Equatable, Sendable {
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw OmenError(
                 .corrupt,
-                "\(path) is \(fileKindName(status.st_mode)), expected a directory"
+                "\(path) is \(fileKindName(status.st_mode)), expected a directory: move it away"
             )
         }
     }

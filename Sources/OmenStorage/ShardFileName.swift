@@ -15,6 +15,12 @@ package enum ShardFileName {
         return UInt64(name.dropFirst(5).prefix(16), radix: 16)
     }
 
+    /// The ordinal in a name; nil for other names.
+    package static func ordinal(of name: String) -> UInt16? {
+        guard isValid(name) else { return nil }
+        return UInt16(name.dropFirst(22).prefix(4), radix: 16)
+    }
+
     /// True for exactly what `make` can return, so a name from a file never leads elsewhere.
     package static func isValid(_ name: String) -> Bool {
         let bytes = Array(name.utf8)

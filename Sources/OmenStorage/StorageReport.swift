@@ -103,7 +103,10 @@ private func noteSetAside(
 ) throws(OmenError) {
     guard try shards.exists() else { return }
     for name in try shards.names() where name.utf8.contains(UInt8(ascii: ".")) {
-        let what = "was set aside when a loss was accepted; nothing needs it"
+        let what =
+            name.contains(".lost-")
+            ? "was set aside when a loss was accepted; nothing reads it"
+            : "was left by an accept-loss that was cut short; the next one finishes or replaces it"
         report.notes.append(StorageFinding(file: shards.path(of: name), what: what))
     }
 }

@@ -225,6 +225,41 @@ class AcceptedLoss(ClusterTestCase):
         cluster.start(expect=PARTIAL)
         self.assertIn("history", cluster.shard(1)["last_error"])
 
+    def test_an_acceptance_that_was_cut_short_is_finished_by_the_next(self):
+        cluster = self.filled()
+        before = int(cluster.run("count"))
+        cluster.stop()
+        (cluster.data / "shards/001/MANIFEST").unlink()
+        known = (cluster.data / "cluster.manifest").read_bytes()
+        kept = cluster.json("accept-loss", 1, "--yes")["records"]
+        self.assertGreater(kept, 0)
+        # As a kill between the two renames leaves it.
+        (cluster.data / "shards/001").rename(cluster.data / "shards/001.salvaged")
+        (cluster.data / "cluster.manifest").write_bytes(known)
+        cluster.start(expect=PARTIAL)
+        self.assertIn("accept-loss 1", cluster.run("status"))
+        cluster.stop()
+        self.assertEqual(cluster.json("accept-loss", 1, "--yes")["records"], kept)
+        cluster.start()
+        self.assertEqual(int(cluster.run("count")), before)
+        self.assertFalse((cluster.data / "shards/001.salvaged").exists())
+
+    def test_one_segment_that_cannot_be_read_does_not_cost_the_others(self):
+        cluster = self.start(shards=1)
+        for round_ in range(3):
+            cluster.run("import", SAMPLE / "sift10k_query.npy", "--id-start", 1000 * round_)
+            if round_ < 2:
+                cluster.run("checkpoint")
+        before = int(cluster.run("count"))
+        cluster.kill_all()
+        segments = sorted((cluster.data / "shards/000").glob("log-*.wal"))
+        self.assertGreater(len(segments), 1)
+        segments[0].unlink()
+        segments[0].mkdir()
+        cluster.run("accept-loss", 0, "--yes")
+        cluster.start()
+        self.assertEqual(int(cluster.run("count")), before)
+
     def test_a_sound_shard_has_no_loss_to_accept(self):
         cluster = self.filled()
         for _ in range(2):

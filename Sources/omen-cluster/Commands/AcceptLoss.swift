@@ -79,7 +79,16 @@ struct AcceptLoss: ParsableCommand {
     }
 
     private func checkIsOutOfService() throws(OmenError) {
-        let status = try connect(options).status()
+        let status: ClusterStatus
+        do throws(OmenError) {
+            status = try connect(options).status()
+        } catch {
+            guard error.code == .unavailable else { throw error }
+            // Not a coordinator: the database is open inside a process, or somebody else does this.
+            let path = Directory(try options.location().data).path(of: clusterLockName)
+            _ = try LockFile.acquireForReading(path)
+            throw error
+        }
         guard let worker = status.workers.first(where: { Int($0.shard) == shard }) else { return }
         guard worker.state == .quarantined || worker.state == .failed else {
             throw OmenError(
@@ -93,6 +102,8 @@ struct AcceptLoss: ParsableCommand {
         _ directory: Directory,
         _ manifest: ClusterManifest
     ) throws(OmenError) {
+        // Fails here, before anything is changed, where the manifest cannot be stored afterwards.
+        try manifest.store(directory)
         var next = manifest
         next.progress[shard] = try ShardSalvage.accept(
             shard,
@@ -139,9 +150,9 @@ struct AcceptLoss: ParsableCommand {
 
     private func describe(_ report: SalvageReport) {
         Console.note("shard \(shard): the cluster knows of \(report.known).")
-        for problem in report.problems { Console.note("  cannot be read: \(problem)") }
+        for problem in report.problems { Console.note("  \(problem)") }
         Console.note(keptText(report))
-        Console.note("Lost is everything else that shard \(shard) held.")
+        Console.note(lostText(report))
     }
 
     private func keptText(_ report: SalvageReport) -> String {
@@ -149,6 +160,15 @@ struct AcceptLoss: ParsableCommand {
         let parts = report.collections.map { "\($0.name) \($0.recordCount)" }
         return
             "Kept are \(report.recordCount) records up to LSN \(report.lastLSN): \(parts.joined(separator: ", "))."
+    }
+
+    private func lostText(_ report: SalvageReport) -> String {
+        guard report.lastLSN < report.known.durableLSN else {
+            return
+                "The cluster knows of no later write. Whatever else the files above held is lost."
+        }
+        return
+            "Lost is at least what was written after LSN \(report.lastLSN) up to LSN \(report.known.durableLSN)."
     }
 
     private func isConfirmed() throws(OmenError) -> Bool {
@@ -164,6 +184,7 @@ struct AcceptLoss: ParsableCommand {
 
     private func answer(_ report: SalvageReport) {
         guard options.json else {
+            Console.note("The old files stay under shards/\(shardDirectoryName(shard)).lost-N.")
             return Console.out("shard \(shard) goes on with \(report.recordCount) records")
         }
         Console.out(

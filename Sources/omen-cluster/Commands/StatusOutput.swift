@@ -87,7 +87,7 @@ enum StatusOutput {
             ])
         }
         let reasons = status.workers.filter { !$0.lastError.isEmpty }
-            .map { "\nshard \($0.shard): \($0.lastError)" }
+            .map { "\nshard \($0.shard): \($0.lastError)\(wayOut($0))" }
         return "coordinator \(status.pid), up \(uptime) s, \(status.socket)\n" + table.text
             + reasons.joined()
     }
@@ -96,6 +96,12 @@ enum StatusOutput {
         if let permille = collections.compactMap(\.building).first { return "\(permille / 10) %" }
         guard let waiting = collections.first(where: \.waitsForMemory) else { return "-" }
         return "waits for \(byteText(waiting.buildByteCount))"
+    }
+
+    /// What an operator can do about a shard that does not come back by itself.
+    private static func wayOut(_ worker: WorkerStatus) -> String {
+        guard worker.state == .quarantined else { return "" }
+        return "; put the files back, or go on without: omen-cluster accept-loss \(worker.shard)"
     }
 
     private static func painted(_ state: WorkerState) -> String {
