@@ -15,7 +15,28 @@ extension CoordinatorCore {
         for shard in workers.indices where !ready.contains(shard) {
             request.failures.append(ShardFailure(shard: UInt32(shard), error: unavailable(shard)))
         }
-        try askReady(request, .checkpoint, timeout: timing.checkpointTimeout)
+        request.awaited = ready
+        let index = try admit(request, deadline: now.saturatingAdd(timing.checkpointTimeout))
+        delayedCheckpoints.append(pending[index].id)
+        finishIfComplete(index)
+        startCheckpoints()
+    }
+
+    /// Tells the shards to write checkpoints, if it is time: all that clients have asked for since
+    /// the last ones are one.
+    mutating func startCheckpoints() {
+        guard !delayedCheckpoints.isEmpty else { return }
+        checkpointPace.refill(now: now)
+        guard checkpointPace.take() else { return }
+        let ids = delayedCheckpoints
+        delayedCheckpoints = []
+        for id in ids {
+            guard let index = pending.index(of: id) else { continue }
+            pending[index].begunAt = now
+            for shard in pending[index].awaited.intersection(ready) {
+                send(.checkpoint, id: id, byteCount: 128, to: shard)
+            }
+        }
     }
 
     /// Asks all ready shards, over their limits if need be: an overloaded cluster must still

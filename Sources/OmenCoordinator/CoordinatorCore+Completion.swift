@@ -5,14 +5,57 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Sends one shard its part; the caller has checked that the worker is ready.
     mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
-        var queryCount = 0
-        if case .search(let query) = message { queryCount = query.count }
-        workers[shard].charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
+        workers[shard].charge(id, byteCount: byteCount, queryCount: 0, now: now)
         out.append(
             .sendToWorker(
                 shard: UInt32(shard),
                 incarnation: workers[shard].incarnation,
                 Envelope(requestID: id, message: message)
+            )
+        )
+    }
+
+    /// Gives a shard its part of a read, now or when it is the client's turn.
+    mutating func sendRead(_ message: Message, index: Int, byteCount: Int, to shard: Int) {
+        let id = pending[index].id
+        var queryCount = 0
+        if case .search(let query) = message { queryCount = query.count }
+        workers[shard].charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
+        let entry = ReadQueue.Entry(id: id, message: message, cost: pending[index].byteCount)
+        guard workers[shard].reads.count == 0, workers[shard].takesReads else {
+            return workers[shard].reads.append(entry, of: pending[index].client ?? 0)
+        }
+        send(entry, index: index, to: shard)
+    }
+
+    /// Sends a shard what waits for it, while it takes it.
+    mutating func sendWaitingReads(_ shard: Int) {
+        while workers[shard].takesReads, let entry = workers[shard].reads.next() {
+            guard let index = pending.index(of: entry.id), pending[index].awaited.contains(shard)
+            else {
+                // Nobody waits for it any more: it costs nothing.
+                workers[shard].cancel(entry.id)
+                continue
+            }
+            send(entry, index: index, to: shard)
+        }
+    }
+
+    private mutating func send(_ entry: ReadQueue.Entry, index: Int, to shard: Int) {
+        workers[shard].readSent(entry.id, now: now)
+        var message = entry.message
+        if case .search(var query) = message {
+            // The worker's clock starts when it reads this; what it has not begun by then is
+            // dropped.
+            let left = pending.deadline(index) - min(now, pending.deadline(index))
+            query.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
+            message = .search(query)
+        }
+        out.append(
+            .sendToWorker(
+                shard: UInt32(shard),
+                incarnation: workers[shard].incarnation,
+                Envelope(requestID: entry.id, message: message)
             )
         )
     }
@@ -122,6 +165,7 @@ extension CoordinatorCore {
         memory.settle(request.byteCount)
         if let client = request.client { clients[client]?.requestByteCount -= request.byteCount }
         if request.isAdmin { adminRequestsInFlight -= 1 }
+        if let begunAt = request.begunAt { checkpointPace.took(now - begunAt) }
         if case .drop(let name, let key) = request.kind { dropEnded(name, key, request) }
         guard let client = request.client, clients[client] != nil else { return }
         request.failures.sort { $0.shard < $1.shard }

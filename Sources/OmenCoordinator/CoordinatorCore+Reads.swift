@@ -121,7 +121,7 @@ extension CoordinatorCore {
         request.emptyIfMissing = entry.creating.subtracting(entry.present)
         let index = try admit(request, deadline: now.saturatingAdd(timeout))
         for (shard, message, byteCount) in sendable {
-            send(message, id: pending[index].id, byteCount: byteCount, to: shard)
+            sendRead(message, index: index, byteCount: byteCount, to: shard)
         }
     }
 

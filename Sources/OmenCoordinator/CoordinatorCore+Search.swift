@@ -24,7 +24,7 @@ extension CoordinatorCore {
         let timeout = searchTimeout(query)
         // Before the vectors are looked at, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: query.vectors.count)
-        try checkTime(for: query, timeout: timeout, about: catalog[found])
+        try checkTime(for: query, of: client, timeout: timeout, about: catalog[found])
         var shardQuery = try query.validated(against: schema)
         let plan = SearchPlan(
             k: query.k,
@@ -49,8 +49,6 @@ extension CoordinatorCore {
         request.expectedAnswerByteCount = answers
         // Where none has any there is nothing more to learn.
         request.teachesMetadata = query.withMetadata && catalog[found].metadataByteCount != 0
-        // The worker's clock starts when it reads this; what it has not begun by then is dropped.
-        shardQuery.timeoutMilliseconds = UInt32(clamping: max(1, timeout / 1_000_000))
         try askAll(.search(shardQuery), of: request, about: found, timeout: timeout)
     }
 
@@ -60,6 +58,7 @@ extension CoordinatorCore {
     /// always tried.
     private func checkTime(
         for query: SearchQuery,
+        of client: UInt64,
         timeout: UInt64,
         about entry: CatalogEntry
     ) throws(OmenError) {
@@ -68,7 +67,13 @@ extension CoordinatorCore {
             guard hasRoom(shard, byteCount: byteCount, forRead: true) else {
                 throw overloaded(shard)
             }
-            let expected = workers[shard].searches.nanoseconds(forQueries: query.count)
+            // Clients take turns, and one that has nothing waiting is next.
+            let before =
+                workers[shard].sentReadCount + workers[shard].reads.countBefore(client)
+            let expected = workers[shard].searches.nanoseconds(
+                forQueries: query.count,
+                behind: before
+            )
             guard expected > timeout / 2 else { continue }
             throw OmenError(
                 .resourceExhausted,
@@ -113,7 +118,7 @@ extension CoordinatorCore {
         request.emptyIfMissing = entry.creating.subtracting(entry.present)
         let index = try admit(request, deadline: now.saturatingAdd(timeout))
         for shard in request.awaited {
-            send(message, id: pending[index].id, byteCount: byteCount, to: shard)
+            sendRead(message, index: index, byteCount: byteCount, to: shard)
         }
     }
 
@@ -197,9 +202,13 @@ extension CoordinatorCore {
         defer { swap(&out, &effects) }
         guard phase != .finished else { return }
         defer { advanceStop() }
-        guard let shard = listen(to: shard, incarnation),
-            workers[shard].settle(requestID, now: now),
-            let index = pending.index(of: requestID), pending[index].awaited.contains(shard)
+        guard let shard = listen(to: shard, incarnation), workers[shard].settle(requestID, now: now)
+        else {
+            ignoredReplies += 1
+            return
+        }
+        defer { sendWaitingReads(shard) }
+        guard let index = pending.index(of: requestID), pending[index].awaited.contains(shard)
         else {
             ignoredReplies += 1
             return

@@ -8,6 +8,7 @@ extension CoordinatorCore {
         forgiveOwnSleep()
         lastTickAt = now
         expireRequests()
+        startCheckpoints()
         for shard in workers.indices { watch(shard) }
         if phase == .running, now >= reconcileAt { reconcile() }
     }

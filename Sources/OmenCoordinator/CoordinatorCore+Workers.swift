@@ -20,6 +20,7 @@ extension CoordinatorCore {
             ignoredReplies += 1
             return
         }
+        defer { sendWaitingReads(shard) }
         if envelope.requestID & Self.internalIDBit != 0 {
             internalAnswered(envelope, shard: shard)
         } else if let index = pending.index(of: envelope.requestID),

@@ -75,6 +75,9 @@ package struct CoordinatorCore: Sendable {
     /// Bytes of answers to clients whose connections only wait for them to go out.
     var closingReplyByteCount = 0
     var adminRequestsInFlight = 0
+    /// Checkpoints that clients asked for and that are not begun.
+    var delayedCheckpoints: [UInt64] = []
+    var checkpointPace = CheckpointPace()
     /// Numbers the coordinator's own requests and writes.
     var internalSequence: UInt64 = 0
     var startedAt: UInt64 = 0

@@ -24,6 +24,8 @@ struct Pending: Sendable {
     var kind: Kind = .write
     /// What a read is about.
     var collection = ""
+    /// Of a checkpoint: when the shards were told.
+    var begunAt: UInt64?
     /// Its answers tell what the collection's metadata takes.
     var teachesMetadata = false
     /// Bytes charged to the cluster's budget.
@@ -140,6 +142,8 @@ struct PendingTable: Sendable {
     }
 
     func isTaken(_ index: Int) -> Bool { places[index].id != 0 }
+
+    func deadline(_ index: Int) -> UInt64 { deadlines[index] }
 
     func isDue(_ index: Int, now: UInt64) -> Bool { isTaken(index) && deadlines[index] <= now }
 

@@ -40,16 +40,23 @@ struct QueueTime: Equatable, Sendable {
         windowQueryCount = 0
     }
 
+    /// A search was not sent after all.
+    mutating func cancelled(queryCount count: Int) {
+        searchCount -= 1
+        queryCount -= count
+    }
+
     mutating func forget() {
         searchCount = 0
         queryCount = 0
     }
 
-    /// When a search of `count` queries would be done, in nanoseconds from now.
+    /// When a search of `count` queries would be done that has `others` searches before it, in
+    /// nanoseconds from now.
     ///
     /// Searches take turns query by query, so that a short one does not wait for all of a long one.
-    func nanoseconds(forQueries count: Int) -> UInt64 {
-        let (turns, overflow) = searchCount.multipliedReportingOverflow(by: count)
+    func nanoseconds(forQueries count: Int, behind others: Int = .max) -> UInt64 {
+        let (turns, overflow) = min(others, searchCount).multipliedReportingOverflow(by: count)
         let before = overflow ? queryCount : min(queryCount, turns)
         let time = nanosecondsPerQuery * Double(before + count)
         return time < 1e18 ? UInt64(time) : UInt64(1e18)

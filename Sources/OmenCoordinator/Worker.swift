@@ -54,6 +54,35 @@ struct Worker: Sendable {
         var byteCount: Int
         /// Of a search, else 0.
         var queryCount: Int
+        /// A read that was sent, and not one that waits in `reads`.
+        var isSentRead = false
+    }
+
+    /// Reads that wait here, and how many were sent and not answered.
+    var reads = ReadQueue()
+    var sentReadCount: Int { sentReads.searchCount }
+    /// How long the worker takes for what it was sent, each read counted as one query.
+    private var sentReads = QueueTime()
+
+    /// Whether another read is to be sent: it has some milliseconds' work at most, and at least
+    /// what keeps it busy until its answers have been seen.
+    var takesReads: Bool {
+        let nanoseconds = sentReads.nanosecondsPerQuery
+        let wanted = nanoseconds > 0 ? Limits.sentReadNanoseconds / nanoseconds : 1e9
+        return sentReadCount < Limits.sentReadCountMin
+            || Double(sentReadCount) < min(wanted, Double(Limits.sentReadCountMax))
+    }
+
+    mutating func readSent(_ id: UInt64, now: UInt64) {
+        unanswered[id]?.isSentRead = true
+        sentReads.began(queryCount: 1, now: now)
+    }
+
+    /// A read that waited here is not wanted any more.
+    mutating func cancel(_ id: UInt64) {
+        guard let charge = unanswered.removeValue(forKey: id) else { return }
+        bytesInFlight -= charge.byteCount
+        if charge.queryCount > 0 { searches.cancelled(queryCount: charge.queryCount) }
     }
 
     mutating func charge(_ id: UInt64, byteCount: Int, queryCount: Int, now: UInt64) {
@@ -68,6 +97,7 @@ struct Worker: Sendable {
     mutating func settle(_ id: UInt64, now: UInt64) -> Bool {
         guard let charge = unanswered.removeValue(forKey: id) else { return false }
         bytesInFlight -= charge.byteCount
+        if charge.isSentRead { sentReads.ended(queryCount: 1, now: now) }
         if charge.queryCount > 0 { searches.ended(queryCount: charge.queryCount, now: now) }
         return true
     }
@@ -75,6 +105,8 @@ struct Worker: Sendable {
     mutating func forgetRequests() {
         unanswered = [:]
         searches.forget()
+        reads.removeAll()
+        sentReads.forget()
         bytesInFlight = 0
         internals = []
         pingID = nil

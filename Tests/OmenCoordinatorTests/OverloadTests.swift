@@ -146,3 +146,120 @@ private struct OpenLoop {
         #expect(fixture.error?.retryAfterMilliseconds ?? 0 >= 10)
     }
 }
+
+@Suite struct FairReadTests {
+    @Test func clientsTakeTurnsAndKeepTheirOwnOrder() {
+        var queue = ReadQueue()
+        for (id, client) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (6, 2)] as [(UInt64, UInt64)] {
+            queue.append(ReadQueue.Entry(id: id, message: .ping, cost: 100), of: client)
+        }
+        #expect(queue.count == 6 && queue.clientCount == 3)
+        #expect(queue.countBefore(1) == 9 && queue.countBefore(2) == 6)
+        // Nobody was served yet, so that one who comes now is behind each one's first.
+        #expect(queue.countBefore(4) == 3)
+        var order: [UInt64] = []
+        while let entry = queue.next() { order.append(entry.id) }
+        #expect(order == [1, 4, 5, 2, 6, 3])
+        #expect(queue.count == 0 && queue.clientCount == 0)
+    }
+
+    @Test func aClientWhoseReadsAreDearHasFewerTurns() {
+        var queue = ReadQueue()
+        for id in 0..<100 as Range<UInt64> {
+            queue.append(ReadQueue.Entry(id: id, message: .ping, cost: 1000), of: 1)
+            queue.append(ReadQueue.Entry(id: 1000 + id, message: .ping, cost: 100), of: 2)
+        }
+        var taken = (dear: 0, cheap: 0)
+        while taken.cheap < 100, let entry = queue.next() {
+            if entry.id < 1000 { taken.dear += 1 } else { taken.cheap += 1 }
+        }
+        #expect((9...11).contains(taken.dear))
+        // Whoever comes now is next, and has no claim for the time before.
+        queue.append(ReadQueue.Entry(id: 5000, message: .ping, cost: 100), of: 3)
+        queue.append(ReadQueue.Entry(id: 5001, message: .ping, cost: 100), of: 3)
+        let ids = (0..<3).compactMap { _ in queue.next()?.id }
+        #expect(ids.contains(5000))
+    }
+
+    /// A client that asks once is answered after one round, whatever the others have asked.
+    @Test func oneThatAsksLittleIsNotBehindOneThatAsksALot() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        var sent: [Sent] = []
+        for index in 0..<500 {
+            fixture.ask(.count(collection: "c"), id: UInt64(index))
+            sent += fixture.sent
+        }
+        #expect(sent.count == Limits.sentReadCountMax)
+        fixture.step(.clientConnected(client: 2))
+        fixture.ask(.count(collection: "c"), id: 9, client: 2)
+        var answersBefore = 0
+        while true {
+            let next = sent.removeFirst()
+            fixture.worker(0, next.id, .counted(CountReply(count: 1, coverage: .one)))
+            sent += fixture.sent
+            if fixture.replies.contains(where: { $0.client == 2 }) { break }
+            answersBefore += 1
+        }
+        #expect(answersBefore <= Limits.sentReadCountMax + 2)
+        while let next = sent.first {
+            sent.removeFirst()
+            fixture.worker(0, next.id, .counted(CountReply(count: 1, coverage: .one)))
+            sent += fixture.sent
+        }
+        #expect(fixture.core.pendingCount == 0)
+        #expect(fixture.core.workerRequestsInFlight(0) == 0)
+        #expect(fixture.core.workerBytesInFlight(0) == 0)
+    }
+
+    @Test func whatNobodyWaitsForIsNeverSent() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        var sent: [Sent] = []
+        for index in 0..<100 {
+            fixture.ask(.search(query("c", k: 1)), id: UInt64(index))
+            sent += fixture.sent
+        }
+        let count = sent.count
+        #expect(count < 100)
+        fixture.tick(after: 2 * second)
+        #expect(fixture.core.pendingCount == 0)
+        for next in sent {
+            fixture.worker(0, next.id, hits([[(1, 1)]]))
+            #expect(fixture.sent.isEmpty)
+        }
+        #expect(fixture.core.workerRequestsInFlight(0) == 0)
+        // What is asked now is sent with the time that is left of it.
+        fixture.ask(.search(query("c", k: 1)), id: 200)
+        guard case .search(let query) = fixture.sent.first?.message else {
+            Issue.record("no search was sent")
+            return
+        }
+        #expect(query.timeoutMilliseconds == 2000)
+    }
+}
+
+@Suite struct CheckpointPaceTests {
+    @Test func someCheckpointsAreBegunAtOnceAndMoreInProportionToWhatTheyTake() throws {
+        var fixture = try Fixture.ready(shards: 1)
+        func begun() -> [Sent] { fixture.sent.filter { $0.message == .checkpoint } }
+        for index in 0..<8 as Range<UInt64> {
+            fixture.ask(.checkpoint, id: index)
+            let parts = begun()
+            try #require(parts.count == 1)
+            fixture.now += 100 * millisecond
+            fixture.worker(0, parts[0].id, .done)
+            #expect(fixture.onlyReply == .done)
+        }
+        // Two that ask now are one checkpoint, after ten times what the last one took.
+        fixture.ask(.checkpoint, id: 20)
+        #expect(begun().isEmpty)
+        fixture.ask(.checkpoint, id: 21)
+        #expect(begun().isEmpty)
+        fixture.tick(after: 100 * millisecond)
+        #expect(begun().isEmpty)
+        fixture.tick(after: 900 * millisecond)
+        let parts = begun()
+        #expect(parts.count == 2)
+        for part in parts { fixture.worker(0, part.id, .done) }
+        #expect(fixture.core.pendingCount == 0)
+    }
+}

@@ -139,7 +139,7 @@ import Testing
         fixture.ask(.count(collection: "c"), id: 5000)
         #expect(fixture.error?.code == .resourceExhausted)
         fixture.ask(.count(collection: "c"), id: 5001, client: fixture.client(of: 512))
-        #expect(fixture.replies.isEmpty && fixture.sent.count == 1)
+        #expect(fixture.replies.isEmpty)
     }
 
     @Test func aFullWorkerRefusesReadsAndWritesWholeAndSaysWhenToComeBack() throws {

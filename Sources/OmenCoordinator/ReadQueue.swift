@@ -1,0 +1,71 @@
+internal import OmenWire
+
+/// Reads that wait to be sent to a worker, which is given a little at a time.
+///
+/// Clients share the worker by what their reads cost (start-time fair queueing): a client that asks
+/// little and now and then is next, however much the others have asked.
+struct ReadQueue: Sendable {
+    struct Entry: Sendable {
+        /// Of the request in flight.
+        var id: UInt64
+        var message: Message
+        /// About what it takes, in bytes that are moved for it.
+        var cost: Int
+    }
+
+    /// A client with something in the queue.
+    private struct Turn: Sendable {
+        var client: UInt64
+        /// The virtual time of its next entry: what clients that were always in the queue have cost
+        /// by then, each of them.
+        var start: UInt64
+    }
+
+    private var lists: [UInt64: [Entry]] = [:]
+    /// In the order of their coming, where nothing else decides.
+    private var turns: [Turn] = []
+    /// The start of what was taken last: nobody who comes now is before it.
+    private var virtualTime: UInt64 = 0
+    private(set) var count = 0
+
+    var clientCount: Int { turns.count }
+
+    /// Entries that are taken before the next one of a client, about.
+    ///
+    /// - Complexity: O(clients).
+    func countBefore(_ client: UInt64) -> Int {
+        if let own = lists[client]?.count { return own * turns.count }
+        return turns.count { $0.start <= virtualTime }
+    }
+
+    mutating func append(_ entry: Entry, of client: UInt64) {
+        if lists[client] == nil { turns.append(Turn(client: client, start: virtualTime)) }
+        lists[client, default: []].append(entry)
+        count += 1
+    }
+
+    /// The oldest entry of the client that is to be served next.
+    ///
+    /// - Complexity: O(clients).
+    mutating func next() -> Entry? {
+        guard var place = turns.indices.first else { return nil }
+        for other in turns.indices where turns[other].start < turns[place].start { place = other }
+        var turn = turns.remove(at: place)
+        guard let entry = lists[turn.client]?.removeFirst() else { return nil }
+        count -= 1
+        virtualTime = turn.start
+        if lists[turn.client]?.isEmpty == true {
+            lists[turn.client] = nil
+        } else {
+            turn.start &+= UInt64(max(1, entry.cost))
+            turns.append(turn)
+        }
+        return entry
+    }
+
+    mutating func removeAll() {
+        lists = [:]
+        turns = []
+        count = 0
+    }
+}
