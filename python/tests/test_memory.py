@@ -130,7 +130,7 @@ def test_a_build_inside_of_one_long_call_takes_no_more_than_it_tells():
     found = run(
         """
         os.environ["OMENDB_HOT_ROW_COUNT_MAX"] = "9000"
-        data = rows(30_000, 32, "f32")
+        data = rows(20_000, 32, "f32")
         with omendb.DB(codes="f32") as db:
             # The collection is there before anybody looks.
             db.add(0, data[0])
