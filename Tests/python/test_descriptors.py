@@ -63,6 +63,7 @@ class FewDescriptors(ClusterTestCase):
                 cluster.run("import", SAMPLE / "sift10k_base.npy", "--wait-indexed")
                 cluster.run("checkpoint")
                 cluster.kill_shard(shards - 1)
+                cluster.wait_until(lambda workers: workers[-1][3] == 1)
                 cluster.wait_ready()
                 self.assertIn("10000", cluster.run("count"))
 
