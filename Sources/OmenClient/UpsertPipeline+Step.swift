@@ -10,6 +10,7 @@ extension UpsertPipeline {
     func step(waitingUntil limit: ContinuousClock.Instant) {
         onWait()
         expireWaiting()
+        if isStopped { dropWaiting() }
         guard let connection = connected() else {
             let wake = ([connectAt] + waiting.compactMap(deadline)).min() ?? connectAt
             sleep(until: min(wake, limit))
@@ -24,7 +25,9 @@ extension UpsertPipeline {
             until = min(until, pending.sentAt + options.answerTimeout)
         }
         do throws(OmenError) {
-            for answer in try connection.exchange(until: until) { settle(answer) }
+            for answer in try connection.exchange(until: until, grace: Self.stopGrace) {
+                settle(answer)
+            }
             let now = ContinuousClock.now
             if inFlight.values.contains(where: { $0.sentAt + options.answerTimeout <= now }) {
                 disconnect(OmenError(.unavailable, "no answer within \(options.answerTimeout)"))
@@ -32,6 +35,18 @@ extension UpsertPipeline {
         } catch {
             disconnect(error)
         }
+    }
+
+    /// How long a batch that was sent is waited for when the caller is stopped.
+    private static let stopGrace = Duration.seconds(2)
+
+    var isStopped: Bool { Stop.current?.isDue ?? false }
+
+    /// Gives up what is not under way, now that the caller is stopped.
+    private func dropWaiting() {
+        let dropped = waiting
+        waiting = []
+        for pending in dropped { giveUp(pending, Stop.error) }
     }
 
     private func connected() -> ClientConnection? {
@@ -167,7 +182,7 @@ extension UpsertPipeline {
         let part = pending.part ?? WriteCounts()
         acknowledgedVectorCount += part.upserted
         counts += part
-        if pending.mayBeApplied, error.isRetryable {
+        if pending.mayBeApplied, error.isRetryable || error.code == .stopped {
             unknownVectorCount += UInt64(pending.vectorCount) - part.upserted
             error.code = .unknownOutcome
         }

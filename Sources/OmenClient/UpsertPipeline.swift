@@ -91,7 +91,8 @@ package final class UpsertPipeline {
 
     /// Sends a batch, waiting while the window is full.
     ///
-    /// - Throws: `.badRequest` for this batch's shape, else the first error of any batch so far.
+    /// - Throws: `.badRequest` for this batch's shape, `.stopped` when the caller is, else the
+    ///   first error of any batch so far.
     package func submit(_ batch: UpsertBatch) throws(OmenError) {
         try batch.validateShape()
         let byteCount = batch.encodedByteCount
@@ -101,6 +102,7 @@ package final class UpsertPipeline {
         {
             step(waitingUntil: .distantFuture)
         }
+        if failure == nil, isStopped { failure = Stop.error }
         if let failure { throw failure }
         let key = keys.next()
         let request = Message.write(WriteRequest(key: key, operation: .upsert(batch)))

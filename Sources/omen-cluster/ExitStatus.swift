@@ -10,6 +10,8 @@ enum ExitStatus {
     static let unavailable = ExitCode(69)
     /// EX_TEMPFAIL: a shard's part is missing, or trying again later may help.
     static let partial = ExitCode(75)
+    /// As shells have it for what SIGINT ended.
+    static let interrupted = ExitCode(130)
 }
 
 extension OmenError {
@@ -18,8 +20,9 @@ extension OmenError {
         case .unavailable: ExitStatus.unavailable
         case .unknownOutcome, .resourceExhausted: ExitStatus.partial
         case .badRequest, .notFound, .alreadyExists, .corrupt, .locked, .unsupportedVersion,
-            .ioFailure, .protocolViolation, .stopped:
+            .ioFailure, .protocolViolation:
             ExitStatus.failure
+        case .stopped: ExitStatus.interrupted
         }
     }
 }

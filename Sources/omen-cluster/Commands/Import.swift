@@ -156,6 +156,8 @@ struct Import: ParsableCommand {
             let note = pipeline.crowdedCount.map { "waiting until some of \($0) are linked" }
             progress.show(Int(clamping: pipeline.acknowledgedVectorCount), note: note)
         }
+        Interrupts.begin()
+        defer { Interrupts.end() }
         do throws(OmenError) {
             while let batch = try vectors.nextBatch(
                 for: schema,
@@ -199,7 +201,10 @@ struct Import: ParsableCommand {
         if pipeline.unknownVectorCount > 0 {
             text += ", \(pipeline.unknownVectorCount) may have been written"
         }
-        return OmenError(error.code, "\(error.message); \(text)")
+        let isInterrupted = OmenCore.Stop.current?.isDue ?? false
+        let (code, reason) =
+            isInterrupted ? (.stopped, "interrupted") : (error.code, error.message)
+        return OmenError(code, "\(reason); \(text)")
     }
 
     private func waitUntilLinked(_ client: ClusterClient) throws {
