@@ -16,9 +16,9 @@ from ._session import Session
 from .errors import NOT_FOUND, OmenDBError, ValidationError
 
 _DIM_MAX = 8192
-# Writes of more bytes, and of more ids, may take long.
+# Writes of more bytes, and of more ids, may take long: the library carries them out in parts.
 _LONG_BYTES = 256 << 10
-_LONG_COUNT = 1000
+_LONG_COUNT = 10_000
 
 
 class Wanted(NamedTuple):
