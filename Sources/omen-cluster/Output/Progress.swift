@@ -7,6 +7,7 @@ struct Progress {
     private let isShown = isatty(STDERR_FILENO) == 1
     private let start = ContinuousClock.now
     private var lastShown: ContinuousClock.Instant?
+    private var wasWaiting = false
 
     init(total: Int, unit: String) {
         self.total = total
@@ -20,7 +21,11 @@ struct Progress {
     ///   - note: What it waits for, if it does.
     mutating func show(_ done: Int, note: String? = nil) {
         let now = ContinuousClock.now
-        guard isShown, lastShown.map({ now - $0 > .milliseconds(100) }) ?? true else { return }
+        // That it begins to wait is shown at once, however short it may be.
+        let isNews = note != nil && !wasWaiting
+        wasWaiting = note != nil
+        guard isShown, isNews || lastShown.map({ now - $0 > .milliseconds(100) }) ?? true
+        else { return }
         lastShown = now
         let seconds = (now - start).seconds
         let rate = seconds > 0 ? Int(Double(done) / seconds) : 0
