@@ -92,7 +92,7 @@ extension UpsertPipeline {
     }
 
     /// Whether batches wait because a shard takes no more at the moment.
-    var isCrowded: Bool {
+    package var isCrowded: Bool {
         waiting.contains { $0.firstFailedAt != nil && $0.error.code == .resourceExhausted }
     }
 

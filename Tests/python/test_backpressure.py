@@ -5,6 +5,8 @@ import pty
 import subprocess
 import unittest
 
+import numpy as np
+
 from harness import BINARY, SAMPLE, ClusterTestCase
 
 COUNT = 10_000
@@ -32,12 +34,14 @@ class BackPressure(ClusterTestCase):
 
     def test_the_progress_line_says_that_it_waits_until_vectors_are_linked(self):
         cluster = self.start_narrow(1, shards=1)
+        # Many batches, each of which leaves no room for the next until it is linked.
+        file = self.folder() / "base.npy"
+        np.save(file, np.tile(np.load(SAMPLE / "sift10k_base.npy"), (8, 1)))
         primary, secondary = pty.openpty()
         try:
-            # Another one brings the shard to its limit while this one imports.
             process = subprocess.Popen(
-                [BINARY, "import", SAMPLE / "sift10k_base.npy", "--collection", NAME, "--data",
-                 cluster.data], stdout=subprocess.PIPE, stderr=secondary)
+                [BINARY, "import", file, "--collection", NAME, "--data", cluster.data],
+                stdout=subprocess.PIPE, stderr=secondary)
             os.close(secondary)
             shown = b""
             while True:
@@ -52,8 +56,8 @@ class BackPressure(ClusterTestCase):
         finally:
             os.close(primary)
         self.assertEqual(process.returncode, 0, shown)
-        self.assertIn(b"10000 vectors", output)
-        self.assertIn(b"waiting until some of", shown)
+        self.assertIn(b"80000 vectors", output)
+        self.assertIn(b"waiting until some", shown)
 
 
 if __name__ == "__main__":

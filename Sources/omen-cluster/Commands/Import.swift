@@ -153,7 +153,9 @@ struct Import: ParsableCommand {
         var progress = Progress(total: vectors.count, unit: "vectors")
         defer { progress.clear() }
         pipeline.onWait = { [unowned pipeline] in
-            let note = pipeline.crowdedCount.map { "waiting until some of \($0) are linked" }
+            let waiting = pipeline.crowdedCount.map { "some of \($0)" }
+            let note =
+                pipeline.isCrowded ? "waiting until \(waiting ?? "some") are linked" : nil
             progress.show(Int(clamping: pipeline.acknowledgedVectorCount), note: note)
         }
         Interrupts.begin()
