@@ -194,7 +194,7 @@ package struct CollectionCounts: Sendable {
     package var fileByteCount = 0
     /// Thousandths done of a new index; nil when none is built.
     package var buildPermille: Int?
-    /// Bytes of memory that building the index anew would take now, beside what there is.
+    /// Bytes of memory that a rebuild of the index would take now, in addition to the index.
     package var buildByteCount = 0
     /// Whether a build that is due waits until there is so much memory.
     package var buildWaits = false

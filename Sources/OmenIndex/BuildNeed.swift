@@ -49,6 +49,6 @@ package struct BuildNeed: Equatable, Sendable {
 }
 
 extension VectorIndex {
-    /// What building this index anew from the rows that are alive would take now.
+    /// Memory that a rebuild of this index from its live rows would take now.
     package var buildNeed: BuildNeed { BuildNeed(rowCount: liveCount, schema: schema) }
 }

@@ -11,7 +11,7 @@ extension CollectionSchema {
 }
 
 extension ShardCollection {
-    /// What building it anew would take now, beside what it has.
+    /// Memory that a rebuild would take now, in addition to what the collection has.
     var buildNeed: BuildNeed {
         var need = index.buildNeed
         need.linkByteCount += records.copyByteCount

@@ -135,8 +135,8 @@ package enum ShardSalvage {
         let staged = parent.subdirectory(stagedName)
         if try finished(staged, in: shardDirectory, identity) == nil {
             let salvaged = try SalvagedShard(shardDirectory, identity: identity)
-            // What a crash in the midst of an earlier attempt left; beside the shard's own files it
-            // is only a copy.
+            // An earlier attempt may have crashed and left a copy. While the shard's own files are
+            // there, nothing is lost with it.
             if try shardDirectory.exists() { try staged.removeWithFiles() }
             try parent.setAside(stagedName, as: name + lostSuffix)
             try staged.create()
@@ -235,7 +235,7 @@ package enum ShardSalvage {
         )
     }
 
-    /// A generation whose successor's files get other names than those that are kept.
+    /// A generation for the new manifest: the next checkpoint's file names differ from `kept`.
     private static func freeGeneration(above generation: UInt64, beside kept: [String]) -> UInt64 {
         var free = generation + 1
         let taken = Set(kept.compactMap { ShardFileName.ordinal(of: $0).map { $0 >> 8 } })

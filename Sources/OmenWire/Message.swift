@@ -232,7 +232,7 @@ package struct CollectionStatus: Equatable, Sendable {
     package var fileByteCount: UInt64
     /// Thousandths done of a rebuild of the index; nil when there is none.
     package var building: Int?
-    /// Bytes of memory that building the index anew would take now, beside what there is.
+    /// Bytes of memory that a rebuild of the index would take now, in addition to the index.
     package var buildByteCount: UInt64
     /// Whether a build that is due waits until there is so much memory.
     package var waitsForMemory: Bool

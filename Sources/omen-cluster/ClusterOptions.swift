@@ -50,7 +50,7 @@ func environmentVariable(_ name: String) throws(OmenError) -> String? {
     return text.isEmpty ? nil : text
 }
 
-/// Bytes in quotes, those that are no plain text in hexadecimal.
+/// The bytes in quotes; a byte that is not printable ASCII is written in hexadecimal.
 func shownBytes(_ text: UnsafePointer<CChar>) -> String {
     let bytes = UnsafeRawBufferPointer(start: text, count: strlen(text))
     let shown = bytes.prefix(200).map { byte in

@@ -226,7 +226,7 @@ import Testing
         lock.own()
         let order = Mutex<[Int]>([])
         let stop = Stop()
-        // The first and the last of those that wait are stopped, and one between others.
+        // The first and the last waiting thread are stopped, and one in the middle.
         let stopped: Set<Int> = [0, 2, 5]
         var threads: [BackgroundThread] = []
         for number in 0..<6 {
@@ -256,7 +256,7 @@ import Testing
         let served = order.withLock { Array($0.suffix(3)) }
         #expect(Set(served) == [1, 3, 4] && served.last == 4)
         #expect(!lock.isWanted)
-        // Nothing of those that left is in the way of who comes later.
+        // The stopped threads do not block a thread that asks later.
         lock.own()
         lock.release()
     }

@@ -56,7 +56,7 @@ enum Descriptors {
 
     private static var resource: __rlimit_resource_t { __rlimit_resource_t(RLIMIT_NOFILE.rawValue) }
 
-    /// Descriptors that whoever started us left open, which a new process gets, too.
+    /// Descriptors that this process inherited; a new process inherits them as well.
     private static func inheritedCount(_ allowed: Int) -> Int {
         (Int32(standardCount)..<Int32(min(allowed, 4096))).count { descriptor in
             let flags = fcntl(descriptor, F_GETFD)
