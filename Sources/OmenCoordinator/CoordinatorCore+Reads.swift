@@ -128,8 +128,8 @@ extension CoordinatorCore {
     /// Notes a shard's part of a request: awaited, or missing when it cannot be asked now.
     ///
     /// - Returns: Whether it can be asked.
-    /// - Throws: `.resourceExhausted` when it has no room: whoever asks again later gets the whole
-    ///   answer, while a partial one would cost the other shards as much.
+    /// - Throws: `.resourceExhausted` when the shard has no room. A client that asks again later
+    ///   gets the whole answer; a partial one now would cost the other shards as much.
     func target(
         _ shard: Int,
         of request: inout Pending,

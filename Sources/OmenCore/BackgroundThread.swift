@@ -81,8 +81,8 @@ extension BackgroundThread {
     /// Runs `work` for every number below `count`, on up to so many threads, this one among them;
     /// returns when all is done.
     ///
-    /// Where the system refuses threads, those that there are do more. All have the `Stop` of the
-    /// caller.
+    /// When the system refuses a thread, the threads that did start do its share. Every thread has
+    /// the `Stop` of the caller.
     package static func share(_ count: Int, _ work: @escaping @Sendable (Int) -> Void) {
         let next = Counter()
         let stop = Stop.current

@@ -78,7 +78,7 @@ final class BulkTeam {
     /// Runs `work` for every piece below `pieceCount`, on any thread and in any order; returns when
     /// all are done.
     ///
-    /// Where the system refuses threads, those that there are do more.
+    /// When the system refuses a thread, the threads that did start do its share.
     /// - Parameters:
     ///   - pieceCount: At least 0.
     ///   - work: Receives the number of its thread, and of the piece.

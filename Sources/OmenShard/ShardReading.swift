@@ -8,24 +8,21 @@ enum ShardReading {
     /// - Parameters:
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be.
-    ///   - expected: What the cluster knows of the shard.
-    ///   - isNew: The directory was just written, and the cluster knows nothing of it yet.
-    ///   - memoryByteCountMax: As for `ShardRecovery.open`.
+    ///   - expected: What the cluster knows of the shard; nil for a directory that was just written
+    ///     and must have a manifest.
     /// - Throws: What `ShardRecovery.open` would throw.
     static func check(
         _ directory: Directory,
         identity: ShardIdentity,
-        expected: ShardProgress,
-        isNew: Bool = false,
-        memoryByteCountMax: Int
+        expected: ShardProgress?
     ) throws(OmenError) {
         let manifest = try ShardRecovery.loadManifest(
             directory,
             identity: identity,
-            expected: isNew ? nil : expected
+            expected: expected
         )
         guard let checkpoint = manifest?.current else {
-            guard isNew else { return }
+            guard expected == nil else { return }
             throw OmenError(
                 .corrupt,
                 "\(directory.path(of: ShardManifest.fileName)) is missing"
@@ -37,7 +34,7 @@ enum ShardReading {
             directory,
             identity: identity,
             isWhole: true,
-            memoryByteCountMax: memoryByteCountMax,
+            memoryByteCountMax: try SystemMemory.availableByteCount(),
             progress: {},
             into: store
         )
@@ -54,7 +51,7 @@ enum ShardReading {
             _ = try store.apply(lsn: lsn, record.operation)
         }
         if case .corrupt = scan.end { throw LogRecovery.damage(scan.end) }
-        if !isNew { try expected.check(lastLSN: scan.lastLSN, in: directory) }
+        try expected?.check(lastLSN: scan.lastLSN, in: directory)
     }
 }
 

@@ -97,12 +97,7 @@ package enum ShardSalvage {
                 try known.check(nil, in: files)
                 return nil
             }
-            try ShardReading.check(
-                files,
-                identity: identity,
-                expected: known,
-                memoryByteCountMax: try SystemMemory.availableByteCount()
-            )
+            try ShardReading.check(files, identity: identity, expected: known)
             return nil
         } catch {
             guard error.code == .corrupt || error.code == .unsupportedVersion else { throw error }
@@ -143,13 +138,7 @@ package enum ShardSalvage {
             do throws(OmenError) {
                 try write(salvaged, from: shardDirectory, to: staged, identity, expected)
                 // A mistake in it must show while the old directory is still in force.
-                try ShardReading.check(
-                    staged,
-                    identity: identity,
-                    expected: .notBegun,
-                    isNew: true,
-                    memoryByteCountMax: try SystemMemory.availableByteCount()
-                )
+                try ShardReading.check(staged, identity: identity, expected: nil)
             } catch {
                 try staged.removeWithFiles()
                 throw error
@@ -175,13 +164,7 @@ package enum ShardSalvage {
     ) throws(OmenError) -> Directory? {
         guard try !shardDirectory.exists(), try staged.exists() else { return nil }
         do throws(OmenError) {
-            try ShardReading.check(
-                staged,
-                identity: identity,
-                expected: .notBegun,
-                isNew: true,
-                memoryByteCountMax: try SystemMemory.availableByteCount()
-            )
+            try ShardReading.check(staged, identity: identity, expected: nil)
             return staged
         } catch {
             guard error.code == .corrupt else { throw error }

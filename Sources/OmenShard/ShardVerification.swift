@@ -17,8 +17,7 @@ package func verifyCluster(_ directory: Directory) throws(OmenError) -> StorageR
         try ShardReading.check(
             files,
             identity: manifest.identity(ofShard: shard),
-            expected: manifest.progress[shard],
-            memoryByteCountMax: try SystemMemory.availableByteCount()
+            expected: manifest.progress[shard]
         )
     }
 }

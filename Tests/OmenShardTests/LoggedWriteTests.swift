@@ -63,8 +63,7 @@ import Testing
                 try ShardReading.check(
                     Directory(directory),
                     identity: identity,
-                    expected: known,
-                    memoryByteCountMax: .max
+                    expected: known
                 )
             }
             let salvaged = try SalvagedShard(Directory(directory), identity: identity)
