@@ -17,6 +17,35 @@ package enum AddressSpace {
         return Int(clamping: found.rlim_cur)
     }
 
+    /// Fewest rows that addresses are asked for at a time.
+    package static let rowStep = 4096
+
+    /// Makes room for `count` rows or bytes, and for a quarter more where there is that much, so
+    /// that growing step by step stays linear.
+    ///
+    /// - Parameters:
+    ///   - count: What must have room, in all.
+    ///   - mapped: What has room now.
+    ///   - most: What may ever have room.
+    ///   - step: Least that is added, besides the quarter; nil makes room for `count` alone.
+    ///   - map: Makes room for so much in all; throws when the limit does not allow it.
+    /// - Throws: What `map` throws for `count` itself.
+    package static func grow(
+        to count: Int,
+        from mapped: Int,
+        most: Int,
+        step: Int?,
+        _ map: (Int) throws(OmenError) -> Void
+    ) throws(OmenError) {
+        let ample = min(most, max(count, step.map { mapped + mapped / 4 + $0 } ?? count))
+        do throws(OmenError) {
+            try map(ample)
+        } catch {
+            guard count < ample else { throw error }
+            try map(count)
+        }
+    }
+
     /// Why `byteCount` bytes of addresses could not be had.
     package static func refusal(_ byteCount: Int, _ code: Int32) -> OmenError {
         guard let limit, code == ENOMEM else {

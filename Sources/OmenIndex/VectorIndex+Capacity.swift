@@ -4,9 +4,6 @@ extension VectorIndex {
     /// Rows that have addresses; as many as there may ever be where these are not limited.
     package var capacity: Int { rowCapacity }
 
-    /// Fewest rows that addresses are asked for at a time.
-    private static let rowStep = 4096
-
     /// Makes room for `count` rows in all: appending and linking them needs no more addresses.
     ///
     /// - Parameters:
@@ -27,16 +24,12 @@ extension VectorIndex {
             rowCapacity = layout.rowCountMax
             return
         }
-        let ample = min(
-            layout.rowCountMax,
-            max(count, rowCapacity + (isAmple ? rowCapacity / 4 + Self.rowStep : 0))
-        )
-        do throws(OmenError) {
-            try map(ample)
-        } catch {
-            guard count < ample else { throw error }
-            try map(count)
-        }
+        try AddressSpace.grow(
+            to: count,
+            from: rowCapacity,
+            most: layout.rowCountMax,
+            step: isAmple ? AddressSpace.rowStep : nil
+        ) { rows throws(OmenError) in try map(rows) }
     }
 
     /// Gives addresses back that `reserve` brought for rows that did not come.

@@ -3,8 +3,7 @@ internal import OmenCore
 /// Addresses for rows, ids and metadata to come; all of them from the beginning, unless these are
 /// limited.
 extension RecordTable {
-    /// Fewest rows, and fewest bytes of a heap, that addresses are asked for at a time.
-    private static let rowStep = 4096
+    /// Fewest bytes of a heap that addresses are asked for at a time.
     private static let heapStep = 64 << 10
 
     /// Makes room for so many rows, bytes of ids and bytes of metadata in all: appending them then
@@ -25,16 +24,12 @@ extension RecordTable {
     }
 
     func reserveRows(_ count: Int, isAmple: Bool = true) throws(OmenError) {
-        let ample = min(
-            Limits.shardRowCountMax,
-            max(count, rowCapacity + (isAmple ? rowCapacity / 4 + Self.rowStep : 0))
-        )
-        do throws(OmenError) {
-            try map(ample)
-        } catch {
-            guard count < ample else { throw error }
-            try map(count)
-        }
+        try AddressSpace.grow(
+            to: count,
+            from: rowCapacity,
+            most: Limits.shardRowCountMax,
+            step: isAmple ? AddressSpace.rowStep : nil
+        ) { rows throws(OmenError) in try map(rows) }
     }
 
     private func map(_ count: Int) throws(OmenError) {
@@ -54,14 +49,13 @@ extension RecordTable {
         _ byteCount: Int,
         isAmple: Bool = true
     ) throws(OmenError) {
-        let mapped = heap.mappedByteCount
-        guard byteCount > mapped else { return }
-        let more = isAmple ? mapped / 4 + Self.heapStep : 0
-        do throws(OmenError) {
-            try heap.grow(to: min(heap.byteCountMax, max(byteCount, mapped + more)))
-        } catch {
-            try heap.grow(to: byteCount)
-        }
+        guard byteCount > heap.mappedByteCount else { return }
+        try AddressSpace.grow(
+            to: byteCount,
+            from: heap.mappedByteCount,
+            most: heap.byteCountMax,
+            step: isAmple ? Self.heapStep : nil
+        ) { bytes throws(OmenError) in try heap.grow(to: bytes) }
     }
 
     /// What is mapped of the regions that grow.
