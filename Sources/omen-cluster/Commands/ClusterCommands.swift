@@ -137,7 +137,7 @@ struct Start: ParsableCommand {
                     throw error
                 }
             }
-            pause(milliseconds: 5)
+            pause(milliseconds: 1)
         }
     }
 }
@@ -179,7 +179,7 @@ struct Stop: ParsableCommand {
             } catch {
                 guard error.code == .locked, ContinuousClock.now < deadline else { throw error }
             }
-            pause(milliseconds: 5)
+            pause(milliseconds: 1)
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import OmenCore
+internal import OmenStorage
 
 /// How many descriptors this process may have open, and whether they suffice for a cluster.
 ///
@@ -18,6 +19,8 @@ enum Descriptors {
     private static let clientCountMin = 8
     /// Connections that are taken beyond the limit for a moment, to say so.
     private static let refusedCount = 4
+    /// Numbers that are tried where the system does not list what is open.
+    private static let triedCount = 4096
     /// Of a worker while it writes a checkpoint; measured as 17.
     private static let workerCount = 28
 
@@ -57,8 +60,13 @@ enum Descriptors {
     private static var resource: __rlimit_resource_t { __rlimit_resource_t(RLIMIT_NOFILE.rawValue) }
 
     /// Descriptors that this process inherited; a new process inherits them as well.
+    ///
+    /// Where the system does not list them, the lowest numbers are tried, which is where they are.
     private static func inheritedCount(_ allowed: Int) -> Int {
-        (Int32(standardCount)..<Int32(min(allowed, 4096))).count { descriptor in
+        let listed = try? Directory("/proc/self/fd").names().compactMap { Int32($0) }
+        let candidates = listed ?? Array(0..<Int32(min(allowed, triedCount)))
+        return candidates.count { descriptor in
+            guard descriptor >= standardCount else { return false }
             let flags = fcntl(descriptor, F_GETFD)
             return flags >= 0 && flags & FD_CLOEXEC == 0
         }
