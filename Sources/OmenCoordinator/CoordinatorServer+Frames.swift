@@ -58,10 +58,9 @@ extension CoordinatorServer {
 
     private func handleSlice(of peer: ClientPeer) throws(OmenError) {
         var byteCount = 0
+        var content = try peer.decoder.look()
         for _ in 0..<Limits.sliceMessageCount {
-            guard case .message(let size) = try peer.decoder.look() else {
-                return try goOnReading(peer)
-            }
+            guard case .message(let size) = content else { break }
             guard mayHandle(peer, byteCount: size) else {
                 peer.isDeferred = true
                 return pause(peer)
@@ -72,26 +71,30 @@ extension CoordinatorServer {
             feed(.clientMessage(client: peer.id, envelope))
             guard clients[peer.id] === peer else { return }
             noteReplies(of: peer)
+            content = try peer.decoder.look()
             byteCount += size
             if byteCount >= Limits.sliceByteCount { break }
         }
-        if case .message = try peer.decoder.look() {
+        if case .message = content {
             pause(peer)
             schedule(peer)
         } else {
-            try goOnReading(peer)
+            try goOnReading(peer, behind: content)
         }
     }
 
-    /// Reads on, once the memory for that is granted; every message that was there is handled.
-    private func goOnReading(_ peer: ClientPeer) throws(OmenError) {
+    /// Reads on, once the memory for that is granted; every message that was there is handled, and
+    /// `content` is what is behind them.
+    private func goOnReading(
+        _ peer: ClientPeer,
+        behind content: FrameDecoder.Content
+    ) throws(OmenError) {
         guard !peer.hasEnded else {
             frames.release(peer.id)
             resumeWaiting()
             // Answers of requests in flight still go out to a client that has only ended its half.
             return feed(.clientEnded(client: peer.id))
         }
-        let content = try peer.decoder.look()
         peer.decoder.compact()
         let held = peer.decoder.bufferedByteCount
         var granted = Limits.connectionByteCount

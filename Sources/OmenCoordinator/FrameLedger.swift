@@ -76,6 +76,7 @@ struct FrameLedger: Sendable {
     /// The client's frame is gone, or it is.
     mutating func release(_ client: UInt64) {
         if exempt == client { exempt = nil }
+        guard !grants.isEmpty || !waiting.isEmpty else { return }
         _ = take(client)
         stopWaiting(client)
     }
