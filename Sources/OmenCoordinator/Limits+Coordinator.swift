@@ -26,13 +26,13 @@ extension Limits {
     /// for the memory.
     static let contendedTimeout = Duration.seconds(2)
     /// Reads that a worker is given at once: some milliseconds' work, and a number between these.
-    static let sentReadNanoseconds = 5_000_000.0
+    static let sentReadNanoseconds = 2_000_000.0
     static let sentReadCountMin = 2
     static let sentReadCountMax = 64
     /// Checkpoints that clients may ask for one after the other without waiting.
-    static let checkpointBurst = 8.0
+    static let checkpointBurst = 2.0
     /// More come after this many times what the last one took, so that searches have their time.
-    static let checkpointPause = 10.0
+    static let checkpointPause = 20.0
     /// A search of more bytes is encoded once for all workers instead of copied for each.
     static let sharedSearchByteCountMin = 64 << 10
     /// When a refused request may come back where nobody can tell: a few requests' time.

@@ -77,14 +77,15 @@ struct CheckpointJob: Sendable {
 
     /// Writes the files, then the manifest, then removes what neither generation needs.
     ///
-    /// Runs on its own thread, while no rotation of the log is under way.
-    func run() throws(OmenError) -> WrittenCheckpoint {
+    /// Runs on its own thread, while no rotation of the log is under way. `breathe` is called after
+    /// every block of a file, and may take its time, for searches to have some.
+    func run(breathe: () -> Void = {}) throws(OmenError) -> WrittenCheckpoint {
         // New checksums over damaged rows would hide the damage.
         try check?.finish()
         guard let old = try ShardManifest.load(directory, identity: identity) else {
             throw OmenError(.corrupt, "\(directory.path): the manifest has disappeared")
         }
-        let files = try writeFiles(generation: old.generation + 1)
+        let files = try writeFiles(generation: old.generation + 1, breathe)
         let collections = zip(parts, files).map { part, file in
             ShardCheckpoint.Collection(name: part.name, schema: part.schema, file: file.name)
         }
@@ -121,14 +122,19 @@ struct CheckpointJob: Sendable {
     }
 
     /// Writes every part that changed, or none: a disk that is full gets its space back.
-    private func writeFiles(generation: UInt64) throws(OmenError) -> [CheckpointFile] {
+    private func writeFiles(
+        generation: UInt64,
+        _ breathe: () -> Void
+    ) throws(OmenError) -> [CheckpointFile] {
         var files: [CheckpointFile] = []
         do throws(OmenError) {
             for (ordinal, part) in parts.enumerated() {
                 if let existing = part.existing {
                     files.append(existing)
                 } else {
-                    files.append(try write(part, ordinal: ordinal, generation: generation))
+                    files.append(
+                        try write(part, ordinal: ordinal, generation: generation, breathe)
+                    )
                 }
             }
         } catch {
@@ -143,7 +149,8 @@ struct CheckpointJob: Sendable {
     private func write(
         _ part: Part,
         ordinal: Int,
-        generation: UInt64
+        generation: UInt64,
+        _ breathe: () -> Void
     ) throws(OmenError) -> CheckpointFile {
         guard let frozen = part.frozen else {
             preconditionFailure("collection \(part.name) is neither frozen nor stored")
@@ -174,7 +181,8 @@ struct CheckpointJob: Sendable {
                 collection: part.name,
                 schema: part.schema,
                 lsn: throughLSN,
-                sections: sections + records
+                sections: sections + records,
+                breathe: breathe
             )
         }
         return CheckpointFile(name: name, lsn: throughLSN, byteCount: byteCount)

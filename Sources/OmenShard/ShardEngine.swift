@@ -428,6 +428,7 @@ extension ShardEngine {
         guard let job = checkpointJob else { return }
         checkpointJob = nil
         let completions = completions
+        let searches = store.searches
         let stop = Stop()
         checkpointStop = stop
         do throws(OmenError) {
@@ -435,7 +436,10 @@ extension ShardEngine {
                 Stop.use(stop)
                 let result: Result<WrittenCheckpoint, OmenError>
                 do throws(OmenError) {
-                    result = .success(try job.run())
+                    let brake = BuildBrake(searches, turnPath: nil)
+                    result = .success(
+                        try job.run { brake.breathe(rests: true, shouldStop: { stop.isDue }) }
+                    )
                 } catch { result = .failure(error) }
                 completions.push(.checkpoint(throughLSN: job.throughLSN, result))
             }

@@ -162,10 +162,11 @@ package final class ShardFile {
 extension ShardFile {
     /// Checks every block again, lazy ones too.
     ///
+    /// - Parameter progress: Called after each block of at most 256 KiB.
     /// - Throws: `.corrupt`, naming the file and the first bad offset; `.stopped`.
-    package func verify() throws(OmenError) {
+    package func verify(progress: () -> Void = {}) throws(OmenError) {
         try verifyTable()
-        for section in header.sections { try verifyWhole(section) }
+        for section in header.sections { try verifyWhole(section, progress: progress) }
     }
 
     /// A check of all lazy sections, for any thread; nil when there are none.

@@ -34,6 +34,8 @@ package enum ShardFileWriter {
     ///   - schema: The collection's schema.
     ///   - lsn: Every write to the collection up to here is in the sections.
     ///   - sections: At most 96, kinds unique; empty ones are kept.
+    ///   - breathe: Called after every block of at most 256 KiB; may take its time, for others to
+    ///     have some.
     /// - Returns: Bytes of the file.
     /// - Throws: `.resourceExhausted` without space, `.ioFailure`; `.corrupt` when the bytes read
     ///   back are not those written; `.stopped`.
@@ -44,7 +46,8 @@ package enum ShardFileWriter {
         collection: String,
         schema: CollectionSchema,
         lsn: UInt64,
-        sections: [FileSection]
+        sections: [FileSection],
+        breathe: () -> Void = {}
     ) throws(OmenError) -> Int {
         precondition(ShardFileName.isValid(name), "shard file name \(name)")
         precondition(
@@ -59,12 +62,12 @@ package enum ShardFileWriter {
         let temporary = name + Directory.temporarySuffix
         do {
             let file = try File(directory.path(of: temporary), .create)
-            try writeBody(sections, &header, to: file)
+            try writeBody(sections, &header, to: file, breathe)
             try writeAll(header.encode(), to: file, at: 0)
             try file.sync()
             try file.close()
             let written = try ShardFile(path: directory.path(of: temporary), identity: identity)
-            try written.verify()
+            try written.verify(progress: breathe)
         } catch {
             try directory.remove(temporary)
             throw error
@@ -111,7 +114,8 @@ package enum ShardFileWriter {
     private static func writeBody(
         _ sections: [FileSection],
         _ header: inout ShardFileHeader,
-        to file: File
+        to file: File,
+        _ breathe: () -> Void
     ) throws(OmenError) {
         try file.allocate(byteCount: header.fileByteCount)
         var table = ByteWriter(reserving: header.fileByteCount - header.tableOffset)
@@ -124,6 +128,7 @@ package enum ShardFileWriter {
                 let count = min(Limits.checksumBlockByteCount, section.byteCount - done)
                 let block = UnsafeRawBufferPointer(start: section.base + done, count: count)
                 try writeAll(block, to: file, at: entry.offset + done)
+                breathe()
                 var checksum = crc32c(block, seed: seed)
                 done += count
                 if done == section.byteCount {

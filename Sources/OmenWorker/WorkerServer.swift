@@ -38,7 +38,7 @@ package final class WorkerServer {
     static let workSlice: UInt64 = 500_000
     /// The same for searches: heartbeats and other requests wait no longer than this, whatever a
     /// search asks for, but for a single query of a very large shard.
-    static let searchSlice: UInt64 = 5_000_000
+    static let searchSlice: UInt64 = 1_000_000
     /// Shortest time between two announcements of recovery's progress, in nanoseconds.
     static let announcementInterval: UInt64 = 100_000_000
     /// `Limits.progressInterval` in nanoseconds.

@@ -241,7 +241,7 @@ private struct OpenLoop {
     @Test func someCheckpointsAreBegunAtOnceAndMoreInProportionToWhatTheyTake() throws {
         var fixture = try Fixture.ready(shards: 1)
         func begun() -> [Sent] { fixture.sent.filter { $0.message == .checkpoint } }
-        for index in 0..<8 as Range<UInt64> {
+        for index in 0..<UInt64(Limits.checkpointBurst) {
             fixture.ask(.checkpoint, id: index)
             let parts = begun()
             try #require(parts.count == 1)
@@ -249,14 +249,14 @@ private struct OpenLoop {
             fixture.worker(0, parts[0].id, .done)
             #expect(fixture.onlyReply == .done)
         }
-        // Two that ask now are one checkpoint, after ten times what the last one took.
+        // Two that ask now are one checkpoint, after twenty times what the last one took.
         fixture.ask(.checkpoint, id: 20)
         #expect(begun().isEmpty)
         fixture.ask(.checkpoint, id: 21)
         #expect(begun().isEmpty)
-        fixture.tick(after: 100 * millisecond)
+        fixture.tick(after: 1000 * millisecond)
         #expect(begun().isEmpty)
-        fixture.tick(after: 900 * millisecond)
+        fixture.tick(after: 1000 * millisecond)
         let parts = begun()
         #expect(parts.count == 2)
         for part in parts { fixture.worker(0, part.id, .done) }

@@ -79,10 +79,15 @@ def flood(clients: list[Flood], seconds: float, more=lambda client: b"") -> None
             time.sleep(0.01)
 
 
-def random_frame(generator: random.Random, collection: str, dim: int, ids: int) -> bytes:
+# Messages of a frame.
+MESSAGES = (1, 1, 1, 8, 200)
+
+
+def random_frame(generator: random.Random, collection: str, dim: int, ids: int,
+                 sizes=MESSAGES) -> bytes:
     """One frame of some messages of any kind, most of them valid."""
     messages = []
-    for _ in range(generator.choice((1, 1, 1, 8, 200))):
+    for _ in range(generator.choice(sizes)):
         number = generator.randrange(1, 1 << 32)
         kind = generator.choice((WRITE, GET, COUNT, SEARCH, LISTED, STATUS, PING, LIST, CHECKPOINT,
                                  77))
