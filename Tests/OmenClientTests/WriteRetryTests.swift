@@ -239,8 +239,10 @@ import Testing
             server.stop()
             let error = #expect(throws: OmenError.self) { try pipeline.finish() }
             #expect(error?.code == .unknownOutcome)
-            #expect(pipeline.acknowledgedVectorCount == 30)
-            #expect(pipeline.unknownVectorCount == 30)
+            // The server may have stopped before it sent the answers to what it had applied.
+            #expect(pipeline.acknowledgedVectorCount <= model.vectorCount)
+            #expect(model.vectorCount <= 30)
+            #expect(pipeline.acknowledgedVectorCount + pipeline.unknownVectorCount == 60)
         }
     }
 
