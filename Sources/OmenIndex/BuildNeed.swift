@@ -30,16 +30,21 @@ package struct BuildNeed: Equatable, Sendable {
         let upper = layout.nodeWords * 4 / (schema.m - 1) + 1
         // And a bit of deletion and a stamp.
         linkByteCount = rowCount * (layout.baseSlots * 4 + upper + 2)
-        let plan = BulkPlan(slots: layout.baseSlots, count: rowCount, dim: schema.dim)
+        let plan = BulkPlan(
+            slots: layout.baseSlots,
+            count: rowCount,
+            dim: schema.dim,
+            byProduct: schema.metric == .ip
+        )
         // Numbers of rows: captured, reordered, of the layer, in groups.
         let numbers = 24
-        let candidates = max(0, plan.candidateCountMax - layout.baseSlots) * 4 + 1
+        let candidates = max(0, plan.candidateCountMax - layout.baseSlots) * 4 + 2
         let groups = plan.fanOut * (2 + 2 + 4)
         let placeCount = min(
             rowCount * plan.fanOut,
             max(Self.roundPlaceCountMin, rowCount / 2 + 2 * BulkPlan.leafCountMax)
         )
-        let results = placeCount * 4 * (plan.nearestCount + 2)
+        let results = placeCount * 4 * (plan.placeCount + 1)
         // Chains of links back that found no room, of eight bytes each: up to three quarters of all
         // links. Rows without any structure, the worst there are, leave 18 of 32.
         let waiting = rowCount * (4 + layout.baseSlots * 6)

@@ -36,6 +36,7 @@ struct BulkBuild {
         guard count > 0 else { return }
         try linkBase(sourceRows: &sourceRows)
         index.linkedCount = count
+        index.findLongRows()
         addNodes()
         var rest = BulkClock()
         for level in 1...VectorIndex.Section.uppers.count where index.upperCounts[level - 1] > 0 {
@@ -48,12 +49,17 @@ struct BulkBuild {
     private mutating func linkBase(sourceRows: inout [UInt32]) throws(BulkEnd) {
         let layout = index.layout
         let layer = try BulkLayer(
-            BulkSource(index),
+            BulkSource(index, withProducts: true),
             rows: .numbers(count),
             lists: index.links,
             listStride: layout.baseSlots,
             slots: layout.baseSlots,
-            plan: BulkPlan(slots: layout.baseSlots, count: count, dim: index.schema.dim),
+            plan: BulkPlan(
+                slots: layout.baseSlots,
+                count: count,
+                dim: index.schema.dim,
+                byProduct: index.linksByProduct
+            ),
             seed: index.seed,
             team: team
         )
@@ -107,7 +113,13 @@ extension VectorIndex {
     /// Renumbers the first rows, which have no links yet: row i becomes what was row `order[i]`.
     func permute(_ order: [UInt32], _ pulse: BulkPulse) throws(BulkEnd) {
         try Self.permute(vectors, stride: layout.vectorStride, order, pulse)
-        if traversesCodes { try Self.permute(codes, stride: layout.codeStride, order, pulse) }
+        if traversesCodes {
+            try Self.permute(codes, stride: layout.codeStride, order, pulse)
+            if schema.metric == .ip {
+                let stride = layout.termCount * MemoryLayout<Float>.stride
+                try Self.permute(terms, stride: stride, order, pulse)
+            }
+        }
         guard schema.metric != .l2 else { return }
         try Self.permute(aux, stride: MemoryLayout<Float>.stride, order, pulse)
     }

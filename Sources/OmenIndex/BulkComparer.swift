@@ -4,7 +4,7 @@ internal import OmenCore
 struct BulkLeaf {
     let members: [UInt32]
     /// The number of a member's nearest, and their places in the group,
-    /// `[members.count][1 + plan.nearestCount]`.
+    /// `[members.count][plan.placeCount]`.
     let nearest: [UInt32]
 }
 
@@ -145,7 +145,7 @@ final class BulkComparer {
     private func compare(_ members: [UInt32]) throws(BulkEnd) -> BulkLeaf? {
         try pulse.advance(members.count)
         guard members.count > 1 else { return nil }
-        let width = plan.nearestCount + 1
+        let width = plan.placeCount
         var nearest = [UInt32](repeating: 0, count: members.count * width)
         setColumns(members)
         try nearest.withUnsafeMutableBufferPointer { nearest throws(BulkEnd) in
@@ -155,14 +155,72 @@ final class BulkComparer {
                 let block = min(BulkTile.rowCountMax, members.count - first)
                 tile.measure(leafRows + first, count: block)
                 for i in first..<first + block {
-                    let found = tile.nearest(plan.nearestCount, ofRow: i - first, except: i)
-                    nearest[i &* width] = UInt32(truncatingIfNeeded: found)
-                    for j in 0..<found { nearest[i &* width &+ 1 &+ j] = tile.chosen[j] }
+                    let near = tile.nearest(plan.nearestCount, ofRow: i - first, except: i)
+                    var found = near
+                    if plan.productCount > 0 {
+                        found = tile.addLargest(
+                            plan.productCount,
+                            ofRow: i - first,
+                            except: i,
+                            after: found
+                        )
+                    }
+                    let words = i &* width
+                    nearest[words] = UInt32(truncatingIfNeeded: found)
+                    for j in 0..<found { nearest[words &+ 1 &+ j] = tile.chosen[j] }
+                    guard near > 0 else { continue }
+                    let beyond = tile.addBeyond(
+                        BulkPlan.beyondCount,
+                        ofRow: i - first,
+                        except: i,
+                        after: near
+                    )
+                    nearest[words &+ 1 &+ found] = UInt32(truncatingIfNeeded: beyond)
+                    for j in 0..<beyond {
+                        nearest[words &+ 2 &+ found &+ j] = tile.chosen[near &+ j]
+                    }
                 }
                 first += block
             }
         }
         return BulkLeaf(members: members, nearest: nearest)
+    }
+
+    /// Adds to the candidates of some members those of `columns` with which their inner products
+    /// are the largest.
+    ///
+    /// - Throws: `.stopped`.
+    func addLargest(
+        of columns: [UInt32],
+        to part: Range<Int>,
+        into lists: BulkLists,
+        _ counts: UnsafeMutablePointer<UInt8>
+    ) throws(BulkEnd) {
+        setColumns(columns)
+        var found = [UInt32](repeating: 0, count: BulkPlan.longChosenCount + 2)
+        var first = part.lowerBound
+        while first < part.upperBound {
+            try pulse.check()
+            let block = min(BulkTile.rowCountMax, part.upperBound - first)
+            tile.measure(rows + first, count: block)
+            for i in 0..<block {
+                let member = first + i
+                let wanted = BulkPlan.longChosenCount + 1
+                let chosen = tile.addLargest(wanted, ofRow: i, except: nil, after: 0)
+                var count = 0
+                for j in 0..<chosen where columns[Int(tile.chosen[j])] != UInt32(member) {
+                    count += 1
+                    found[count] = tile.chosen[j]
+                }
+                found[0] = UInt32(min(count, BulkPlan.longChosenCount))
+                found.withUnsafeBufferPointer { found in
+                    columns.withUnsafeBufferPointer {
+                        add(found, of: $0, to: member, lists, counts)
+                    }
+                }
+            }
+            first += block
+        }
     }
 
     /// Adds to the candidates of a leaf's members what is not there already.
@@ -172,25 +230,54 @@ final class BulkComparer {
     ///   - part: Other members are left out.
     ///   - lists: The candidates.
     ///   - counts: How many each member has.
+    ///   - beyondCounts: How many of samples each member has, at the other end of its list.
     /// - Throws: `.stopped`.
     func merge(
         _ leaf: BulkLeaf,
         _ part: Range<Int>,
         into lists: BulkLists,
-        _ counts: UnsafeMutablePointer<UInt8>
+        _ counts: UnsafeMutablePointer<UInt8>,
+        beyond beyondCounts: UnsafeMutablePointer<UInt8>
     ) throws(BulkEnd) {
         try pulse.check()
-        let width = plan.nearestCount + 1
+        let width = plan.placeCount
         leaf.members.withUnsafeBufferPointer { members in
             leaf.nearest.withUnsafeBufferPointer { nearest in
                 for i in members.indices where part.contains(Int(members[i])) {
                     let found = UnsafeBufferPointer(
                         rebasing: nearest[i &* width..<(i + 1) &* width]
                     )
-                    add(found, of: members, to: Int(members[i]), lists, counts)
+                    let member = Int(members[i])
+                    add(found, of: members, to: member, lists, counts)
+                    // Who has many candidates takes no others, and these stand in their places.
+                    if Int(counts[member]) > plan.fewCount { continue }
+                    let first = Int(found[0]) &+ 1
+                    for j in 0..<Int(found[first]) {
+                        addBeyond(
+                            members[Int(found[first &+ 1 &+ j])],
+                            to: member,
+                            lists,
+                            &beyondCounts[member]
+                        )
+                    }
                 }
             }
         }
+    }
+
+    /// Adds a row of a sample at the end of a member's list, where other candidates come last.
+    @inline(__always)
+    private func addBeyond(
+        _ candidate: UInt32,
+        to member: Int,
+        _ lists: BulkLists,
+        _ count: inout UInt8
+    ) {
+        guard count < plan.beyondCountMax else { return }
+        for i in 0..<Int(count)
+        where lists.place(lists.capacity &- 1 &- i, of: member).pointee == candidate { return }
+        lists.place(lists.capacity &- 1 &- Int(count), of: member).pointee = candidate
+        count &+= 1
     }
 
     /// Adds what was found, the number of places in the group and these, to one member's.

@@ -86,14 +86,26 @@ final class BulkLayer {
     /// Leaves the number of links in `neighbors.counts`.
     private func choose() throws(BulkEnd) {
         let (lists, counts) = (neighbors.lists, neighbors.counts.base)
-        let (thinners, rows) = (thinners, rows)
+        let beyondCounts = neighbors.beyondCounts.base
+        let (thinners, rows, fewCount) = (thinners, rows, plan.fewCount)
         try team.share(count, inParts: team.partCount(count)) {
             [self] thread, part throws(BulkEnd) in
             let thinner = thinners[thread]
             for member in part {
                 if member & 15 == 0 { try thinner.pulse.advance(16) }
-                let found = Int(counts[member])
+                var found = Int(counts[member])
                 lists.copy(member, count: found, to: thinner.targets)
+                if found <= fewCount {
+                    let known = found
+                    for i in 0..<Int(beyondCounts[member]) {
+                        let other = lists.place(lists.capacity &- 1 &- i, of: member).pointee
+                        if (0..<known).contains(where: { thinner.targets[$0] == other }) {
+                            continue
+                        }
+                        thinner.targets[found] = other
+                        found &+= 1
+                    }
+                }
                 let chosen = thinner.thin(member, found, rows, into: list(member))
                 counts[member] = UInt8(truncatingIfNeeded: chosen)
             }

@@ -11,9 +11,13 @@ final class BulkNeighbors {
     let lists: BulkLists
     /// How many there are.
     let counts: BulkMemory<UInt8>
+    /// How many rows of samples stand at the end of each list, unless candidates took their places.
+    let beyondCounts: BulkMemory<UInt8>
     private var generator: SplitMix64
     private let team: BulkTeam
     private var comparers: [BulkComparer]
+    private let source: BulkSource
+    private let rows: UnsafePointer<UInt32>
     /// Places in groups that are compared at once, before what they found is taken in: at least so
     /// many, and half as many as there are members.
     private static let roundSizeMin = 1 << 20
@@ -27,12 +31,15 @@ final class BulkNeighbors {
         seed: UInt64,
         team: BulkTeam
     ) throws(BulkEnd) {
+        self.source = source
+        self.rows = rows
         self.count = count
         self.lists = lists
         self.plan = plan
         self.team = team
         generator = SplitMix64(seed: seed)
         counts = try BulkMemory(count: count)
+        beyondCounts = try BulkMemory(count: count)
         let columnCountMax = min(count, max(BulkPlan.leafCountMax, BulkPlan.leaderCountMax))
         comparers = try team.forEachThread { pulse in
             BulkComparer(
@@ -99,7 +106,24 @@ final class BulkNeighbors {
             try merge(try compare(round, Array(seeds[start..<end])))
             next = end
         }
+        if plan.productCount > 0 { try addLongest() }
         comparers = []
+    }
+
+    /// Compares every member with the longest ones by inner product.
+    private func addLongest() throws(BulkEnd) {
+        let (source, rows) = (source, rows)
+        // Longest first, equal ones in the order of members.
+        let longest = everyMember.sorted {
+            (source.squaredLength(rows[Int($0)]), $1) > (source.squaredLength(rows[Int($1)]), $0)
+        }.prefix(BulkPlan.longCount(of: count))
+        let (lists, counts, comparers) = (lists, counts.base, comparers)
+        for first in stride(from: 0, to: longest.count, by: BulkPlan.leafCountMax) {
+            let columns = Array(longest[first..<min(longest.count, first + BulkPlan.leafCountMax)])
+            try team.share(count, inParts: team.partCount(count)) { thread, part throws(BulkEnd) in
+                try comparers[thread].addLargest(of: columns, to: part, into: lists, counts)
+            }
+        }
     }
 
     private func endOfRound(from start: Int, of parts: [[UInt32]]) -> Int {
@@ -127,10 +151,11 @@ final class BulkNeighbors {
     /// Adds what was found in some groups to the candidates of their members, in their order.
     private func merge(_ found: BulkResults) throws(BulkEnd) {
         let (lists, counts, comparers) = (lists, counts.base, comparers)
+        let beyond = beyondCounts.base
         try team.share(count, inParts: team.stripeCount(count)) { thread, part throws(BulkEnd) in
             for index in 0..<found.count {
                 for leaf in found.base[index] {
-                    try comparers[thread].merge(leaf, part, into: lists, counts)
+                    try comparers[thread].merge(leaf, part, into: lists, counts, beyond: beyond)
                 }
             }
         }

@@ -4,8 +4,28 @@ struct BulkPlan {
     var fanOut: Int
     /// Nearest rows kept in each group; at most `OMEN_SELECT_MAX`.
     let nearestCount: Int
+    /// Rows with the largest inner products kept in each group; 0 where links are chosen by
+    /// distance alone.
+    let productCount: Int
     /// Different candidates a row keeps from all its groups; further ones are dropped.
     let candidateCountMax: Int
+    /// Words for what one group finds for a row: how many, and which; how many of a sample, and
+    /// which.
+    var placeCount: Int { 2 + nearestCount + productCount + Self.beyondCount }
+    /// Rows beyond the nearest that are taken from a sample of each group: they are links where all
+    /// groups find the same few rows, near-duplicates of each other, from which nothing leads away.
+    static let beyondCount = 4
+    /// Most of them from all groups.
+    var beyondCountMax: Int { candidateCountMax - fewCount }
+    /// Different candidates up to which a row takes those as well.
+    var fewCount: Int { fanOut == 1 ? 0 : min(2 * nearestCount, candidateCountMax / 3) }
+    /// The longest rows, which every row is compared with by inner product, and how many of these
+    /// it keeps: the most likely answers, that no group around a short row has.
+    static let longCountMax = 4000
+    static let longChosenCount = 8
+
+    /// How many of `count` rows are the longest.
+    static func longCount(of count: Int) -> Int { min(longCountMax, max(500, count / 24), count) }
     /// Rows of the largest group whose pairs are all compared.
     static let leafCountMax = 1000
     /// Leaders of one partition.
@@ -38,17 +58,23 @@ struct BulkPlan {
     ///   - slots: Links of a row on level 0.
     ///   - count: Rows to be linked.
     ///   - dim: Their dimensions.
-    init(slots: Int, count: Int, dim: Int) {
+    ///   - byProduct: Whether half of the links are chosen by inner product.
+    init(slots: Int, count: Int, dim: Int, byProduct: Bool = false) {
         // Where groups are no larger than needed, more of each costs little.
         let isSmall = count < Self.smallCountMax
         let isWide = dim >= Self.dimWide
-        candidateCountMax = isSmall || isWide ? max(48, slots * 3 / 2) : max(32, slots)
+        let candidateCount = isSmall || isWide ? max(48, slots * 3 / 2) : max(32, slots)
+        let longTileCount = (Self.longCount(of: count) + Self.leafCountMax - 1) / Self.leafCountMax
+        candidateCountMax =
+            byProduct
+            ? min(255, 2 * candidateCount + longTileCount * Self.longChosenCount) : candidateCount
         if count <= Self.leafCountMax {
             fanOut = 1
-            nearestCount = min(128, candidateCountMax)
+            nearestCount = min(128, candidateCount)
         } else {
             fanOut = isWide ? 10 : 8
             nearestCount = isSmall ? max(8, slots / 4) : max(6, slots * 3 / 16)
         }
+        productCount = byProduct ? nearestCount : 0
     }
 }

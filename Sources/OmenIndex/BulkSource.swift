@@ -8,13 +8,30 @@ internal import OmenCore
 struct BulkSource {
     /// Scores rows of the traversed array against each other.
     let scorer: Scorer
+    /// Scores them by inner product, under ip where lengths differ; there links are chosen by both.
+    let products: Scorer?
     /// Whether the traversed array holds u8 elements.
     let isBytes: Bool
+    /// Whether queries rank by inner product.
+    let isInner: Bool
+    /// Whether the traversed array holds codes of vectors that were brought to length 1.
+    let isOfUnitCodes: Bool
+    /// Squared length of each row, under ip.
+    private let squaredLengths: UnsafePointer<Float>
 
-    init(_ index: VectorIndex) {
+    /// What is built in `index`; with links by inner product if they are wanted and lengths differ.
+    init(_ index: VectorIndex, withProducts: Bool = false) {
         scorer = index.rowScorer()
+        products = withProducts && index.linksByProduct ? index.productScorer() : nil
         isBytes = index.schema.element == .u8 || index.traversesCodes
+        isInner = index.schema.metric == .ip
+        isOfUnitCodes = isInner && index.traversesCodes
+        squaredLengths = UnsafePointer(index.aux)
     }
+
+    /// The squared length of a row; only under ip.
+    @inline(__always)
+    func squaredLength(_ row: UInt32) -> Float { squaredLengths[Int(row)] }
 
     /// Bytes of one packed element.
     var elementByteCount: Int { isBytes ? 1 : 4 }
@@ -23,10 +40,9 @@ struct BulkSource {
     @inline(__always)
     func factor(_ row: UInt32) -> Float {
         switch scorer.mode {
-        case .plain, .negated: 0
+        case .plain, .negated, .lengths, .products: 0
         case .cosine: scorer.aux[Int(row)]
-        case .coded, .bits: preconditionFailure("codes of queries are never built on")
-        case .lifted: max(0, scorer.limit - scorer.aux[Int(row)]).squareRoot()
+        case .coded, .stretched, .bits: preconditionFailure("codes of queries are never built on")
         }
     }
 }

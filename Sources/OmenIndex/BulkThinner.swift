@@ -11,6 +11,8 @@ final class BulkThinner {
     private let kept: UnsafeMutablePointer<UInt32>
     private var keys: Candidates
     private var occlusion: Occlusion
+    /// Under ip where lengths differ: chooses half of the links.
+    private var products: Occlusion?
 
     init(_ source: BulkSource, slots: Int, pulse: BulkPulse) {
         self.pulse = pulse
@@ -25,6 +27,13 @@ final class BulkThinner {
             alpha: BulkPlan.alpha,
             distances: distances
         )
+        if let scorer = source.products {
+            products = Occlusion(
+                scorer: scorer,
+                alpha: Occlusion.productAlpha,
+                distances: distances
+            )
+        }
     }
 
     deinit {
@@ -49,6 +58,31 @@ final class BulkThinner {
         _ rows: UnsafePointer<UInt32>,
         into list: UnsafeMutablePointer<UInt32>
     ) -> Int {
+        guard var products else {
+            return choose(&occlusion, member, total, rows, limit: slots, into: list)
+        }
+        // The nearest keep the graph in one piece, the largest products lead to what is asked for.
+        let near = choose(&occlusion, member, total, rows, limit: slots / 2, into: list)
+        var left = 0
+        for i in 0..<total where !(0..<near).contains(where: { list[$0] == targets[i] }) {
+            targets[left] = targets[i]
+            left += 1
+        }
+        return near
+            + choose(&products, member, left, rows, limit: slots - near, into: list + near)
+    }
+
+    /// Links a member to those of the first `total` targets that no better one hides.
+    ///
+    /// - Returns: How many; the rest of the `limit` words is emptied.
+    private func choose(
+        _ occlusion: inout Occlusion,
+        _ member: Int,
+        _ total: Int,
+        _ rows: UnsafePointer<UInt32>,
+        limit: Int,
+        into list: UnsafeMutablePointer<UInt32>
+    ) -> Int {
         for i in 0..<total { scored[i] = rows[Int(targets[i])] }
         occlusion.scorer.aim(at: rows[member])
         occlusion.scorer.score(scored, total, into: distances)
@@ -60,12 +94,12 @@ final class BulkThinner {
         let keptCount = occlusion.choose(
             sorted,
             count: total,
-            limit: slots,
+            limit: limit,
             rowOf: { rows[Int($0)] },
             kept: kept,
             keptKeys: sorted
         )
-        for i in 0..<slots { list[i] = i < keptCount ? Candidates.row(sorted[i]) : Link.none }
+        for i in 0..<limit { list[i] = i < keptCount ? Candidates.row(sorted[i]) : Link.none }
         return keptCount
     }
 }

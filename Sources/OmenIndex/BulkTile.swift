@@ -8,8 +8,13 @@ final class BulkTile {
     private let terms: UnsafeMutablePointer<Int32>
     private let factors: UnsafeMutablePointer<Float>
     private let rowFactors: UnsafeMutablePointer<Float>
+    /// Squared lengths of the columns, under ip.
+    private let squaredLengths: UnsafeMutablePointer<Float>
     /// Distances from `measure`, `[OMEN_GRAM_ROWS][stride]`.
     let distances: UnsafeMutablePointer<Float>
+    /// The same by inner product, -2 <x, y>; only under ip.
+    let products: UnsafeMutablePointer<Float>
+    private let isInner: Bool
     /// Floats from one row of `distances` to the next.
     let stride: Int
     /// Receives what `nearest` chooses.
@@ -20,6 +25,7 @@ final class BulkTile {
     static let rowCountMax = Int(OMEN_GRAM_ROWS)
 
     init(_ source: BulkSource, columnCountMax: Int) {
+        isInner = source.isInner
         let lanes = Int(OMEN_GRAM_LANES)
         self.source = source
         gram = source.isBytes ? Kernels.best.pointee.gram_u8 : Kernels.best.pointee.gram_f32
@@ -31,7 +37,10 @@ final class BulkTile {
         factors.initialize(repeating: 0, count: stride)
         rowFactors = .allocate(capacity: Self.rowCountMax)
         distances = .allocate(capacity: stride * Self.rowCountMax)
-        chosen = .allocate(capacity: Int(OMEN_SELECT_MAX))
+        squaredLengths = .allocate(capacity: isInner ? stride : 0)
+        if isInner { squaredLengths.initialize(repeating: 0, count: stride) }
+        products = .allocate(capacity: isInner ? stride * Self.rowCountMax : 0)
+        chosen = .allocate(capacity: 2 * Int(OMEN_SELECT_MAX))
     }
 
     deinit {
@@ -40,13 +49,13 @@ final class BulkTile {
         factors.deallocate()
         rowFactors.deallocate()
         distances.deallocate()
+        squaredLengths.deallocate()
+        products.deallocate()
         chosen.deallocate()
     }
 
     /// Makes `count` rows the columns.
-    ///
-    /// As queries under ip they get no extra dimension: distances then rank by inner product.
-    func setColumns(_ rows: UnsafePointer<UInt32>, count: Int, areQueries: Bool = false) {
+    func setColumns(_ rows: UnsafePointer<UInt32>, count: Int) {
         precondition(count <= stride, "\(count) columns of \(stride)")
         let scorer = source.scorer
         columnCount = count
@@ -60,11 +69,13 @@ final class BulkTile {
             packed,
             terms
         )
-        let hasFactors = !(areQueries && scorer.mode == .lifted)
-        for i in 0..<count { factors[i] = hasFactors ? source.factor(rows[i]) : 0 }
+        for i in 0..<count { factors[i] = source.factor(rows[i]) }
+        guard isInner else { return }
+        for i in 0..<count { squaredLengths[i] = source.squaredLength(rows[i]) }
     }
 
-    /// Leaves the distances of `count` rows, at most `rowCountMax`, in `distances`.
+    /// Leaves the distances of `count` rows, at most `rowCountMax`, in `distances`, and under ip
+    /// also those by inner product in `products`.
     func measure(_ rows: UnsafePointer<UInt32>, count: Int) {
         let scorer = source.scorer
         for i in 0..<count { rowFactors[i] = source.factor(rows[i]) }
@@ -88,6 +99,96 @@ final class BulkTile {
             distances,
             stride
         )
+        guard isInner else { return }
+        for i in 0..<count {
+            finish(distances + i * stride, products + i * stride, source.squaredLength(rows[i]))
+        }
+    }
+
+    /// Makes squared distances and products of what the kernel wrote for a row of that length.
+    private func finish(
+        _ row: UnsafeMutablePointer<Float>,
+        _ products: UnsafeMutablePointer<Float>,
+        _ squaredLength: Float
+    ) {
+        guard source.isOfUnitCodes else {
+            for j in 0..<columnCount {
+                products[j] = row[j] - squaredLength - squaredLengths[j]
+            }
+            return
+        }
+        for j in 0..<columnCount {
+            let both = (squaredLength * squaredLengths[j]).squareRoot()
+            let product = both * (row[j] - 2)
+            products[j] = product
+            row[j] = max(0, squaredLength + squaredLengths[j] + product)
+        }
+    }
+
+    /// Adds to the first `count` chosen the `k` columns with the largest inner products with a
+    /// measured row; those that were chosen already, and the column `itself`, are left out.
+    ///
+    /// - Returns: How many are in `chosen` now.
+    func addLargest(_ k: Int, ofRow index: Int, except itself: Int?, after count: Int) -> Int {
+        let row = products + index * stride
+        if let itself { row[itself] = .infinity }
+        for i in 0..<count { row[Int(chosen[i])] = .infinity }
+        return count + Kernels.best.pointee.select(row, columnCount, k, itself ?? 0, chosen + count)
+    }
+
+    /// Adds to the first `count` chosen, which are the nearest of a measured row in ascending
+    /// order, a few columns that lie beyond them: the nearest of a sample.
+    ///
+    /// Of different distances, so that copies of one row do not take all places.
+    /// - Parameters:
+    ///   - k: Most columns that are added.
+    ///   - index: The row among those measured.
+    ///   - itself: The column that is the row.
+    ///   - count: At least 1.
+    /// - Returns: How many were added.
+    func addBeyond(_ k: Int, ofRow index: Int, except itself: Int, after count: Int) -> Int {
+        let row = distances + index * stride
+        let added = chosen + count
+        let limit = row[Int(chosen[count - 1])]
+        var found = 0
+        // Another sample for each row, and the same one on every machine.
+        var column = Int(UInt32(truncatingIfNeeded: itself) &* 0x9E37_79B1 >> 28)
+        while column < columnCount {
+            let distance = row[column]
+            if distance > limit, found < k || distance < row[Int(added[found - 1])],
+                distance < .infinity
+            {
+                insert(column, distance, into: added, &found, atMost: k, row)
+            }
+            column += Self.sampleStride
+        }
+        return found
+    }
+
+    /// Of so many columns one belongs to a sample.
+    ///
+    /// On groups of near-duplicates 8 stays within the group too often, and 32 misses near groups.
+    private static let sampleStride = 16
+
+    /// Inserts a column into an ascending list, unless one of the same distance is there.
+    private func insert(
+        _ column: Int,
+        _ distance: Float,
+        into list: UnsafeMutablePointer<UInt32>,
+        _ count: inout Int,
+        atMost limit: Int,
+        _ row: UnsafePointer<Float>
+    ) {
+        var at = count
+        while at > 0, row[Int(list[at - 1])] > distance { at -= 1 }
+        if at > 0, row[Int(list[at - 1])] == distance { return }
+        if count < limit { count += 1 }
+        var place = count - 1
+        while place > at {
+            list[place] = list[place - 1]
+            place -= 1
+        }
+        list[at] = UInt32(truncatingIfNeeded: column)
     }
 
     /// Chooses the nearest `k` columns of a measured row, ascending, but not the column `itself`.

@@ -100,6 +100,14 @@ struct Candidates {
         return at
     }
 
+    /// The same for an entry that may be there already; then nothing changes.
+    @inline(__always)
+    mutating func insertNew(_ key: UInt64) {
+        let at = position(of: key)
+        if at < count, keys[at] & ~1 == key { return }
+        _ = insertLive(key)
+    }
+
     /// Appends a live entry above all others to a list with room for it.
     @inline(__always)
     mutating func append(_ key: UInt64) {

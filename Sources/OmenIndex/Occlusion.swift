@@ -12,6 +12,9 @@ struct Occlusion {
     let alpha: Float
     /// Room for as many distances as there are candidates in one call.
     let distances: UnsafeMutablePointer<Float>
+    /// The same stretch for distances that are negative products, where 1 would keep too few: a
+    /// kept row hides another when nine tenths of their product exceed that with the row itself.
+    static let productAlpha: Float = 0.9
     /// Candidates looked at together: the limit is often reached long before the last of many.
     private static let blockCount = 40
 

@@ -9,6 +9,8 @@ struct PreparedQuery {
     var traversal: Scorer
     /// Scores u8 codes, where what is traversed is coarser.
     var middle: Scorer?
+    /// Distance of vectors that a distance of 1 between u8 codes stands for.
+    var codeUnit: Float = 1
 }
 
 extension VectorIndex {
@@ -69,9 +71,10 @@ extension VectorIndex {
 
     /// Scorers of codes for the query in `scratch.queryFloats`, which has an i8 image for them.
     ///
-    /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>; under ip
-    /// <q, y> alone ranks, and the query needs no centring. An image has a scale of its own, so a
-    /// query far outside of the codes' range is none worse than another.
+    /// With the image q and the centred code y, |q - y|^2 is |q|^2 + |y|^2 - 2 <q, y>. Under ip the
+    /// query needs no centring: with the middle m of all codes, the product with a row is its
+    /// length times <q, m> + <q, y>. An image has a scale of its own, so a query far outside of the
+    /// codes' range is none worse than another.
     private func codeScorers(
         _ exact: Scorer,
         factor: Float,
@@ -90,11 +93,14 @@ extension VectorIndex {
         let sum = Float(image.sum)
         let squares = Float(image.squares) * image.scale * image.scale
         // Of <q, y> in the distance.
-        let weight = image.scale * (isInner ? -1 : -2)
+        let weight: Float = image.scale * (isInner ? -quantizer.scale : -2)
+        // The query's own part of it.
+        let own: Float = isInner ? -middleProduct(scratch) : squares
         func scorer(_ kernel: omen_kernel_pair, packed isPacked: Bool) -> Scorer {
-            let mode: Scorer.Mode =
-                schema.codes == .u1 && isPacked
-                ? .bits : isInner ? .negated : .coded(termCount: layout.termCount)
+            let termCount = layout.termCount
+            let whole: Scorer.Mode =
+                isInner ? .stretched(termCount: termCount) : .coded(termCount: termCount)
+            let mode: Scorer.Mode = schema.codes == .u1 && isPacked ? .bits : whole
             return Scorer(
                 kernel: kernel,
                 query: UnsafeRawPointer(scratch.queryImage),
@@ -105,25 +111,52 @@ extension VectorIndex {
                 aux: UnsafePointer(terms),
                 scale: weight,
                 // Codes have their middle at 127.5, and what stands for nibbles at 120.
-                lift: squares - (isPacked ? 120 : 127.5) * sum * weight
+                lift: own - (isPacked ? 120 : 127.5) * sum * weight
             )
         }
         // |y|^2 is the second of a row's numbers under u4, and the first under u8 and u1.
         var middle = scorer(kernels.dot_i8_u8, packed: false)
         if schema.codes == .u4 { middle.aux += 1 }
-        guard traversesPacked else { return PreparedQuery(exact: exact, traversal: middle) }
+        var prepared = PreparedQuery(exact: exact, traversal: middle, codeUnit: codeUnit)
+        guard traversesPacked else { return prepared }
+        prepared.middle = middle
         switch schema.codes {
         case .f32, .u8: preconditionFailure("codes \(schema.codes) are not packed")
-        case .u4:
-            // The kernel's number is 16 times that of the nibbles, and so are codes.
-            let nibbles = scorer(kernels.dot_i8_u4, packed: true)
-            return PreparedQuery(exact: exact, traversal: nibbles, middle: middle)
+        // The kernel's number is 16 times that of the nibbles, and so are codes.
+        case .u4: prepared.traversal = scorer(kernels.dot_i8_u4, packed: true)
         case .u1:
             // A set bit stands for +1 and a clear one for -1: 2 * number - sum.
             var bits = scorer(kernels.dot_i8_u1, packed: true)
             bits.lift = -sum * weight
             bits.scale = 2 * weight
-            return PreparedQuery(exact: exact, traversal: bits, middle: middle)
+            if isInner { bits.weight = own }
+            prepared.traversal = bits
         }
+        return prepared
+    }
+
+    /// Distance of vectors that a distance of 1 between u8 codes stands for.
+    private var codeUnit: Float {
+        switch schema.metric {
+        case .l2: quantizer.scale * quantizer.scale
+        // 1 - cos is half the squared distance of normalised vectors.
+        case .cosine: quantizer.scale * quantizer.scale / 2
+        // Lengths and scale are part of these already.
+        case .ip: 1
+        }
+    }
+
+    /// The inner product of the query in `scratch.queryFloats` and the middle of all codes.
+    private func middleProduct(_ scratch: Scratch) -> Float {
+        var product: Float = 0
+        Kernels.best.pointee.dot_f32.scan(
+            scratch.queryFloats,
+            quantizer.middles,
+            layout.codeStride * MemoryLayout<Float>.stride,
+            layout.codeStride,
+            1,
+            &product
+        )
+        return product
     }
 }

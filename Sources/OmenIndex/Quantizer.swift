@@ -4,8 +4,8 @@ internal import OmenCore
 /// The map from f32 vectors to u8 codes: each dimension has an offset, all share one scale.
 ///
 /// code = round((x * factor - offset) / scale), clamped to 0...255, where factor is the inverse
-/// norm under cosine and 1 otherwise. One scale keeps squared distances of codes proportional to
-/// squared distances of vectors, so the integer kernels rank them directly.
+/// norm under cosine and ip, and 1 under l2. One scale keeps squared distances of codes
+/// proportional to squared distances of vectors, so the integer kernels rank them directly.
 struct Quantizer {
     /// What training decided.
     enum Kind: UInt8 {
@@ -29,6 +29,8 @@ struct Quantizer {
     var blursNibbles = false
     /// Lower end of each dimension, padded with zeros.
     let offsets: UnsafeMutablePointer<Float>
+    /// What the middle of the codes stands for in each dimension, padded with zeros.
+    let middles: UnsafeMutablePointer<Float>
     private let dim: Int
     /// Whether the middle of the codes is the mean, so that a code's highest bit says most.
     private let isCentred: Bool
@@ -46,9 +48,22 @@ struct Quantizer {
         isCentred = layout.packedStride > 0
         offsets = .allocate(capacity: layout.codeStride)
         offsets.initialize(repeating: 0, count: layout.codeStride)
+        middles = .allocate(capacity: layout.codeStride)
+        middles.initialize(repeating: 0, count: layout.codeStride)
     }
 
-    func deallocate() { offsets.deallocate() }
+    func deallocate() {
+        offsets.deallocate()
+        middles.deallocate()
+    }
+
+    /// Sets the lower ends of all dimensions; `scale` is known.
+    func setOffsets(_ offset: (Int) -> Float) {
+        for d in 0..<dim {
+            offsets[d] = offset(d)
+            middles[d] = offsets[d] + 127.5 * scale
+        }
+    }
 
     /// Whether more data calls for new parameters.
     ///
@@ -91,7 +106,7 @@ struct Quantizer {
         }
         // A little room, so that a new extreme is not clamped at once.
         scale = max(widest * 1.04 / 255, .leastNormalMagnitude)
-        for d in 0..<dim { offsets[d] -= 127.5 * scale }
+        setOffsets { offsets[$0] - 127.5 * scale }
         trainedRowCount = rowCount
         encodedCount = 0
         clampedCount = 0

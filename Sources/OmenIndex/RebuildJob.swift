@@ -102,6 +102,8 @@ package final class RebuildJob: @unchecked Sendable {
         try build.run(sourceRows: &rows)
         var times = build.clock.times
         times.copy = clock.times.copy
+        // Here, not in the first search of it; calibrating searches.
+        index.packCodes()
         var rest = BulkClock()
         if heldOutCount > 0 {
             index.calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
@@ -109,8 +111,6 @@ package final class RebuildJob: @unchecked Sendable {
         }
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
-        // Here, not in the first search of it.
-        index.packCodes()
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
         progress(1000)
         return RebuiltIndex(
@@ -159,8 +159,11 @@ extension VectorIndex {
                 byteCount: layout.vectorStride
             )
             guard schema.metric != .l2 else { continue }
-            aux[i] = norms[row]
-            if schema.metric == .ip { squaredNormMax = max(squaredNormMax, norms[row]) }
+            if schema.metric == .ip {
+                noteSquaredNorm(norms[row], of: i)
+            } else {
+                aux[i] = norms[row]
+            }
         }
         rowCount = rows.count
         prepareCodes()

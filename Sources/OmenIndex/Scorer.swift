@@ -13,16 +13,21 @@ struct Scorer {
         case negated
         /// The distance is 1 - number * aux[row] * scale: cosine with inverse norms.
         case cosine
-        /// Rows under ip against each other, lifted to one length by an extra dimension.
+        /// Rows under ip against each other, by their codes, which are those of unit vectors.
         ///
-        /// The distance is number * scale + (lift(aux[row]) - lift of the query)^2, where the
-        /// number is a squared distance, aux a squared norm, and lift(n) = sqrt(limit - n).
-        case lifted
+        /// With the lengths a and b, |x - y|^2 is a * b * number * scale + (a - b)^2, where the
+        /// length of a row is aux[termCount * row] and the number a squared distance.
+        case lengths(termCount: Int)
+        /// The same by inner product: the distance is -2 <x, y> = a * b * (number * scale - 2).
+        case products(termCount: Int)
+        /// A query against codes of unit vectors under ip: the distance is
+        /// aux[termCount * row] * (number * scale + lift), where the first is the row's length.
+        case stretched(termCount: Int)
         /// A query against codes: the distance is aux[termCount * row] + number * scale + lift.
         ///
         /// Rounding may make the least of them negative.
         case coded(termCount: Int)
-        /// A query against 1-bit codes: the distance is a + b * (number * scale + lift).
+        /// A query against 1-bit codes: the distance is a * weight + b * (number * scale + lift).
         ///
         /// a and b are the row's two numbers in aux. Without a constant of the query, so it only
         /// ranks, and may be negative.
@@ -36,14 +41,15 @@ struct Scorer {
     let dim: Int
     let mode: Mode
     var aux: UnsafePointer<Float>
-    /// Inverse norm of the query under `.cosine`; squared scale of the codes under `.lifted`; what
-    /// the query's i8 image was scaled by, with the metric's factor, under `.coded` and `.bits`.
+    /// Inverse norm of the query under `.cosine`; squared scale of the codes under `.lengths` and
+    /// `.products`; what the query's i8 image was scaled by, with the metric's factor, under
+    /// `.coded`, `.stretched` and `.bits`.
     var scale: Float = 1
-    /// Largest squared norm, under `.lifted`.
-    var limit: Float = 0
-    /// Extra dimension of the query, under `.lifted`; the query's own
-    /// part of a distance, under `.coded`; its sum, scaled, under `.bits`.
+    /// Length of the query under `.lengths` and `.products`; the query's own part of a distance,
+    /// under `.coded` and `.stretched`; its sum, scaled, under `.bits`.
     var lift: Float = 0
+    /// What the first of a row's numbers is multiplied by, under `.bits`.
+    var weight: Float = 1
 
     /// Distances of `count` listed rows.
     @inline(__always)
@@ -59,7 +65,12 @@ struct Scorer {
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[Int(rows[i])] * scale) }
-        case .lifted: for i in 0..<count { out[i] = lifted(out[i], Int(rows[i])) }
+        case .lengths(let terms):
+            for i in 0..<count { out[i] = squared(out[i], aux[Int(rows[i]) &* terms]) }
+        case .products(let terms):
+            for i in 0..<count { out[i] = product(out[i], aux[Int(rows[i]) &* terms]) }
+        case .stretched(let terms):
+            for i in 0..<count { out[i] = aux[Int(rows[i]) &* terms] * (out[i] * scale + lift) }
         case .coded(let terms):
             for i in 0..<count { out[i] = aux[Int(rows[i]) &* terms] + lift + out[i] * scale }
         case .bits: for i in 0..<count { out[i] = bits(out[i], Int(rows[i])) }
@@ -75,7 +86,12 @@ struct Scorer {
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
             for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[first + i] * scale) }
-        case .lifted: for i in 0..<count { out[i] = lifted(out[i], first + i) }
+        case .lengths(let terms):
+            for i in 0..<count { out[i] = squared(out[i], aux[(first &+ i) &* terms]) }
+        case .products(let terms):
+            for i in 0..<count { out[i] = product(out[i], aux[(first &+ i) &* terms]) }
+        case .stretched(let terms):
+            for i in 0..<count { out[i] = aux[(first &+ i) &* terms] * (out[i] * scale + lift) }
         case .coded(let terms):
             for i in 0..<count { out[i] = aux[(first &+ i) &* terms] + lift + out[i] * scale }
         case .bits: for i in 0..<count { out[i] = bits(out[i], first &+ i) }
@@ -88,9 +104,10 @@ struct Scorer {
         query = base + Int(row) * stride
         switch mode {
         case .plain, .negated: break
-        case .coded, .bits: preconditionFailure("codes are no query to codes of their own")
+        case .coded, .stretched, .bits:
+            preconditionFailure("codes are no query to codes of their own")
         case .cosine: scale = aux[Int(row)]
-        case .lifted: lift = lift(of: Int(row))
+        case .lengths(let terms), .products(let terms): lift = aux[Int(row) &* terms]
         }
     }
 
@@ -99,8 +116,10 @@ struct Scorer {
     private func prefetchTerms(_ rows: UnsafePointer<UInt32>, _ count: Int) {
         let terms: Int
         switch mode {
-        case .plain, .negated, .cosine, .lifted: return
-        case .coded(let termCount): terms = termCount
+        case .plain, .negated, .cosine: return
+        case .lengths(let termCount), .products(let termCount), .coded(let termCount),
+            .stretched(let termCount):
+            terms = termCount
         case .bits: terms = 2
         }
         for i in 0..<count { omen_prefetch(aux + Int(rows[i]) &* terms) }
@@ -108,16 +127,18 @@ struct Scorer {
 
     @inline(__always)
     private func bits(_ number: Float, _ row: Int) -> Float {
-        aux[2 &* row] + aux[2 &* row &+ 1] * (number * scale + lift)
+        aux[2 &* row] * weight + aux[2 &* row &+ 1] * (number * scale + lift)
     }
 
     @inline(__always)
-    private func lift(of row: Int) -> Float { max(0, limit - aux[row]).squareRoot() }
+    private func squared(_ number: Float, _ length: Float) -> Float {
+        let difference = length - lift
+        return length * lift * (number * scale) + difference * difference
+    }
 
     @inline(__always)
-    private func lifted(_ number: Float, _ row: Int) -> Float {
-        let difference = lift(of: row) - lift
-        return number * scale + difference * difference
+    private func product(_ number: Float, _ length: Float) -> Float {
+        length * lift * (number * scale - 2)
     }
 }
 

@@ -104,38 +104,72 @@ extension VectorIndex {
         heldOut: Range<Int>,
         _ pulse: BulkPulse
     ) throws(BulkEnd) -> SearchCalibration {
-        let rankCount = SearchCalibration.rankCount
         let efs = SearchCalibration.efsStandard
         precondition(heldOut.lowerBound == linkedCount && heldOut.upperBound == rowCount)
         // Truth and searches both leave out what lies behind the rows.
         rowCount = linkedCount
         defer { rowCount = heldOut.upperBound }
         let truth = try BulkTruth(self, queries: heldOut, pulse)
-        var recalls = [Float](repeating: 0, count: efs.count * rankCount)
-        var hits: [Neighbor] = []
-        for (e, ef) in efs.enumerated() {
-            for (position, query) in heldOut.enumerated() {
-                try pulse.check()
-                do throws(OmenError) {
-                    try search(
-                        vectors + query * layout.vectorStride,
-                        element: schema.element,
-                        k: min(rankCount, ef),
-                        ef: ef,
-                        exact: false,
-                        maxDistance: .infinity,
-                        into: &hits
-                    )
-                } catch {
-                    throw .failed(error)
-                }
-                for k in 1...rankCount {
-                    let found = truth.count(hits, amongNearest: k, of: position)
-                    recalls[e * rankCount + k - 1] += Float(found) / Float(k * heldOut.count)
-                }
+        try chooseStarts(heldOut, truth, pulse)
+        var recalls: [Float] = []
+        for ef in efs { recalls += try self.recalls(of: heldOut, ef: ef, truth, pulse) }
+        return SearchCalibration(efs: efs, recalls: recalls)
+    }
+
+    /// Lets searches begin at more than one row where that finds clearly more.
+    ///
+    /// Groups of near-duplicates are each other's links, and a walk down from group to group often
+    /// ends in a wrong one. Elsewhere further starts cost time and find nothing.
+    private func chooseStarts(
+        _ heldOut: Range<Int>,
+        _ truth: BulkTruth,
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) {
+        guard schema.metric != .ip else { return }
+        var best: (starts: Starts, recall: Float) = (.walk, -1)
+        for tried in Starts.allCases {
+            starts = tried
+            let recall = try recalls(of: heldOut, ef: Self.efStandard, truth, pulse)[
+                SearchCalibration.rankCount - 1
+            ]
+            if recall > best.recall + (tried == .walk ? 0 : Starts.gainMin) {
+                best = (tried, recall)
             }
         }
-        return SearchCalibration(efs: efs, recalls: recalls)
+        starts = best.starts
+    }
+
+    /// Recalls of the first one to `rankCount` rows at one width.
+    private func recalls(
+        of heldOut: Range<Int>,
+        ef: Int,
+        _ truth: BulkTruth,
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) -> [Float] {
+        let rankCount = SearchCalibration.rankCount
+        var recalls = [Float](repeating: 0, count: rankCount)
+        var hits: [Neighbor] = []
+        for (position, query) in heldOut.enumerated() {
+            try pulse.check()
+            do throws(OmenError) {
+                try search(
+                    vectors + query * layout.vectorStride,
+                    element: schema.element,
+                    k: min(rankCount, ef),
+                    ef: ef,
+                    exact: false,
+                    maxDistance: .infinity,
+                    into: &hits
+                )
+            } catch {
+                throw .failed(error)
+            }
+            for k in 1...rankCount {
+                let found = truth.count(hits, amongNearest: k, of: position)
+                recalls[k - 1] += Float(found) / Float(k * heldOut.count)
+            }
+        }
+        return recalls
     }
 }
 
@@ -150,7 +184,7 @@ struct BulkTruth {
     init(_ index: VectorIndex, queries: Range<Int>, _ pulse: BulkPulse) throws(BulkEnd) {
         let columns = queries.map { UInt32(truncatingIfNeeded: $0) }
         let tile = BulkTile(BulkSource(index), columnCountMax: columns.count)
-        tile.setColumns(columns, count: columns.count, areQueries: true)
+        tile.setColumns(columns, count: columns.count)
         var lists = columns.map { _ in Candidates(reserving: Self.shortListCount + 1) }
         defer { for list in lists { list.deallocate() } }
         for i in lists.indices {
@@ -166,7 +200,8 @@ struct BulkTruth {
             for i in 0..<block { rows[i] = UInt32(truncatingIfNeeded: first + i) }
             tile.measure(rows, count: block)
             for i in 0..<block {
-                let found = tile.distances + i * tile.stride
+                let measured = index.schema.metric == .ip ? tile.products : tile.distances
+                let found = measured + i * tile.stride
                 for column in columns.indices where found[column] < bounds[column] {
                     _ = lists[column].insertLive(Candidates.key(found[column], rows[i]))
                     if lists[column].count == Self.shortListCount {

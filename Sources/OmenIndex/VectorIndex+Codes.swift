@@ -26,7 +26,7 @@ extension VectorIndex {
         for i in 0..<count {
             let row = i * rowCount / count
             let vector = floats(ofRow: row)
-            let factor = schema.metric == .cosine ? aux[row] : 1
+            let factor = codeFactor(row)
             for d in 0..<schema.dim { sample.append(vector[d] * factor) }
         }
         quantizer.train(sample: sample, rowCount: rowCount)
@@ -38,16 +38,18 @@ extension VectorIndex {
     /// Derives what searching needs from the codes of rows that were linked since the last call;
     /// whatever links rows ends with it.
     ///
-    /// That is one number a row under codes u8: |y|^2, where y is the code around its middle. Under
-    /// u4 and u1 it is the packed code and two numbers:
+    /// That is one number a row under codes u8, and a packed code and two numbers under u4 and u1.
+    /// With y the code around its middle:
     ///
-    /// | codes | packed | numbers |
-    /// |---|---|---|
-    /// | `u4` | high nibbles, standing for z | 2 <y, z> - |y|^2, then |y|^2 |
-    /// | `u1` | signs s of y | |y|^2, then |y|^2 / <y, s> |
+    /// | codes | packed | numbers | numbers under ip |
+    /// |---|---|---|---|
+    /// | `u8` | | |y|^2 | length |
+    /// | `u4` | high nibbles, standing for z | 2 <y, z> - |y|^2, then |y|^2 | length, length |
+    /// | `u1` | signs s of y | |y|^2, then |y|^2 / <y, s> | length, length * |y|^2 / <y, s> |
     ///
     /// With these |q - y|^2 is estimated without the part of the rounding error that is known (as
-    /// Gao, Long do for bits: "RaBitQ", 2024).
+    /// Gao, Long do for bits: "RaBitQ", 2024). Under ip codes are of vectors of length 1: the
+    /// longest are most answers, and one range for all lengths would round short ones to nothing.
     /// - Complexity: O(dim) for each such row, about 100 ns at 384 dimensions.
     func packCodes() {
         guard traversesCodes else { return }
@@ -60,19 +62,19 @@ extension VectorIndex {
             let target = (packed + row * layout.packedStride).assumingMemoryBound(to: UInt8.self)
             let numbers = terms + row * layout.termCount
             let sums = kernels.sums(code, schema.dim)
-            let squares = isInner ? 0 : sums.squares
+            let length = isInner ? length(row) : 1
             switch schema.codes {
             case .f32: break
-            case .u8: numbers[0] = squares
+            case .u8: numbers[0] = isInner ? length : sums.squares
             case .u4:
                 if traversesPacked { kernels.pack_u4(code, layout.codeStride, target) }
-                numbers[0] = isInner ? 0 : sums.nibbles
-                numbers[1] = squares
+                numbers[0] = isInner ? length : sums.nibbles
+                numbers[1] = isInner ? length : sums.squares
             case .u1:
                 kernels.pack_u1(code, layout.codeStride, target)
-                numbers[0] = squares
+                numbers[0] = isInner ? length : sums.squares
                 // |y| is at least a half in every dimension, so this is finite.
-                numbers[1] = sums.squares / sums.magnitudes
+                numbers[1] = length * sums.squares / sums.magnitudes
             }
         }
     }
@@ -88,8 +90,24 @@ extension VectorIndex {
     /// - Returns: How many elements were clamped.
     func writeCode(_ row: Int) -> Int {
         let code = (codes + row * layout.codeStride).assumingMemoryBound(to: UInt8.self)
-        let factor = schema.metric == .cosine ? aux[row] : 1
-        return quantizer.encode(floats(ofRow: row), factor: factor, into: code)
+        // Linking compares codes by their lengths already.
+        if schema.metric == .ip { terms[row * layout.termCount] = length(row) }
+        return quantizer.encode(floats(ofRow: row), factor: codeFactor(row), into: code)
+    }
+
+    /// The Euclidean norm of a row; only under ip.
+    func length(_ row: Int) -> Float { aux[row].squareRoot() }
+
+    /// What the elements of a row are multiplied by before they are encoded.
+    private func codeFactor(_ row: Int) -> Float {
+        switch schema.metric {
+        case .l2: return 1
+        case .cosine: return aux[row]
+        case .ip:
+            let length = length(row)
+            // A row without a direction has any code: its length makes its products zero.
+            return length > 0 ? inverse(Double(length)) : 0
+        }
     }
 
     func floats(ofRow row: Int) -> UnsafePointer<Float> {
@@ -98,36 +116,48 @@ extension VectorIndex {
         )
     }
 
-    /// Scores rows against rows in the space the graph is built in; aim it before use.
-    ///
-    /// Under ip that space has one dimension more, which brings all rows to the same length: there
-    /// the nearest by squared distance are the largest inner products (Bachrach et al., "Speeding
-    /// up the Xbox recommender system using a Euclidean transformation for inner-product spaces",
-    /// 2014). A graph on inner products themselves would collapse onto the longest rows.
+    /// Scores rows against rows by squared distance, in which the graph is built; aim it before
+    /// use.
     func rowScorer() -> Scorer {
         let kernels = Kernels.best.pointee
         let onCodes = traversesCodes
         let onFloats = schema.element == .f32 && !onCodes
-        let base = UnsafeRawPointer(onCodes ? codes : vectors)
         let dot = onFloats ? kernels.dot_f32 : kernels.dot_u8
         let l2 = onFloats ? kernels.l2_f32 : kernels.l2_u8
         // Codes under cosine are those of normalised vectors, which rank by squared distance.
-        let isCosine = schema.metric == .cosine && !onCodes
-        let isLifted = schema.metric == .ip
-        var scorer = Scorer(
-            kernel: isCosine ? dot : l2,
+        if schema.metric == .cosine, !onCodes { return traversedScorer(dot, .cosine) }
+        guard schema.metric == .ip, onCodes else { return traversedScorer(l2, .plain) }
+        var scorer = traversedScorer(l2, .lengths(termCount: layout.termCount))
+        scorer.scale = quantizer.scale * quantizer.scale
+        return scorer
+    }
+
+    /// Scores rows against rows under ip by inner product; aim it before use.
+    ///
+    /// Distances are negative products, or twice these: they rank.
+    func productScorer() -> Scorer {
+        let kernels = Kernels.best.pointee
+        guard traversesCodes else {
+            let dot = schema.element == .f32 ? kernels.dot_f32 : kernels.dot_u8
+            return traversedScorer(dot, .negated)
+        }
+        var scorer = traversedScorer(kernels.l2_u8, .products(termCount: layout.termCount))
+        scorer.scale = quantizer.scale * quantizer.scale
+        return scorer
+    }
+
+    /// A scorer of what the graph is built on.
+    private func traversedScorer(_ kernel: omen_kernel_pair, _ mode: Scorer.Mode) -> Scorer {
+        let base = UnsafeRawPointer(traversesCodes ? codes : vectors)
+        return Scorer(
+            kernel: kernel,
             query: base,
             base: base,
-            stride: onCodes ? layout.codeStride : layout.vectorStride,
-            dim: onCodes ? layout.codeStride : layout.vectorDim,
-            mode: isCosine ? .cosine : isLifted ? .lifted : .plain,
-            aux: UnsafePointer(aux)
+            stride: traversesCodes ? layout.codeStride : layout.vectorStride,
+            dim: traversesCodes ? layout.codeStride : layout.vectorDim,
+            mode: mode,
+            aux: UnsafePointer(traversesCodes && schema.metric == .ip ? terms : aux)
         )
-        if isLifted {
-            scorer.scale = onCodes ? quantizer.scale * quantizer.scale : 1
-            scorer.limit = squaredNormMax
-        }
-        return scorer
     }
 
     /// Scores full vectors exactly, with the kernel that suits the query's element type.

@@ -56,6 +56,7 @@ extension VectorIndex {
         linkedCount += 1
         // Nothing would ever be found through it.
         if isDeleted(row) { return }
+        if schema.metric == .ip { longRows.add(row, squaredLength: aux[Int(row)]) }
         let level = level(of: row)
         guard let entry else {
             self.entry = addNodes(row, level: level)
@@ -122,6 +123,15 @@ extension VectorIndex {
         Occlusion(
             scorer: rowScorer(),
             alpha: Batch.alpha,
+            distances: scratch.distances
+        )
+    }
+
+    /// Thins candidates that rank by inner product.
+    func productOcclusion() -> Occlusion {
+        Occlusion(
+            scorer: productScorer(),
+            alpha: Occlusion.productAlpha,
             distances: scratch.distances
         )
     }

@@ -145,6 +145,7 @@ extension VectorIndex {
         let distances = scratch.distances
         for i in 0..<slots { rows[i] = list[i] & Link.rowMask }
         rows[slots] = target
+        guard !linksByProduct else { return thinByBoth(list, and: link, of: row, &occlusion) }
         occlusion.scorer.aim(at: row)
         occlusion.scorer.score(rows, slots + 1, into: distances)
         let settledCount = sortLinks(list, and: link)
@@ -157,6 +158,83 @@ extension VectorIndex {
             into: list
         )
         for i in keptCount..<slots { list[i] = Link.none }
+    }
+
+    /// Thins a full list and one more link: half by distance, the others by inner product.
+    ///
+    /// The rows are in `scratch.rows`.
+    private func thinByBoth(
+        _ list: UnsafeMutablePointer<UInt32>,
+        and link: UInt32,
+        of row: UInt32,
+        _ near: inout Occlusion
+    ) {
+        let slots = layout.baseSlots
+        let rows = scratch.rows
+        let isDead = { [deleted, deletedCount] (row: UInt32) in
+            deletedCount > 0 && UnsafePointer(deleted).bit(row)
+        }
+        var marks = 0
+        var candidateCount = 0
+        for i in 0...slots {
+            let isPinned = (i < slots ? list[i] : link) & Link.pinned != 0
+            if !isPinned, isDead(rows[i]) { continue }
+            marks += isPinned ? 1 : 0
+            rows[candidateCount] = rows[i] | (isPinned ? Link.pinned : 0)
+            candidateCount += 1
+        }
+        var kept = 0
+        var long = productOcclusion()
+        for half in 0..<2 {
+            let limit = half == 0 ? max(pruneLinkCount / 2, marks) : pruneLinkCount - kept
+            let chosen =
+                half == 0
+                ? choose(&near, row, candidateCount, limit: limit)
+                : choose(&long, row, candidateCount, limit: limit)
+            for i in 0..<chosen {
+                let key = scratch.results.keys[i]
+                list[kept + i] = Candidates.row(key) | (key & 1 != 0 ? Link.pinned : 0)
+            }
+            kept += chosen
+            var left = 0
+            for i in 0..<candidateCount
+            where !(0..<kept).contains(where: { list[$0] == rows[i] }) {
+                rows[left] = rows[i]
+                left += 1
+            }
+            candidateCount = left
+        }
+        for i in kept..<slots { list[i] = Link.none }
+    }
+
+    /// Chooses among the first `count` links in `scratch.rows`, which stay; those with the pinned
+    /// mark always.
+    ///
+    /// - Returns: How many keys of chosen ones are in the scratch results.
+    private func choose(
+        _ occlusion: inout Occlusion,
+        _ row: UInt32,
+        _ count: Int,
+        limit: Int
+    ) -> Int {
+        let bare = scratch.rechosen
+        for i in 0..<count { bare[i] = scratch.rows[i] & Link.rowMask }
+        occlusion.scorer.aim(at: row)
+        occlusion.scorer.score(bare, count, into: scratch.distances)
+        scratch.results.reset(width: count + 1, capacity: count + 1)
+        for i in 0..<count {
+            let mark: UInt64 = scratch.rows[i] & Link.pinned != 0 ? 1 : 0
+            _ = scratch.results.insertLive(Candidates.key(scratch.distances[i], bare[i]) | mark)
+        }
+        let results = scratch.results.keys
+        return occlusion.choose(
+            results,
+            count: count,
+            limit: limit,
+            rowOf: { $0 },
+            kept: bare,
+            keptKeys: results
+        )
     }
 
     /// Leaves keys of a full list and of one more link in the scratch results, without unpinned

@@ -114,38 +114,96 @@ extension VectorIndex {
         from start: UInt32,
         besides besideCount: Int
     ) {
-        var scorer = rowScorer()
-        scorer.aim(at: UInt32(batch.firstRow + index))
-        searchLinks(scorer, from: start, in: batch)
+        let row = UInt32(batch.firstRow + index)
+        let byProduct = linksByProduct
+        // Starting points of a search by product take the place of the rows beside.
+        if byProduct { scratch.rechosen.update(from: scratch.rows, count: besideCount) }
+        var near = occlusion()
+        near.scorer.aim(at: row)
+        scratch.frontier[0] = start
+        searchLinks(near.scorer, startCount: 1, in: batch)
+        batch.nearest[index] = Candidates.row(scratch.beam.keys[0])
+        let target = batch.chosen(index)
+        var count = thinLinks(
+            &near,
+            besides: scratch.rows,
+            besideCount,
+            except: 0,
+            limit: byProduct ? batch.linkCountMax / 2 : batch.linkCountMax,
+            in: batch,
+            into: target
+        )
+        if byProduct {
+            var long = productOcclusion()
+            long.scorer.aim(at: row)
+            let startCount = findProductStarts(long.scorer, besides: batch.nearest[index], scratch)
+            searchLinks(long.scorer, startCount: startCount, in: batch)
+            count += thinLinks(
+                &long,
+                besides: scratch.rechosen,
+                besideCount,
+                except: count,
+                limit: batch.linkCountMax - count,
+                in: batch,
+                into: target
+            )
+        }
+        batch.chosenCounts[index] = UInt32(count)
+    }
+
+    /// Thins what a search left in the scratch beam, and the first `besideCount` of `rows`, to at
+    /// most `limit` links, which are written behind the first `except` of `links`.
+    ///
+    /// Those are links already, and are left out. The scorer of `occlusion` is aimed at the row to
+    /// be linked.
+    /// - Returns: How many there are.
+    private func thinLinks(
+        _ occlusion: inout Occlusion,
+        besides rows: UnsafeMutablePointer<UInt32>,
+        _ besideCount: Int,
+        except: Int,
+        limit: Int,
+        in batch: LinkBatch,
+        into links: UnsafeMutablePointer<UInt32>
+    ) -> Int {
         let keys = scratch.beam.keys
-        batch.nearest[index] = Candidates.row(keys[0])
-        scorer.score(scratch.rows, besideCount, into: scratch.distances)
+        occlusion.scorer.score(rows, besideCount, into: scratch.distances)
         for i in 0..<besideCount {
-            let key = Candidates.key(scratch.distances[i], scratch.rows[i])
+            let key = Candidates.key(scratch.distances[i], rows[i])
             let count = scratch.beam.count
             if count == batch.keptCount, key >= keys[count - 1] { continue }
             _ = scratch.beam.insertLive(key)
         }
-        var occlusion = occlusion()
+        if except > 0 {
+            var left = 0
+            for i in 0..<scratch.beam.count {
+                let row = Candidates.row(keys[i])
+                if (0..<except).contains(where: { links[$0] == row }) { continue }
+                keys[left] = keys[i]
+                left += 1
+            }
+            scratch.beam.count = left
+        }
         let count = occlusion.choose(
             keys,
             count: min(scratch.beam.count, Scratch.scanCount),
-            limit: batch.linkCountMax,
+            limit: limit,
             rowOf: { $0 },
             kept: scratch.chosen,
             keptKeys: keys
         )
-        batch.chosen(index).update(from: scratch.chosen, count: count)
-        batch.chosenCounts[index] = UInt32(count)
+        (links + except).update(from: scratch.chosen, count: count)
+        return count
     }
 
     /// Leaves the rows worth linking to in the scratch beam, without marks: live ones, and deleted
     /// ones only where those are few.
-    private func searchLinks(_ scorer: Scorer, from start: UInt32, in batch: LinkBatch) {
+    ///
+    /// Begins with the first `startCount` rows in the scratch frontier.
+    private func searchLinks(_ scorer: Scorer, startCount: Int, in batch: LinkBatch) {
         let mixed = deletedCount > 0
         let width = batch.keptCount
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
-        scratch.frontier[0] = start
         let search = LinkSearch(
             links: UnsafePointer(links),
             slots: layout.baseSlots,
@@ -157,7 +215,7 @@ extension VectorIndex {
             // Deleted rows lead on, but fill places that live ones should have.
             expansionWidth: min(8 * batch.width, batch.width * rowCount / max(1, liveCount))
         )
-        search.run(scorer, startCount: 1, mixed: mixed, beam: &scratch.beam)
+        search.run(scorer, startCount: startCount, mixed: mixed, beam: &scratch.beam)
         let keys = scratch.beam.keys
         let count = scratch.beam.count
         for i in 0..<count { keys[i] &= ~1 }

@@ -49,6 +49,21 @@ extension VectorIndex {
         for level in 1...Section.uppers.count { try checkNodes(level: level) }
         try checkEntry()
         advisePages(from: 0, to: rowCount)
+        if state.isOutdated { forgetGraph() }
+    }
+
+    /// Makes all rows hot, so that they are linked again.
+    private func forgetGraph() {
+        linkedCount = 0
+        packedCount = 0
+        entry = nil
+        calibration = nil
+        upperCounts = upperCounts.map { _ in 0 }
+        quantizer.kind = .untrained
+        quantizer.trainedRowCount = 0
+        for row in 0..<rowCount {
+            squaredNormMin = min(squaredNormMin, aux[row])
+        }
     }
 
     private func adopt(_ state: IndexState) throws(OmenError) {
@@ -63,6 +78,7 @@ extension VectorIndex {
         }
         rowCount = state.rowCount
         linkedCount = state.linkedCount
+        storedLinkedCount = state.linkedCount
         deletedCount = state.deletedCount
         entry = state.entry
         for (index, count) in state.upperCounts.enumerated() {
@@ -75,7 +91,10 @@ extension VectorIndex {
             }
         }
         upperCounts = state.upperCounts
+        squaredNormMin = state.squaredNormMin
         squaredNormMax = state.squaredNormMax
+        longRows = state.longRows
+        starts = state.starts
         calibration = state.calibration
         quantizer.kind = state.quantizerKind
         quantizer.blursNibbles = state.blursNibbles
@@ -83,7 +102,7 @@ extension VectorIndex {
         quantizer.trainedRowCount = state.trainedRowCount
         quantizer.encodedCount = state.encodedCount
         quantizer.clampedCount = state.clampedCount
-        for (d, offset) in state.offsets.enumerated() { quantizer.offsets[d] = offset }
+        if !state.offsets.isEmpty { quantizer.setOffsets { state.offsets[$0] } }
     }
 
     private func checkFlags() throws(OmenError) {

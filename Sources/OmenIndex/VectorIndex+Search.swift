@@ -83,7 +83,7 @@ extension VectorIndex {
         )
         guard !traversesCodes else {
             if let middle = prepared.middle { scratch.sortBeam(by: middle) }
-            return rerank(prepared.exact, wanted: wanted, scratch)
+            return rerank(prepared, wanted: wanted, scratch)
         }
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
@@ -94,37 +94,6 @@ extension VectorIndex {
             if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
             scratch.results.append(key)
         }
-    }
-
-    /// Leaves the rows to begin with on level 0 in `scratch.frontier`.
-    ///
-    /// Under ip the graph is built in another space than it is searched in, and a walk down often
-    /// ends at the wrong one of several groups. So there the best of a whole level begin too: the
-    /// lowest level that is quickly scanned, a random sample of the rows.
-    private func findStarts(_ scorer: Scorer, from entry: Entry, _ scratch: Scratch) -> Int {
-        let first = descend(scorer, from: entry, to: 0, scratch)
-        scratch.frontier[0] = first
-        guard schema.metric == .ip,
-            let level = (1...Section.uppers.count).first(where: { upperCounts[$0 - 1] <= 512 }),
-            upperCounts[level - 1] > 0
-        else { return 1 }
-        let nodes = upper(level)
-        scratch.beam.reset(width: 16, capacity: 16)
-        var slot = 0
-        while slot < upperCounts[level - 1] {
-            let count = min(Scratch.scanCount, upperCounts[level - 1] - slot)
-            for i in 0..<count { scratch.rows[i] = nodes.row(UInt32(slot + i)) }
-            scorer.score(scratch.rows, count, into: scratch.distances)
-            for i in 0..<count where scratch.rows[i] != first {
-                let key = Candidates.key(scratch.distances[i], scratch.rows[i])
-                if key < scratch.beam.bound { _ = scratch.beam.insertLive(key) }
-            }
-            slot += count
-        }
-        for i in 0..<scratch.beam.count {
-            scratch.frontier[i + 1] = Candidates.row(scratch.beam.keys[i])
-        }
-        return scratch.beam.count + 1
     }
 
     /// Best-first search of level 0 with the scratch beam, from the first rows in
@@ -154,35 +123,51 @@ extension VectorIndex {
         )
     }
 
-    /// Candidates to score again for `wanted` results.
+    /// Candidates that are scored again for `wanted` results in any case.
     ///
-    /// Codes misplace a row by few ranks, so a quarter more than wanted, and at least 5, hold the
-    /// true ones nearly always: on 20,000 text embeddings 3 more lose nothing at any width, and 16
+    /// On most data codes misplace a row by few ranks, so a quarter more than wanted, and at least
+    /// 5, hold the true ones: on 20,000 text embeddings 3 more lose nothing at any width, and 16
     /// more cost a tenth of the queries per second.
     private func rerankCount(wanted: Int) -> Int { wanted + max(5, wanted / 4) }
 
-    /// Scores the first candidates of the beam again, on their full vectors.
-    private func rerank(_ scorer: Scorer, wanted: Int, _ scratch: Scratch) {
+    /// Scores the first candidates of the beam again, on their full vectors; more of them while
+    /// the next could still belong to the results, by how far the codes were wrong so far.
+    private func rerank(_ prepared: PreparedQuery, wanted: Int, _ scratch: Scratch) {
+        let scorer = prepared.exact
         let beam = scratch.beam
         let deleted = UnsafePointer(deleted)
+        var errors = CodeErrors(unit: prepared.codeUnit)
         var left = rerankCount(wanted: wanted)
         var index = 0
-        while left > 0, index < beam.count {
+        while index < beam.count {
             var count = 0
+            let first = index
             while index < beam.count, count < min(left, Scratch.scanCount) {
                 let row = Candidates.row(beam.keys[index])
                 index += 1
                 if deletedCount > 0, deleted.bit(row) { continue }
+                // Overwrites places before `first + count` only.
+                beam.keys[first + count] = beam.keys[index - 1]
                 scratch.frontier[count] = row
                 count += 1
             }
             scorer.score(scratch.frontier, count, into: scratch.distances)
             for i in 0..<count {
+                errors.add(
+                    exact: scratch.distances[i],
+                    code: Candidates.distance(beam.keys[first + i])
+                )
                 let key = Candidates.key(scratch.distances[i], scratch.frontier[i])
                 if key >= scratch.results.bound { continue }
                 _ = scratch.results.insertLive(key)
             }
             left -= count
+            guard left == 0 else { continue }
+            guard index < beam.count, scratch.results.count == wanted,
+                errors.least(code: Candidates.distance(beam.keys[index]))
+                    < Candidates.distance(scratch.results.bound)
+            else { break }
+            left = CodeErrors.stepCount
         }
     }
 

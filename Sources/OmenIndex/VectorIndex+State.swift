@@ -5,7 +5,7 @@ extension VectorIndex {
     ///
     ///     offset size field
     ///          0    4 magic "OIX1"
-    ///          4    4 version, 1
+    ///          4    4 version, 2; files of version 1 end with the calibration
     ///          8    4 dim
     ///         12    4 metric, element, codes, m: one byte each
     ///         16    8 seed
@@ -17,7 +17,8 @@ extension VectorIndex {
     ///         56   64 nodes on each of the upper levels, `UInt64[8]`
     ///        120    1 kind of the quantizer
     ///        121    1 1 when high nibbles blur near neighbours, else 0
-    ///        122    2 zero
+    ///        122    1 where searches begin: see `Starts`
+    ///        123    1 zero
     ///        124    4 its scale, `Float`
     ///        128    8 rows there were when it was trained
     ///        136    8 rows encoded since
@@ -27,9 +28,14 @@ extension VectorIndex {
     ///        ...    4 widths of the calibration; 0 when there is none
     ///        ...   44 each, ascending: the width, `UInt32`, and its recalls of the first one to
     ///                 ten rows, `Float[10]`
+    ///        ...    4 least squared norm, `Float`; only under ip, else the largest finite number
+    ///        ...    4 longest rows; 0 unless under ip
+    ///        ...    4 each, the longest first: the row, and its squared norm, `Float`
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
-        static let version: UInt32 = 1
+        static let version: UInt32 = 2
+        /// Codes under ip were not those of unit vectors, and links were chosen otherwise.
+        static let versionBeforeLengths: UInt32 = 1
     }
 
     func encodeState() -> [UInt8] {
@@ -50,7 +56,8 @@ extension VectorIndex {
         for count in upperCounts { writer.write(UInt64(count)) }
         writer.write(quantizer.kind.rawValue)
         writer.write(UInt8(quantizer.blursNibbles ? 1 : 0))
-        writer.write(UInt16(0))
+        writer.write(starts.rawValue)
+        writer.write(UInt8(0))
         writer.write(quantizer.scale)
         writer.write(UInt64(quantizer.trainedRowCount))
         writer.write(UInt64(quantizer.encodedCount))
@@ -60,6 +67,8 @@ extension VectorIndex {
             for d in 0..<schema.dim { writer.write(quantizer.offsets[d]) }
         }
         SearchCalibration.encode(calibration, into: &writer)
+        writer.write(squaredNormMin)
+        longRows.encode(into: &writer)
         return writer.bytes
     }
 }
@@ -74,6 +83,7 @@ struct IndexState {
     var upperCounts: [Int]
     var quantizerKind: Quantizer.Kind
     var blursNibbles: Bool
+    var starts: Starts
     var scale: Float
     var trainedRowCount: Int
     var encodedCount: Int
@@ -81,6 +91,10 @@ struct IndexState {
     var squaredNormMax: Float
     var offsets: [Float]
     var calibration: SearchCalibration?
+    var squaredNormMin = Float.greatestFiniteMagnitude
+    var longRows = LongRows()
+    /// Whether links and codes are of a kind that is not searched any more: all rows are hot then.
+    var isOutdated = false
 
     init(_ bytes: UnsafeRawBufferPointer, schema: CollectionSchema) throws(OmenError) {
         do {
@@ -99,7 +113,7 @@ struct IndexState {
             throw OmenError(.corrupt, "section state, offset 0: bad magic")
         }
         let version = try reader.read(UInt32.self)
-        guard version == Format.version else {
+        guard version == Format.version || version == Format.versionBeforeLengths else {
             throw OmenError(
                 .unsupportedVersion,
                 "index state has version \(version), expected \(Format.version)"
@@ -131,11 +145,15 @@ struct IndexState {
         upperCounts = []
         for _ in VectorIndex.Section.uppers { upperCounts.append(try Self.readCount(&reader)) }
         let word = try reader.read(UInt32.self)
-        guard word >> 9 == 0, let kind = Quantizer.Kind(rawValue: UInt8(word & 0xFF)) else {
+        guard word >> 24 == 0, word >> 8 & 0xFF <= 1,
+            let kind = Quantizer.Kind(rawValue: UInt8(word & 0xFF)),
+            let starts = Starts(rawValue: UInt8(word >> 16 & 0xFF))
+        else {
             throw OmenError(.corrupt, "section state, offset 120: quantizer kind \(word)")
         }
         quantizerKind = kind
-        blursNibbles = word >> 8 == 1
+        blursNibbles = word >> 8 & 1 == 1
+        self.starts = starts
         scale = try reader.readFloat()
         trainedRowCount = try Self.readCount(&reader)
         encodedCount = try Self.readCount(&reader)
@@ -153,7 +171,14 @@ struct IndexState {
             throw OmenError(.corrupt, "section state, offset 124: quantizer or norm is not finite")
         }
         calibration = try SearchCalibration.decode(from: &reader)
+        isOutdated = version == Format.versionBeforeLengths && schema.metric == .ip
+        if version == Format.version { try readLengths(&reader) }
         try reader.expectEnd()
+    }
+
+    private mutating func readLengths(_ reader: inout ByteReader) throws(OmenError) {
+        squaredNormMin = try reader.readFloat()
+        longRows = try LongRows(from: &reader, rowCount: linkedCount)
     }
 
     /// A count below 2^48, so that sums and products with strides cannot overflow.

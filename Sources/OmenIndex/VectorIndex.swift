@@ -22,6 +22,8 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
+    /// Rows that the links of the file name which the index was opened from.
+    package internal(set) var storedLinkedCount = 0
     /// Linked rows whose codes are ready to be searched: all of them but while linking.
     var packedCount = 0
     /// While true, `link` does nothing, so that another thread may read linked rows.
@@ -51,11 +53,16 @@ package final class VectorIndex {
 
     /// Where every search begins; nil until a live row is linked.
     var entry: Entry?
-    /// Largest squared norm of any row, under ip; what the extra dimension is measured from.
+    /// Least and largest squared norm of any row, under ip.
+    var squaredNormMin = Float.greatestFiniteMagnitude
     var squaredNormMax: Float = 0
+    /// The longest linked rows, under ip: where searches begin besides.
+    var longRows = LongRows()
     /// Hot rows being prepared for the graph; nil between batches.
     var batch: LinkBatch?
     var quantizer: Quantizer
+    /// Where searches begin; chosen when it was built at once.
+    var starts = Starts.walk
     /// How well it finds near rows; measured when it was built at once, nil when it never was.
     package internal(set) var calibration: SearchCalibration?
     /// The owner's; searches beside each other bring their own.
@@ -149,12 +156,18 @@ package final class VectorIndex {
             aux[row] = inverse(norm)
         case .ip:
             let norm = schema.element.norm(of: target, dim: schema.dim)
-            aux[row] = Float(norm * norm)
-            squaredNormMax = max(squaredNormMax, aux[row])
+            noteSquaredNorm(Float(norm * norm), of: row)
         }
         rowCount += 1
         advisePages(from: row, to: row + 1)
         return UInt32(row)
+    }
+
+    /// Sets the squared norm of a row under ip.
+    func noteSquaredNorm(_ value: Float, of row: Int) {
+        aux[row] = value
+        squaredNormMin = min(squaredNormMin, value)
+        squaredNormMax = max(squaredNormMax, value)
     }
 
     /// Adds row `row` of another index of the same schema as a hot row.

@@ -31,6 +31,17 @@ struct VisitedSet {
         try region.grow(to: (rowCount + 63) / 64 * 8)
     }
 
+    /// Whether a row was not seen; then it is from now on, and stands in the journal at `place`.
+    @inline(__always)
+    func isNew(_ row: UInt32, at place: Int) -> Bool {
+        let bit: UInt64 = 1 &<< UInt64(row & 63)
+        let word = words + Int(row >> 6)
+        guard word.pointee & bit == 0 else { return false }
+        word.pointee |= bit
+        journal[place] = row
+        return true
+    }
+
     /// Forgets everything.
     ///
     /// - Parameters:

@@ -22,7 +22,7 @@ final class DeferredCheck: Sendable {
         /// For a file and the collection that was just opened from it.
         init(_ check: ShardFileCheck, of file: ShardFile, _ collection: ShardCollection) {
             self.check = check
-            linkedCount = collection.linkedCount
+            linkedCount = collection.storedLinkedCount
             let isLazy = file.isLazy(RecordSection.idSlots.rawValue)
             slots = isLazy ? RecordTable.SlotCheck(collection.records) : nil
         }

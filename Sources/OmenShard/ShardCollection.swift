@@ -98,6 +98,8 @@ package final class ShardCollection {
     var hasTextIDs: Bool { records.idHeapByteCount > 0 }
     package var rowCount: Int { index.rowCount }
     package var linkedCount: Int { index.linkedCount }
+    /// Rows that the links of the file name which it was opened from.
+    var storedLinkedCount: Int { index.storedLinkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
     var canLink: Bool { hotRowCount > 0 && !index.isFrozen && !isLinkingPaused }

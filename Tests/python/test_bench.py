@@ -12,7 +12,8 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
-from omenbench import against, blocks, curves, dims, main, peers, profile, results, table, targets  # noqa: E402
+from omenbench import (against, blocks, curves, dims, hard_rule, hard_sets, main, peers,  # noqa: E402
+                       profile, results, table, targets)
 from omenbench.failure import Failure  # noqa: E402
 from omenbench.recall import recall_of, recall_of_prefix  # noqa: E402
 from omenbench.writers import Frontier  # noqa: E402
@@ -96,6 +97,53 @@ class Recall(unittest.TestCase):
         self.assertEqual(frontier.acknowledged, 20)
         frontier.done(third)
         self.assertEqual(frontier.acknowledged, 25)
+
+
+class HardSets(unittest.TestCase):
+    def points(self, *values):
+        return [{"ef": ef, "recall": recall, "us": us} for ef, recall, us in values]
+
+    def ours(self, **changes):
+        points = self.points((16, 0.9, 5), (64, 0.97, 10), (128, 0.99, 20), (256, 1.0, 40))
+        return {"points": points, "default": 0.99, "own": 1.0, "widest": 1.0} | changes
+
+    PEER = [(64, 0.96, 12), (128, 0.98, 25), (256, 0.99, 50)]
+
+    def test_what_is_found_in_the_peers_time_counts(self):
+        ours, peer = self.ours()["points"], self.points(*self.PEER)
+        found = dict(hard_rule.equal_time(ours, peer))
+        # In 12 us: a fifth of the way from 0.97 to 0.99.
+        self.assertAlmostEqual(found[64], 0.974 - 0.96)
+        self.assertAlmostEqual(found[256], 0.01)
+        self.assertEqual(hard_rule.within(ours, 4), 0)
+        self.assertAlmostEqual(dict(hard_rule.equal_width(ours, peer))[64], 0.01)
+
+    def test_every_part_of_the_rule_is_told_when_it_does_not_hold(self):
+        peer = {"points": self.points(*self.PEER)}
+        self.assertEqual(hard_rule.complaints(self.ours(), peer), [])
+        falling = self.points((16, 0.9, 5), (64, 0.97, 10), (128, 0.96, 20), (256, 1.0, 40))
+        slow = self.points((16, 0.9, 50), (64, 0.97, 60), (128, 0.99, 70), (256, 1.0, 80))
+        narrow = self.points((16, 0.9, 5), (64, 0.9, 6), (128, 0.99, 12), (256, 1.0, 40))
+        for changes, words in [({"points": slow}, "equal time"), ({"points": narrow}, "equal width"),
+                               ({"points": falling}, "finds less"), ({"default": 0.9}, "default"),
+                               ({"widest": 0.99}, "10,000"), ({"own": 0.999}, "themselves")]:
+            with self.subTest(words):
+                found = hard_rule.complaints(self.ours(**changes), peer)
+                self.assertIn(words, " ".join(found))
+
+    def test_a_set_is_the_same_each_time_and_has_its_rows(self):
+        # Those made by packages or from files are left to bench/run hard.
+        made = {"recommender", "words", "sift", "text"}
+        for name, hard in hard_sets.SETS.items():
+            if name in made or name.startswith("dims-8192"):
+                continue
+            with self.subTest(name):
+                base, queries = hard.make(300)
+                self.assertEqual((len(base), len(queries)), (300, hard_sets.QUERY_COUNT))
+                self.assertTrue((base == hard.make(300)[0]).all())
+                self.assertFalse((base == hard.make(300, seed=1)[0]).all()
+                                 and not name.startswith("one-hot"))
+        self.assertGreaterEqual(len(hard_sets.SETS), 24)
 
 
 class ResultFiles(unittest.TestCase):

@@ -4,7 +4,7 @@ A block takes the results by name and returns its lines; a result that is not th
 say how to measure it.
 """
 
-from omenbench import dims, profile, python, targets
+from omenbench import dims, hard, profile, python, targets
 from omenbench import open as opening
 from omenbench.curves import text as reading
 
@@ -205,6 +205,18 @@ def rounds_block(rows: dict) -> list[str]:
           number(row["file_bytes_per_vector"])] for row in rows["rounds"]["rounds"]])
 
 
+@needs("hard")
+def hard_block(rows: dict) -> list[str]:
+    lines = markdown(
+        ["set, metric", "rows", "built", "margin at equal time", "at equal width",
+         "recall at the default", "at `recall=0.95`", "below the rule"],
+        [[name, number(row["rows"]), line["way"], hard.signed(line["time"]),
+          hard.signed(line["width"]), number(line["default"], 3), number(line["asked"], 3),
+          "; ".join(line["complaints"])]
+         for name, row in rows.items() for line in hard.summary(row)])
+    return lines
+
+
 @needs("dims")
 def dims_block(rows: dict) -> list[str]:
     return [*picture("dims"), f"Ours: `{rows['kernels']}`.", "",
@@ -276,6 +288,7 @@ BLOCKS = {
     "mixed": mixed_block,
     "beside": beside_block,
     "rounds": rounds_block,
+    "hard": hard_block,
     "dims": dims_block,
     "python": python_block,
     "packages": packages_block,

@@ -13,7 +13,7 @@ from omenbench.failure import Failure
 from omenbench.paths import ROOT
 
 # In the order of `all`; each a module of this package.
-MEASUREMENTS = ["peers", "dims", "scaling", "streaming", "open", "python", "profile"]
+MEASUREMENTS = ["peers", "hard", "dims", "scaling", "streaming", "open", "python", "profile"]
 
 
 def module(name: str):

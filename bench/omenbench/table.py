@@ -12,7 +12,7 @@ from omenbench.failure import Failure
 from omenbench.paths import ROOT
 
 DOCUMENTS = ["docs/PERFORMANCE.md", "README.md"]
-RESULTS = ["peers", "dims", "scaling", "streaming", "open", "python", "profile"]
+RESULTS = ["peers", "hard", "dims", "scaling", "streaming", "open", "python", "profile"]
 END = "<!-- /bench -->"
 MARKER = re.compile(r"^<!-- bench:([\w-]+) -->$")
 

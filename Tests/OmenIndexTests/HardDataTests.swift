@@ -1,0 +1,206 @@
+import Foundation
+import OmenCore
+import Testing
+
+@testable import OmenIndex
+
+/// Data on which graphs are known to do badly; `bench/run hard` measures more of it.
+@Suite struct HardDataTests {
+    private static let dim = 32
+    private static let count = 2400
+    private static let queryCount = 30
+
+    private static func normal(_ generator: inout SplitMix64, _ dim: Int = dim) -> [Float] {
+        (0..<dim).map { _ in
+            (0..<12).reduce(-6) { sum, _ in sum + Float(generator.next() >> 40) / Float(1 << 24) }
+        }
+    }
+
+    private static func unit(_ vector: [Float]) -> [Float] {
+        let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return vector.map { $0 / length }
+    }
+
+    /// Directions with lognormal lengths; queries are directions alone.
+    static func lengths(
+        _ spread: Float,
+        dim: Int = dim
+    ) -> (rows: [[Float]], queries: [[Float]]) {
+        var generator = SplitMix64(seed: 5)
+        let rows = (0..<count).map { _ in
+            let length = exp(spread * normal(&generator, 1)[0])
+            return unit(normal(&generator, dim)).map { $0 * length }
+        }
+        return (rows, (0..<queryCount).map { _ in normal(&generator, dim) })
+    }
+
+    /// Groups of 30 near-duplicates.
+    static func duplicates(_ width: Float) -> (rows: [[Float]], queries: [[Float]]) {
+        var generator = SplitMix64(seed: 6)
+        let centres = (0..<count / 30).map { _ in unit(normal(&generator)) }
+        let all = (0..<count + queryCount).map { _ in
+            let centre = centres[Int(generator.next() % UInt64(centres.count))]
+            return unit(zip(centre, normal(&generator)).map { $0 + width * $1 })
+        }
+        return (Array(all.prefix(count)), Array(all.suffix(queryCount)))
+    }
+
+    /// A linked index, built at once or row by row, and a check of its recall.
+    static func linked(
+        _ schema: CollectionSchema,
+        _ rows: [[Float]],
+        inBulk: Bool
+    ) throws -> Checked {
+        let source = try Checked(schema)
+        for row in rows { try source.append(row) }
+        guard inBulk else {
+            source.linkAll()
+            return source
+        }
+        let rebuilt = try #require(
+            try source.index.rebuildJob().run(progress: { _ in }, shouldStop: { false })
+        )
+        let checked = Checked(schema, index: rebuilt.index)
+        checked.stored = rebuilt.sourceRows.map { source.stored[Int($0)] }
+        return checked
+    }
+
+    private static let kinds: [(Float, CodeKind)] = [
+        (0.1, .u8), (0.5, .f32), (0.5, .u8), (0.5, .u4), (0.5, .u1), (1, .u8),
+    ]
+
+    @Test(arguments: kinds)
+    func longRowsAreFoundUnderInnerProduct(_ spread: Float, _ codes: CodeKind) throws {
+        let dim = [.u4: 64, .u1: 256][codes] ?? Self.dim
+        let (rows, queries) = Self.lengths(spread, dim: dim)
+        let schema = CollectionSchema(
+            dim: dim,
+            metric: .ip,
+            codes: codes,
+            m: 8,
+            efConstruction: 64
+        )
+        for inBulk in [true, false] {
+            let checked = try Self.linked(schema, rows, inBulk: inBulk)
+            try checked.index.checkInvariants()
+            let recall = try checked.recall(queries, ef: 64)
+            // A graph on one lifted length found 0.02 to 0.4 here.
+            let floor = [.u4: 0.8, .u1: 0.5][codes] ?? 0.9
+            #expect(recall >= floor, "\(codes), \(spread), bulk \(inBulk)")
+        }
+    }
+
+    @Test func rowsWithoutLengthAndLengthsThatOverflowAreNoTrap() throws {
+        let schema = CollectionSchema(dim: Self.dim, metric: .ip, m: 8, efConstruction: 48)
+        var (rows, queries) = Self.lengths(0.5)
+        for i in stride(from: 0, to: rows.count, by: 7) {
+            rows[i] = [Float](repeating: 0, count: Self.dim)
+        }
+        rows[1] = [Float](repeating: 1e19, count: Self.dim)
+        rows[2] = [Float](repeating: 1e-30, count: Self.dim)
+        for inBulk in [true, false] {
+            let checked = try Self.linked(schema, rows, inBulk: inBulk)
+            try checked.index.checkInvariants()
+            for query in queries { #expect(try checked.search(query, k: 10, ef: 32).count == 10) }
+        }
+    }
+
+    @Test(arguments: [Float(0.01), 0.001])
+    func aWiderSearchFindsMoreNearDuplicates(_ width: Float) throws {
+        let (rows, queries) = Self.duplicates(width)
+        let schema = CollectionSchema(dim: Self.dim, metric: .cosine, m: 8, efConstruction: 64)
+        for inBulk in [true, false] {
+            let checked = try Self.linked(schema, rows, inBulk: inBulk)
+            let recall = try checked.recall(queries, ef: 64)
+            // What is scored again was 15 candidates, whatever the width: 0.4 to 0.7.
+            #expect(recall >= 0.9, "width \(width), bulk \(inBulk)")
+        }
+    }
+
+    @Test func groupsOfEqualRowsAreReached() throws {
+        let rows = (0..<Self.count).map { i in
+            (0..<Self.dim).map { $0 == i * 7 % Self.dim ? Float(1) : 0 }
+        }
+        let schema = CollectionSchema(dim: Self.dim, m: 8, efConstruction: 64)
+        let checked = try Self.linked(schema, rows, inBulk: true)
+        var found = 0
+        for axis in 0..<Self.dim {
+            let query = (0..<Self.dim).map { $0 == axis ? Float(1) : 0 }
+            found += try checked.search(query, k: 10, ef: 64).count { $0.distance == 0 }
+        }
+        #expect(Double(found) >= 0.95 * Double(10 * Self.dim))
+    }
+
+    @Test(arguments: [CodeKind.f32, .u8])
+    func theTableOfACodedCollectionIsThatOfItsSearches(_ codes: CodeKind) throws {
+        let (rows, _) = Self.duplicates(0.3)
+        let schema = CollectionSchema(dim: Self.dim, codes: codes, m: 8, efConstruction: 64)
+        let checked = try Self.linked(schema, rows, inBulk: true)
+        let table = try #require(checked.index.calibration)
+        // It was measured before the codes were ready, and was 0.
+        #expect(try #require(table.recallsAt10.last) >= 0.95)
+    }
+
+    @Test func theLongestRowsAreKept() {
+        var long = LongRows()
+        for row in 0..<1000 as Range<UInt32> {
+            long.add(row, squaredLength: Float((row * 7919) % 1000))
+        }
+        let expected = (0..<1000 as Range<UInt32>).sorted {
+            ($0 * 7919) % 1000 > ($1 * 7919) % 1000
+        }
+        #expect(long.rows == Array(expected.prefix(LongRows.countMax)))
+    }
+
+    @Test func errorsOfCodesBoundWhatAreStillCandidates() {
+        var errors = CodeErrors(unit: 2)
+        for i in 0..<16 { errors.add(exact: 102 + (i % 2 == 0 ? 1 : -1), code: 1) }
+        // The mean error is 100, its deviation 1: a row at 10 is at 120, or three less.
+        #expect(abs(errors.least(code: 10) - 117) < 1e-3)
+    }
+
+    @Test func anIndexOfTheFormatBeforeLengthsIsLinkedAgainUnderInnerProduct() throws {
+        for metric in [Metric.ip, .l2] {
+            let (rows, queries) = Self.lengths(0.5)
+            let schema = CollectionSchema(
+                dim: Self.dim,
+                metric: metric,
+                m: 8,
+                efConstruction: 64
+            )
+            let checked = try Self.linked(schema, rows, inBulk: false)
+            var sections = PersistenceTests.bytes(checked.index)
+            var state = try #require(sections[.state])
+            state[4] = 1
+            state.removeLast(8 + 8 * checked.index.longRows.rows.count)
+            sections[.state] = state
+            let opened = try PersistenceTests.reopen(schema, sections)
+            #expect(opened.rowCount == rows.count)
+            #expect(opened.linkedCount == (metric == .ip ? 0 : rows.count))
+            #expect(opened.storedLinkedCount == rows.count)
+            let again = Checked(schema, index: opened)
+            again.stored = checked.stored
+            again.linkAll()
+            try opened.checkInvariants()
+            let before = try checked.recall(queries, ef: 64)
+            #expect(try again.recall(queries, ef: 64) >= before - 0.02, "\(metric), \(before)")
+        }
+    }
+
+    @Test func longestRowsOfADamagedFileAreRefused() throws {
+        let (rows, _) = Self.lengths(0.5)
+        let schema = CollectionSchema(dim: Self.dim, metric: .ip, m: 8, efConstruction: 48)
+        let checked = try Self.linked(schema, Array(rows.prefix(300)), inBulk: false)
+        let sections = PersistenceTests.bytes(checked.index)
+        let state = try #require(sections[.state])
+        let first = state.count - 8 * checked.index.longRows.rows.count
+        for (offset, byte) in [(first + 3, UInt8(0x70)), (first - 2, 1)] {
+            var damaged = sections
+            damaged[.state]?[offset] = byte
+            let error = #expect(throws: OmenError.self) {
+                _ = try PersistenceTests.reopen(schema, damaged)
+            }
+            #expect(error?.code == .corrupt)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+"""What runs in a process of its own for one hard set and metric: `python -m omenbench.hard_process SPEC`.
+
+SPEC is JSON: set, metric, rows (None for all), seed, data, codes (names to measure), library of another
+build of ours or None. Prints JSON: points, times and recalls of each engine.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from omenbench import hard_sets
+
+K = 10
+OUR_EFS = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
+PEER_EFS = [64, 128, 256]
+WIDEST = 10_000
+OWN_EF, OWN_COUNT = 1024, 500
+RECALLS = [0.9, 0.95, 0.99]
+PASSES = 3
+PIECE = 1000
+THREADS = 2
+M, EF_CONSTRUCTION = 16, 200
+
+
+class Truth:
+    """The distances of the nearest rows of some queries, in float64, and what counts as found."""
+
+    def __init__(self, base, queries, metric: str, alive):
+        self.metric = metric
+        self.base = self.prepared(base)
+        self.queries = self.prepared(queries)
+        if metric == "l2":
+            # Distances stay what they are, and lose no digits to a common mean.
+            mean = self.base.mean(axis=0)
+            self.base, self.queries = self.base - mean, self.queries - mean
+        self.nearest = np.stack([self.smallest(query, alive) for query in self.queries])
+
+    def prepared(self, vectors):
+        vectors = vectors.astype(np.float64)
+        if self.metric == "cosine":
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+    def smallest(self, query, alive):
+        product = self.base @ query
+        rough = -product if self.metric == "ip" else (self.base ** 2).sum(axis=1) - 2 * product
+        rough[~alive] = np.inf
+        count = min(300, int(alive.sum()))
+        chosen = np.argpartition(rough, count - 1)[:count]
+        return np.sort(self.distances(query, chosen))[:100]
+
+    def distances(self, query, rows):
+        if self.metric == "ip":
+            return -(self.base[rows] @ query)
+        return ((self.base[rows] - query) ** 2).sum(axis=1)
+
+    def recall(self, found, k: int, queries=None) -> float:
+        """The part of the nearest `k` that was found; rows that are as near count as well."""
+        right = 0
+        for i, rows in enumerate(found):
+            rows = np.unique(np.asarray(rows[:k], dtype=np.int64))
+            limit = self.nearest[i][k - 1]
+            limit += abs(limit) * 2e-6 + np.finfo(float).tiny
+            right += int((self.distances(self.queries[i], rows) <= limit).sum())
+        return right / (len(found) * k)
+
+
+class Ours:
+    """A database in memory, in process, filled at once or in pieces."""
+
+    def __init__(self, hard, base, dead, metric: str, codes: str | None, in_pieces: bool):
+        import omendb
+        self.omendb = omendb
+        self.db = omendb.DB(metric=metric, **({"codes": codes} if codes else {}))
+        random = np.random.default_rng(1)
+        start, start_cpu = time.perf_counter(), time.process_time()
+        for turn in range(hard.writes):
+            last = turn == hard.writes - 1
+            self.add(base if last else base[random.permutation(len(base))], in_pieces)
+        self.seconds = time.perf_counter() - start
+        self.cpu_seconds = time.process_time() - start_cpu
+        for first in range(0, len(dead), 10_000):
+            self.db.delete(dead[first:first + 10_000].tolist())
+        self.db.wait_linked()
+
+    def add(self, base, in_pieces: bool) -> None:
+        piece = PIECE if in_pieces else len(base)
+        for first in range(0, len(base), piece):
+            self.db.add_batch(base[first:first + piece], range(first, min(len(base), first + piece)))
+            if in_pieces:
+                self.db.wait_linked()
+        self.db.wait_linked()
+
+    def search(self, queries, k: int, **options):
+        return self.db.search_batch(queries, k, threads=1, **options).ids.astype(np.int64)
+
+    def info(self) -> dict:
+        (found,) = self.db.info()["collections"].values()
+        return {key: found[key] for key in ("codes", "linked") if key in found}
+
+
+class Hnswlib:
+    def __init__(self, hard, base, dead, metric: str):
+        import hnswlib
+        self.index = hnswlib.Index(metric, base.shape[1])
+        self.index.init_index(len(base), M=M, ef_construction=EF_CONSTRUCTION, random_seed=1)
+        self.index.set_num_threads(THREADS)
+        random = np.random.default_rng(1)
+        start = time.perf_counter()
+        for turn in range(hard.writes):
+            last = turn == hard.writes - 1
+            self.index.add_items(base if last else base[random.permutation(len(base))],
+                                 np.arange(len(base)))
+        self.seconds = time.perf_counter() - start
+        for row in dead:
+            self.index.mark_deleted(int(row))
+
+    def search(self, queries, k: int, ef: int):
+        self.index.set_ef(ef)
+        return self.index.knn_query(queries, k, num_threads=1)[0].astype(np.int64)
+
+
+class Faiss:
+    def __init__(self, hard, base, dead, metric: str):
+        import faiss
+        self.faiss = faiss
+        faiss.omp_set_num_threads(THREADS)
+        self.unit = metric == "cosine"
+        kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+        self.index = faiss.IndexHNSWFlat(base.shape[1], M, kind)
+        self.index.hnsw.efConstruction = EF_CONSTRUCTION
+        start = time.perf_counter()
+        self.index.add(self.converted(base))
+        self.seconds = time.perf_counter() - start
+        faiss.omp_set_num_threads(1)
+
+    def converted(self, vectors):
+        if not self.unit:
+            return vectors
+        return (vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+                ).astype(np.float32)
+
+    def search(self, queries, k: int, ef: int):
+        self.index.hnsw.efSearch = ef
+        return self.index.search(self.converted(queries), k)[1]
+
+
+def timed(search) -> tuple:
+    """What a search of all queries finds, and the least processor time of some passes."""
+    best = float("inf")
+    for _ in range(PASSES):
+        start = time.process_time()
+        found = search()
+        best = min(best, time.process_time() - start)
+    return found, best
+
+
+def points(engine, truth, queries, efs, k: int = K) -> list[dict]:
+    measured = []
+    for ef in efs:
+        found, seconds = timed(lambda: engine.search(queries, k, ef=ef))
+        measured.append({"ef": ef, "recall": truth.recall(found, k),
+                         "us": seconds / len(queries) * 1e6})
+    return measured
+
+
+def own_rows(engine, base, metric: str, alive) -> float | None:
+    """The part of stored rows that find themselves, or an equal row, first."""
+    if metric == "ip":
+        return None
+    rows = np.flatnonzero(alive)
+    rows = rows[np.linspace(0, len(rows) - 1, min(OWN_COUNT, len(rows))).astype(int)]
+    found = engine.search(base[rows], 1, ef=OWN_EF)[:, 0]
+    if metric == "l2":
+        return float((base[found] == base[rows]).all(axis=1).mean())
+    def unit(vectors):
+        vectors = vectors.astype(np.float64)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return float((((unit(base[found]) - unit(base[rows])) ** 2).sum(axis=1) < 1e-10).mean())
+
+
+def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_pieces) -> dict:
+    engine = Ours(hard, base, dead, metric, codes, in_pieces)
+    efs = OUR_EFS if codes is None else PEER_EFS
+    measured = {
+        "build_seconds": engine.seconds,
+        "build_cpu_seconds": engine.cpu_seconds,
+        "info": engine.info(),
+        "points": points(engine, truth, queries, efs),
+        "widest": truth.recall(engine.search(queries, K, ef=WIDEST), K),
+        "default": truth.recall(engine.search(queries, K), K),
+        "own": own_rows(engine, base, metric, alive),
+        "asked": {str(recall): truth.recall(engine.search(queries, K, recall=recall), K)
+                  for recall in RECALLS},
+        "k": {str(k): points(engine, truth, queries, [128, 256], k) for k in (1, 100)
+              if len(truth.nearest[0]) >= k},
+    }
+    engine.db.close()
+    return measured
+
+
+def main(spec: dict) -> dict:
+    hard = hard_sets.SETS[spec["set"]]
+    metric = spec["metric"]
+    base, queries = hard.make(spec["rows"], spec["seed"])
+    random = np.random.default_rng(3)
+    dead = random.permutation(len(base))[:int(hard.deleted * len(base))]
+    alive = np.ones(len(base), dtype=bool)
+    alive[dead] = False
+    truth = Truth(base, queries, metric, alive)
+    result = {"rows": len(base), "dim": base.shape[1], "ours": {}, "peers": {}}
+    for codes in spec["codes"]:
+        for way in spec["ways"]:
+            measured = measure_ours(hard, base, queries, dead, alive, metric, truth,
+                                    None if codes == "default" else codes, way == "streamed")
+            result["ours"].setdefault(way, {})[codes] = measured
+    for name, kind in (("hnswlib", Hnswlib), ("faiss", Faiss)):
+        if name not in spec["peers"]:
+            continue
+        if name == "faiss" and (len(dead) or hard.writes > 1):
+            continue
+        engine = kind(hard, base, dead, metric)
+        efs = [ef for ef in PEER_EFS]
+        result["peers"][name] = {"build_seconds": engine.seconds,
+                                 "points": points(engine, truth, queries, efs)}
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))
