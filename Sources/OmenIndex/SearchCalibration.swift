@@ -13,7 +13,11 @@ package struct SearchCalibration: Equatable, Sendable {
 
     /// Most near rows looked for.
     package static let rankCount = 10
-    package static let efsStandard = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
+    package static let efsStandard = [
+        8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024,
+    ]
+    /// Recall@10 from which on wider searches are not tried.
+    static let recallEnough: Float = 0.9995
     /// Rows held out as queries.
     package static let queryCount = 128
     /// Indexes with fewer rows are not calibrated.
@@ -51,11 +55,11 @@ package struct SearchCalibration: Equatable, Sendable {
     ///   - wanted: The recall of all of them, above 0 and below 1.
     ///   - k: Hits wanted of all shards together, above 0.
     ///   - shardCount: Above 0.
-    /// - Returns: A width between those tried, or nil: `k` or `recall` is beyond the table.
+    /// - Returns: A width between those tried, or nil: no width reaches that.
+    /// - Precondition: `k` is at most `rankCount`.
     /// - Complexity: O(widths * k).
     package func ef(recall wanted: Double, k: Int, shardCount: Int) -> Int? {
-        precondition(k > 0 && shardCount > 0, "k \(k), \(shardCount) shards")
-        guard k <= Self.rankCount else { return nil }
+        precondition((1...Self.rankCount).contains(k) && shardCount > 0, "k is \(k)")
         let weights = Self.rankWeights(k: k, shardCount: shardCount)
         let needed = 1 - (1 - wanted) * (1 - Self.reserve)
         var below: (ef: Int, recall: Double)?
@@ -104,15 +108,19 @@ extension VectorIndex {
         heldOut: Range<Int>,
         _ pulse: BulkPulse
     ) throws(BulkEnd) -> SearchCalibration {
-        let efs = SearchCalibration.efsStandard
         precondition(heldOut.lowerBound == linkedCount && heldOut.upperBound == rowCount)
         // Truth and searches both leave out what lies behind the rows.
         rowCount = linkedCount
         defer { rowCount = heldOut.upperBound }
         let truth = try BulkTruth(self, queries: heldOut, pulse)
         try chooseStarts(heldOut, truth, pulse)
+        var efs: [Int] = []
         var recalls: [Float] = []
-        for ef in efs { recalls += try self.recalls(of: heldOut, ef: ef, truth, pulse) }
+        for ef in SearchCalibration.efsStandard {
+            efs.append(ef)
+            recalls += try self.recalls(of: heldOut, ef: ef, truth, pulse)
+            guard recalls[recalls.count - 1] < SearchCalibration.recallEnough else { break }
+        }
         return SearchCalibration(efs: efs, recalls: recalls)
     }
 

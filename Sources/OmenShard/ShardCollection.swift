@@ -161,17 +161,23 @@ extension ShardCollection {
 // MARK: - Reading
 
 extension ShardCollection {
-    /// The query with the width that its recall takes here, as measured on rows of this shard.
+    /// The query with the width that its recall takes here, as measured on rows of this shard;
+    /// where no width reaches it, every row is compared.
     func planned(_ query: SearchQuery) -> SearchQuery {
         guard query.recall > 0, query.shardCount > 0, let calibration = index.calibration,
-            let ef = calibration.ef(
-                recall: Double(query.recall),
-                k: query.k,
-                shardCount: Int(query.shardCount)
-            )
+            query.k <= SearchCalibration.rankCount
         else { return query }
         var query = query
-        query.ef = max(ef, query.k)
+        let ef = calibration.ef(
+            recall: Double(query.recall),
+            k: query.k,
+            shardCount: Int(query.shardCount)
+        )
+        if let ef {
+            query.ef = max(ef, query.k)
+        } else {
+            query.exact = true
+        }
         return query
     }
 

@@ -35,7 +35,6 @@ import Testing
     }
 
     @Test func whatIsBeyondTheTableHasNoWidth() {
-        #expect(Self.table.ef(recall: 0.5, k: 11, shardCount: 8) == nil)
         #expect(Self.table.ef(recall: 0.999, k: 10, shardCount: 8) == nil)
     }
 
