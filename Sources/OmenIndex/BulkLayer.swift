@@ -188,6 +188,8 @@ final class BulkLayer {
         for member in part {
             if member & 15 == 0 { try thinner.pulse.advance(8) }
             guard waiting.hasAny(member) else { continue }
+            // Under ip thousands of rows may link to a long one.
+            if plan.productCount > 0 { try thinner.pulse.check() }
             let list = list(member)
             for i in 0..<slots { thinner.targets[i] = list[i] }
             let total =

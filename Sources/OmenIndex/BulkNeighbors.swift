@@ -120,8 +120,18 @@ final class BulkNeighbors {
         let (lists, counts, comparers) = (lists, counts.base, comparers)
         for first in stride(from: 0, to: longest.count, by: BulkPlan.leafCountMax) {
             let columns = Array(longest[first..<min(longest.count, first + BulkPlan.leafCountMax)])
-            try team.share(count, inParts: team.partCount(count)) { thread, part throws(BulkEnd) in
-                try comparers[thread].addLargest(of: columns, to: part, into: lists, counts)
+            // In blocks, as in `partition`.
+            let (block, count) = (BulkTile.rowCountMax, count)
+            let blockCount = (count + block - 1) / block
+            try team.share(blockCount, inParts: team.partCount(count)) {
+                thread,
+                part throws(BulkEnd) in
+                try comparers[thread].addLargest(
+                    of: columns,
+                    to: part.lowerBound * block..<min(count, part.upperBound * block),
+                    into: lists,
+                    counts
+                )
             }
         }
     }

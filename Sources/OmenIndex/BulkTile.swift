@@ -117,9 +117,10 @@ final class BulkTile {
             }
             return
         }
+        let length = squaredLength.squareRoot()
         for j in 0..<columnCount {
-            let both = (squaredLength * squaredLengths[j]).squareRoot()
-            let product = both * (row[j] - 2)
+            // Each root for itself: the product of two squares may overflow or vanish.
+            let product = length * squaredLengths[j].squareRoot() * (row[j] - 2)
             products[j] = product
             row[j] = max(0, squaredLength + squaredLengths[j] + product)
         }
@@ -152,7 +153,7 @@ final class BulkTile {
         let limit = row[Int(chosen[count - 1])]
         var found = 0
         // Another sample for each row, and the same one on every machine.
-        var column = Int(UInt32(truncatingIfNeeded: itself) &* 0x9E37_79B1 >> 28)
+        var column = Int((UInt32(truncatingIfNeeded: itself) &* 0x9E37_79B1) >> 28)
         while column < columnCount {
             let distance = row[column]
             if distance > limit, found < k || distance < row[Int(added[found - 1])],

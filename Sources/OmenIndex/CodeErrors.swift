@@ -7,34 +7,31 @@ struct CodeErrors {
     /// Candidates scored again before the next look.
     static let stepCount = 8
     /// Standard deviations by which an error is thought to be below the mean at most.
-    private static let deviationCount: Float = 3
+    private static let deviationCount = 3.0
 
-    private let unit: Float
-    private var count: Float = 0
-    private var sum: Float = 0
-    private var squares: Float = 0
-    /// The first error: sums of differences from it lose no digits.
-    private var origin: Float = 0
+    private let unit: Double
+    private var count = 0.0
+    private var sum = 0.0
+    // Squares of distances leave the range of a Float.
+    private var squares = 0.0
 
     /// - Parameter unit: Distance of vectors that a distance of 1 between codes stands for.
-    init(unit: Float) { self.unit = unit }
+    init(unit: Float) { self.unit = Double(unit) }
 
     @inline(__always)
     mutating func add(exact: Float, code: Float) {
-        let error = exact - unit * code
-        if count == 0 { origin = error }
+        let error = Double(exact) - unit * Double(code)
         count += 1
-        sum += error - origin
-        squares += (error - origin) * (error - origin)
+        sum += error
+        squares += error * error
     }
 
-    /// The least distance that a row whose codes have the distance `code` may have.
-    ///
-    /// Not a number where distances overflow, which is below nothing.
+    /// The least distance that a row whose codes have the distance `code` may have; not a number
+    /// where distances overflow.
     @inline(__always)
-    func least(code: Float) -> Float {
+    func least(code: Float) -> Double {
         let mean = sum / count
         let deviation = max(0, squares / count - mean * mean).squareRoot()
-        return unit * code + origin + mean - Self.deviationCount * deviation
+        return unit * Double(code) + mean - Self.deviationCount * deviation
     }
 }

@@ -13,10 +13,14 @@ struct LongRows: Equatable {
     private(set) var rows: [UInt32] = []
     private var squaredLengths: [Float] = []
 
-    /// Takes a row in, if it is long enough.
+    /// Takes a row in, if it is long enough or takes the place of one that was deleted.
     ///
-    /// - Complexity: O(countMax) for one that is, else O(1).
-    mutating func add(_ row: UInt32, squaredLength: Float) {
+    /// - Complexity: O(countMax).
+    mutating func add(_ row: UInt32, squaredLength: Float, isDeleted: (UInt32) -> Bool) {
+        if rows.count == Self.countMax, let dead = rows.firstIndex(where: isDeleted) {
+            rows.remove(at: dead)
+            squaredLengths.remove(at: dead)
+        }
         if rows.count == Self.countMax {
             guard let last = squaredLengths.last, squaredLength > last else { return }
             rows.removeLast()
@@ -53,8 +57,15 @@ extension LongRows {
                     "section state, offset \(offset): row \(row) of \(rowCount)"
                 )
             }
+            let squaredLength = try reader.readFloat()
+            guard squaredLength >= 0, squaredLength.isFinite else {
+                throw OmenError(
+                    .corrupt,
+                    "section state, offset \(offset): length of row \(row) is not finite"
+                )
+            }
             rows.append(row)
-            squaredLengths.append(try reader.readFloat())
+            squaredLengths.append(squaredLength)
         }
     }
 }
@@ -77,7 +88,11 @@ extension VectorIndex {
         longRows = LongRows()
         guard schema.metric == .ip else { return }
         for row in 0..<linkedCount {
-            longRows.add(UInt32(truncatingIfNeeded: row), squaredLength: aux[row])
+            longRows.add(
+                UInt32(truncatingIfNeeded: row),
+                squaredLength: aux[row],
+                isDeleted: { _ in false }
+            )
         }
     }
 }

@@ -56,7 +56,7 @@ extension VectorIndex {
         linkedCount += 1
         // Nothing would ever be found through it.
         if isDeleted(row) { return }
-        if schema.metric == .ip { longRows.add(row, squaredLength: aux[Int(row)]) }
+        defer { noteLongRow(row) }
         let level = level(of: row)
         guard let entry else {
             self.entry = addNodes(row, level: level)
@@ -69,6 +69,18 @@ extension VectorIndex {
         if level > 0 { connectUppers(row, level: level, node: top.slot, from: entry) }
         connectBase(row, from: batch)
         if top.level > entry.level { self.entry = top }
+    }
+
+    /// Keeps a row that is linked among the longest, if it is one of these.
+    private func noteLongRow(_ row: UInt32) {
+        guard schema.metric == .ip else { return }
+        let deleted = UnsafePointer(deleted)
+        let hasDeleted = deletedCount > 0
+        longRows.add(
+            row,
+            squaredLength: aux[Int(row)],
+            isDeleted: { hasDeleted && deleted.bit($0) }
+        )
     }
 
     /// Links the nodes of a row on the levels `1...level`, the highest of which is `node`.

@@ -165,7 +165,7 @@ extension VectorIndex {
             guard left == 0 else { continue }
             guard index < beam.count, scratch.results.count == wanted,
                 errors.least(code: Candidates.distance(beam.keys[index]))
-                    < Candidates.distance(scratch.results.bound)
+                    < Double(Candidates.distance(scratch.results.bound))
             else { break }
             left = CodeErrors.stepCount
         }

@@ -30,7 +30,7 @@ extension VectorIndex {
     ///                 ten rows, `Float[10]`
     ///        ...    4 least squared norm, `Float`; only under ip, else the largest finite number
     ///        ...    4 longest rows; 0 unless under ip
-    ///        ...    4 each, the longest first: the row, and its squared norm, `Float`
+    ///        ...    8 each, the longest first: the row, and its squared norm, `Float`
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
         static let version: UInt32 = 2
@@ -178,6 +178,9 @@ struct IndexState {
 
     private mutating func readLengths(_ reader: inout ByteReader) throws(OmenError) {
         squaredNormMin = try reader.readFloat()
+        guard squaredNormMin >= 0, squaredNormMin.isFinite else {
+            throw OmenError(.corrupt, "section state: least squared norm \(squaredNormMin)")
+        }
         longRows = try LongRows(from: &reader, rowCount: linkedCount)
     }
 

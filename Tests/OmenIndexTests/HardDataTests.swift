@@ -144,12 +144,30 @@ import Testing
     @Test func theLongestRowsAreKept() {
         var long = LongRows()
         for row in 0..<1000 as Range<UInt32> {
-            long.add(row, squaredLength: Float((row * 7919) % 1000))
+            long.add(row, squaredLength: Float((row * 7919) % 1000), isDeleted: { _ in false })
         }
         let expected = (0..<1000 as Range<UInt32>).sorted {
             ($0 * 7919) % 1000 > ($1 * 7919) % 1000
         }
         #expect(long.rows == Array(expected.prefix(LongRows.countMax)))
+        // A deleted row gives way even to a shorter one.
+        let dead = long.rows[7]
+        long.add(5000, squaredLength: 1, isDeleted: { $0 == dead })
+        #expect(long.rows.count == LongRows.countMax && long.rows.last == 5000)
+        #expect(!long.rows.contains(dead))
+    }
+
+    @Test(arguments: [Float(1e10), 1e-12])
+    func squaresOfLengthsMayLeaveTheRange(_ scale: Float) throws {
+        let schema = CollectionSchema(dim: Self.dim, metric: .ip, m: 8, efConstruction: 64)
+        var (rows, queries) = Self.lengths(0.5)
+        // All in one orthant but for one, whose products are all negative, and which is held out.
+        rows = rows.map { $0.map { abs($0) * scale } }
+        rows[0] = rows[0].map { -$0 }
+        queries = queries.map { $0.map(abs) }
+        let checked = try Self.linked(schema, rows, inBulk: true)
+        try checked.index.checkInvariants()
+        #expect(try checked.recall(queries, ef: 64) >= 0.9)
     }
 
     @Test func errorsOfCodesBoundWhatAreStillCandidates() {

@@ -22,6 +22,8 @@ PASSES = 3
 PIECE = 1000
 THREADS = 2
 M, EF_CONSTRUCTION = 16, 200
+# Narrow codes need dimensions.
+DIM_MIN = {"u4": 64, "u1": 256}
 
 
 class Truth:
@@ -61,6 +63,7 @@ class Truth:
         right = 0
         for i, rows in enumerate(found):
             rows = np.unique(np.asarray(rows[:k], dtype=np.int64))
+            rows = rows[rows >= 0]
             limit = self.nearest[i][k - 1]
             limit += abs(limit) * 2e-6 + np.finfo(float).tiny
             right += int((self.distances(self.queries[i], rows) <= limit).sum())
@@ -82,7 +85,7 @@ class Ours:
         self.seconds = time.perf_counter() - start
         self.cpu_seconds = time.process_time() - start_cpu
         for first in range(0, len(dead), 10_000):
-            self.db.delete(dead[first:first + 10_000].tolist())
+            self.db.delete_batch(dead[first:first + 10_000])
         self.db.wait_linked()
 
     def add(self, base, in_pieces: bool) -> None:
@@ -212,6 +215,8 @@ def main(spec: dict) -> dict:
     truth = Truth(base, queries, metric, alive)
     result = {"rows": len(base), "dim": base.shape[1], "ours": {}, "peers": {}}
     for codes in spec["codes"]:
+        if base.shape[1] < DIM_MIN.get(codes, 1):
+            continue
         for way in spec["ways"]:
             measured = measure_ours(hard, base, queries, dead, alive, metric, truth,
                                     None if codes == "default" else codes, way == "streamed")

@@ -51,29 +51,38 @@ def signal_after(seconds, number=signal.SIGINT):
         sender.join()
 
 
+class Whole(float):
+    """Seconds that a call takes when nobody interrupts it, and processor time.
+
+    Calls that end early are told by processor time: it does not grow while other programs run.
+    """
+
+    processor: float
+
+
 def seconds_of(call):
-    start = time.monotonic()
+    start, processor = time.monotonic(), time.process_time()
     call()
-    return time.monotonic() - start
+    whole = Whole(time.monotonic() - start)
+    whole.processor = time.process_time() - processor
+    return whole
 
 
 def lasting(call, units=1):
     """Units of work that keep a call busy for long enough here, and how long."""
     while True:
-        start = time.monotonic()
-        call(units)
-        whole = time.monotonic() - start
+        whole = seconds_of(lambda units=units: call(units))
         if whole >= SECONDS:
             return units, whole
         units *= 2 if whole > SECONDS / 4 else 4
 
 
-def interrupt(call, whole):
+def interrupt(call, whole, clock=time.process_time):
     """Interrupts a call that takes `whole` seconds; returns what was raised."""
-    start = time.monotonic()
+    start = clock()
     with pytest.raises(KeyboardInterrupt) as caught, signal_after(whole / 10):
         call()
-    assert time.monotonic() - start < 0.6 * whole
+    assert clock() - start < 0.6 * whole.processor
     return caught.value
 
 
@@ -230,17 +239,17 @@ def test_handlers_run_during_a_call_which_goes_on(filled, data, batch):
 
     def handle(number, frame):
         # With calls of their own, too.
-        seen.append((time.monotonic(), len(filled), filled.search(data[3], 1)[0].id))
+        seen.append((time.thread_time(), len(filled), filled.search(data[3], 1)[0].id))
 
     queries, whole = batch
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        start = time.monotonic()
+        start = time.thread_time()
         with signal_after(whole / 10, signal.SIGUSR1):
             found = exact_search(filled, queries)
         assert found == [row % ROWS for row in range(len(queries))]
         assert [one[1:] for one in seen] == [(ROWS, 3)]
-        assert seen[0][0] - start < 0.6 * whole
+        assert seen[0][0] - start < 0.6 * whole.processor
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -367,21 +376,29 @@ def test_asyncio_ends_what_a_cancelled_task_began(data):
             def search():
                 return db.search_batch(queries, 10, exact=True, threads=1)
 
-            start = time.monotonic()
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(search(), whole / 10)
-            assert time.monotonic() - start < 0.6 * whole
-            # More tasks than threads: those that had not begun never do.
-            start = time.monotonic()
-            tasks = [asyncio.create_task(search()) for _ in range(12)]
-            await asyncio.sleep(whole / 10)
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-            assert (await db.search(data[5], 1))[0].id == 5
-            assert time.monotonic() - start < 0.6 * whole
+            async def time_out():
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(search(), whole / 10)
+
+            async def cancel_many():
+                # More tasks than threads: those that had not begun never do.
+                tasks = [asyncio.create_task(search()) for _ in range(12)]
+                await asyncio.sleep(whole / 10)
+                for task in tasks:
+                    task.cancel()
+                for task in tasks:
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                assert (await db.search(data[5], 1))[0].id == 5
+
+            # What goes on to its end does so every time; other programs may delay one.
+            for attempt in (time_out, cancel_many):
+                seconds = []
+                while not seconds or seconds[-1] >= 0.6 * whole:
+                    assert len(seconds) < 5, (whole, seconds)
+                    start = time.monotonic()
+                    await attempt()
+                    seconds.append(time.monotonic() - start)
 
     asyncio.run(use())
 
@@ -412,7 +429,7 @@ def test_other_threads_go_on_while_one_is_interrupted(filled, batch):
     found = []
     other = threading.Thread(target=lambda: found.append(exact_search(filled, queries)))
     other.start()
-    interrupt(lambda: exact_search(filled, queries), whole)
+    interrupt(lambda: exact_search(filled, queries), whole, clock=time.thread_time)
     other.join()
     assert found == [[row % ROWS for row in range(len(queries))]]
 
