@@ -151,6 +151,7 @@ final class BulkTile {
         let row = distances + index * stride
         let added = chosen + count
         let limit = row[Int(chosen[count - 1])]
+        guard isCrowd(row, within: limit, around: itself) else { return 0 }
         var found = 0
         // Another sample for each row, and the same one on every machine.
         var column = Int((UInt32(truncatingIfNeeded: itself) &* 0x9E37_79B1) >> 28)
@@ -165,6 +166,27 @@ final class BulkTile {
         }
         return found
     }
+
+    /// Whether most columns are far beyond the nearest ones, which are a crowd then: seen from four
+    /// of them.
+    private func isCrowd(
+        _ row: UnsafePointer<Float>,
+        within limit: Float,
+        around itself: Int
+    ) -> Bool {
+        let step = columnCount / 4
+        let edge = limit * Self.crowdRatio
+        var far = 0
+        for i in 0..<4 {
+            let column = (itself &+ step / 2 &+ i &* step) % columnCount
+            far &+= row[column] > edge ? 1 : 0
+        }
+        return far >= 2
+    }
+
+    /// Ratio of squared distances beyond which rows are far: few real vectors have so near
+    /// neighbours.
+    private static let crowdRatio: Float = 9
 
     /// Of so many columns one belongs to a sample.
     ///
