@@ -173,6 +173,8 @@ def test_more_rows_than_may_wait_to_be_linked_get_in_whole(shards, tmp_path):
             for start in range(0, 20_000, 10_000):
                 db.add_batch(data, range(start, start + 10_000))
             print(len(db))
+            if shards:
+                db.stop()
         """,
         tmp_path / "db",
         json.dumps(shards),
