@@ -61,7 +61,9 @@ class Collection(Records):
         """The nearest records, at most `limit` (1...10000), ascending by distance.
 
         `ef` (candidates kept) or `recall` (above 0 and below 1) trade time for quality; `exact`
-        compares with every record.
+        compares with every record. What `recall` takes was measured on records that were added in
+        large batches, and holds for queries like these; where no `ef` reaches it, every record is
+        compared.
         """
         # Every microsecond counts here: a search takes some ten.
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:
