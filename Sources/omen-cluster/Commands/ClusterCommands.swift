@@ -104,13 +104,26 @@ struct Start: ParsableCommand {
     private func startDetached(_ settings: ClusterSettings) throws(OmenError) -> DetachedProcess {
         do {
             // Checked here, where the user looks; the coordinator takes the lock for good.
-            let lock = try settings.lock()
+            let lock = try lockPatiently(settings)
             _ = try settings.manifest(lock)
         }
         return try DetachedProcess(
             arguments: CoordinatorProcess.arguments(settings),
             logPath: settings.directory.path(of: "coordinator.log")
         )
+    }
+
+    /// Takes the lock; a coordinator that was just killed gets a moment to be gone.
+    private func lockPatiently(_ settings: ClusterSettings) throws(OmenError) -> LockFile {
+        let deadline = ContinuousClock.now + .milliseconds(500)
+        while true {
+            do throws(OmenError) {
+                return try settings.lock()
+            } catch {
+                guard error.code == .locked, ContinuousClock.now < deadline else { throw error }
+            }
+            pause(milliseconds: 5)
+        }
     }
 
     /// Asks until every shard is ready or given up, the time is over, or the coordinator is gone.
