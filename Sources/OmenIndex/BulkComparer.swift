@@ -249,7 +249,7 @@ final class BulkComparer {
                     )
                     let member = Int(members[i])
                     add(found, of: members, to: member, lists, counts)
-                    // Who has many candidates takes no others, and these stand in their places.
+                    // A row with many candidates needs no sample, whose places they take.
                     if Int(counts[member]) > plan.fewCount { continue }
                     let first = Int(found[0]) &+ 1
                     for j in 0..<Int(found[first]) {

@@ -126,9 +126,10 @@ final class BulkTile {
         }
     }
 
-    /// Adds to the first `count` chosen the `k` columns with the largest inner products with a
-    /// measured row; those that were chosen already, and the column `itself`, are left out.
+    /// Chooses, in addition to the first `count`, the `k` columns whose inner products with a
+    /// measured row are the largest.
     ///
+    /// A column is not chosen twice, and `itself` never.
     /// - Returns: How many are in `chosen` now.
     func addLargest(_ k: Int, ofRow index: Int, except itself: Int?, after count: Int) -> Int {
         let row = products + index * stride

@@ -78,7 +78,7 @@ struct CheckpointJob: Sendable {
     /// Writes the files, then the manifest, then removes what neither generation needs.
     ///
     /// Runs on its own thread, while no rotation of the log is under way. `breathe` is called after
-    /// every block of a file, and may take its time, for searches to have some.
+    /// every block of a file, so that the caller can rest there while searches come in.
     func run(breathe: () -> Void = {}) throws(OmenError) -> WrittenCheckpoint {
         // New checksums over damaged rows would hide the damage.
         try check?.finish()

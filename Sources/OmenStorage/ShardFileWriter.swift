@@ -34,8 +34,8 @@ package enum ShardFileWriter {
     ///   - schema: The collection's schema.
     ///   - lsn: Every write to the collection up to here is in the sections.
     ///   - sections: At most 96, kinds unique; empty ones are kept.
-    ///   - breathe: Called after every block of at most 256 KiB; may take its time, for others to
-    ///     have some.
+    ///   - breathe: Lets the caller rest while others need the processor. It is called after every
+    ///     block of at most 256 KiB.
     /// - Returns: Bytes of the file.
     /// - Throws: `.resourceExhausted` without space, `.ioFailure`; `.corrupt` when the bytes read
     ///   back are not those written; `.stopped`.

@@ -381,7 +381,8 @@ def test_asyncio_ends_what_a_cancelled_task_began(data):
                     await asyncio.wait_for(search(), whole / 10)
 
             async def cancel_many():
-                # More tasks than threads: those that had not begun never do.
+                # There are more tasks than threads, so some tasks have not begun when they are
+                # cancelled. They must never begin.
                 tasks = [asyncio.create_task(search()) for _ in range(12)]
                 await asyncio.sleep(whole / 10)
                 for task in tasks:
