@@ -5,6 +5,7 @@
     .venv/bin/python Tests/python/run.py kill tidy   files whose name contains one of the words
 """
 
+import signal
 import sys
 import time
 import unittest
@@ -43,6 +44,8 @@ class TimedResult(unittest.TextTestResult):
 
 
 def main() -> int:
+    # A shell starts programs in the background so that they ignore interrupts; tests send some.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(FOLDER))
     files = chosen_files(sys.argv[1:])
     if not files:

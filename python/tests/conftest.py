@@ -1,9 +1,13 @@
 """Data that several tests use."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# A shell starts programs in the background so that they ignore interrupts, and the tests send some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLE = Path(__file__).resolve().parents[2] / "bench" / "sample"
 
