@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 4
+#define OMENDB_ABI_VERSION 5
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -201,6 +201,14 @@ int32_t omendb_upsert(omendb *database, const char *collection, const omendb_bat
 int32_t omendb_delete(omendb *database, const char *collection, const omendb_ids *ids,
                       omendb_counts *counts, omendb_error *error);
 
+/* Calibrates searches with `count` queries, 16...1024, from now on: what `recall` of a query takes
+ * is measured with them, and no longer with records. 0 queries: with records again. Vectors lie row
+ * behind row, elements as in a batch. It returns when they are stored; a build then measures, which
+ * "building" of omendb_info tells of. Collections of fewer than 1,024 records are not measured.
+ * Errors: NOT_FOUND, BAD_REQUEST naming the query. */
+int32_t omendb_calibrate(omendb *database, const char *collection, const void *vectors,
+                         uint64_t count, uint32_t dim, int32_t element, omendb_error *error);
+
 /* The nearest records to each query, ascending by distance, then id. Free it with
  * omendb_result_free. */
 int32_t omendb_search(omendb *database, const char *collection, const omendb_query *query,
@@ -243,9 +251,11 @@ int32_t omendb_count(omendb *database, const char *collection, uint64_t *count,
                      omendb_error *error);
 
 /* A JSON text about everything: {"collections": {NAME: {"vectors", "linked", "rows", "deleted",
- * "file_bytes", "building", "build_bytes", "build_waits", "dim", "metric", "element", "codes", "m",
- * "ef_construction"}},
- * "resident_bytes"}; free it with omendb_text_free. */
+ * "file_bytes", "building", "build_bytes", "build_waits", "calibration", "dim", "metric",
+ * "element", "codes", "m", "ef_construction"}}, "resident_bytes"}; free it with omendb_text_free.
+ * "calibration" is what searches find at least, as it was measured: null, or {"queries": "rows" or
+ * "sample", "k": {"1": [[ef, recall], ...], "10": ..., "100": ...}}; of several shards the mean at
+ * the widths that all have. */
 int32_t omendb_info(omendb *database, char **json, omendb_error *error);
 void omendb_text_free(char *text);
 

@@ -85,6 +85,17 @@ typedef int32_t omen_ints __attribute__((vector_size(64), aligned(4)));
 #include "beam_body.inc"
 #include "table_body.inc"
 
+float omen_unit_distance(const float *query, float query_scale, const float *row, float row_scale,
+                         size_t dim) {
+#pragma clang fp reassociate(on)
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) {
+        float d = query[i] * query_scale - row[i] * row_scale;
+        sum += d * d;
+    }
+    return sum / 2;
+}
+
 size_t omen_kernels_count(void) {
 #if defined(__x86_64__)
     return 4;

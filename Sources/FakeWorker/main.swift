@@ -33,6 +33,7 @@ struct FakeShard {
             ids.formUnion(batch.ids)
             counts.upserted = UInt64(batch.ids.count)
         case .delete(_, let gone): ids.subtract(gone)
+        case .calibrate: break
         }
         return .written(WriteReply(counts: counts, coverage: one))
     }

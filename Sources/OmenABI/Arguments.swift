@@ -168,6 +168,34 @@ extension Arguments {
         return query
     }
 
+    static func sample(
+        _ vectors: UnsafeRawPointer?,
+        count given: UInt64,
+        dim: UInt32,
+        element: Int32,
+        collection: String
+    ) throws(OmenError) -> QuerySample {
+        try CollectionName.validate(collection)
+        let count = try count(given, "queries")
+        try QuerySample.check(count: count)
+        guard count > 0 else {
+            return QuerySample(collection: collection, element: .f32, dim: 0, vectors: [])
+        }
+        let rows = try GivenVectors(
+            vectors,
+            element: element,
+            dim: dim,
+            stride: nil,
+            count: count
+        )
+        return QuerySample(
+            collection: collection,
+            element: rows.element,
+            dim: rows.dim,
+            vectors: rows.copy(0..<count)
+        )
+    }
+
     /// A query without its vectors.
     static func options(
         _ given: omendb_query,

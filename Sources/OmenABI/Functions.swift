@@ -168,6 +168,29 @@ public func omendb_delete(
     }
 }
 
+/// Calibrates searches with queries.
+@c @implementation
+public func omendb_calibrate(
+    _ database: OpaquePointer!,
+    _ collection: UnsafePointer<CChar>!,
+    _ vectors: UnsafeRawPointer!,
+    _ count: UInt64,
+    _ dim: UInt32,
+    _ element: Int32,
+    _ error: UnsafeMutablePointer<omendb_error>!
+) -> Int32 {
+    call(error) { () throws(OmenError) in
+        let sample = try Arguments.sample(
+            vectors,
+            count: count,
+            dim: dim,
+            element: element,
+            collection: try Arguments.text(collection, "collection")
+        )
+        _ = try Handles.store(database).write(.calibrate(sample))
+    }
+}
+
 /// Writes what changed into files from which opening is fast.
 @c @implementation
 public func omendb_checkpoint(

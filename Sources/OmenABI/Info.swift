@@ -11,11 +11,32 @@ func infoText(_ collections: [CollectionCounts], residentByteCount: Int) -> Stri
             "linked": \(collection.linkedCount), "rows": \(collection.rowCount), \
             "deleted": \(collection.deletedCount), "file_bytes": \(collection.fileByteCount), \
             "building": \(building), "build_bytes": \(collection.buildByteCount), \
-            "build_waits": \(collection.buildWaits), "dim": \(schema.dim), "metric": "\(schema.metric)", \
+            "build_waits": \(collection.buildWaits), \
+            "calibration": \(text(collection.calibration)), \
+            "searches": \(text(collection.searches)), "dim": \(schema.dim), "metric": "\(schema.metric)", \
             "element": "\(schema.element)", "codes": "\(schema.codes)", "m": \(schema.m), \
             "ef_construction": \(schema.efConstruction)}
             """
     }
     let all = parts.joined(separator: ", ")
     return "{\"collections\": {\(all)}, \"resident_bytes\": \(residentByteCount)}"
+}
+
+/// `null`, or what was measured: `{"queries": ..., "k": {"1": [[ef, recall], ...], ...}}`.
+private func text(_ table: CalibrationTable?) -> String {
+    guard let table else { return "null" }
+    let curves = zip(CalibrationTable.ks, table.curves).map { k, curve in
+        let points = curve.map { "[\($0.ef), \($0.recall)]" }
+        return "\"\(k)\": [\(points.joined(separator: ", "))]"
+    }
+    let queries = table.isOfSample ? "sample" : "rows"
+    return "{\"queries\": \"\(queries)\", \"k\": {\(curves.joined(separator: ", "))}}"
+}
+
+private func text(_ counts: SearchCounts?) -> String {
+    guard let counts else { return "null" }
+    return """
+        {"queries": \(counts.queries), "scans": \(counts.scans), \
+        "distances": \(counts.distances)}
+        """
 }

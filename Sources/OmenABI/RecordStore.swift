@@ -236,6 +236,7 @@ final class ClusterStore: RecordStore {
     func collections() throws(OmenError) -> [CollectionCounts] {
         let status = try withClient { client throws(OmenError) in try client.status() }
         var found: [String: CollectionCounts] = [:]
+        var tables: [String: [CalibrationTable?]] = [:]
         for worker in status.workers {
             for part in worker.shardStatus?.collections ?? [] {
                 var sum = found[part.name] ?? CollectionCounts(part.name, part.schema)
@@ -251,7 +252,12 @@ final class ClusterStore: RecordStore {
                 sum.buildByteCount += Int(clamping: part.buildByteCount)
                 sum.buildWaits = sum.buildWaits || part.waitsForMemory
                 found[part.name] = sum
+                // A shard without records finds all of them.
+                if part.vectors > 0 { tables[part.name, default: []].append(part.calibration) }
             }
+        }
+        for (name, shards) in tables {
+            found[name]?.calibration = CalibrationTable.mean(of: shards)
         }
         return found.values.sorted { $0.name < $1.name }
     }

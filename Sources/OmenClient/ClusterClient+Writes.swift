@@ -25,6 +25,14 @@ extension ClusterClient {
         try write(.clearCollection(name: name))
     }
 
+    /// Calibrates searches of a collection with these queries from now on.
+    ///
+    /// - Returns: When every shard has stored them; they measure later.
+    @discardableResult
+    package func calibrate(_ sample: QuerySample) throws(OmenError) -> WriteReply {
+        try write(.calibrate(sample))
+    }
+
     /// Inserts or replaces one batch; for many batches see `UpsertPipeline`.
     @discardableResult
     package func upsert(_ batch: UpsertBatch) throws(OmenError) -> WriteReply {

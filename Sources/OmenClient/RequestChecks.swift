@@ -25,6 +25,9 @@ extension WriteOperation {
         case .delete(let collection, let ids):
             try CollectionName.validate(collection)
             try Self.validate(ids)
+        case .calibrate(let sample):
+            try CollectionName.validate(sample.collection)
+            try sample.validateShape()
         }
     }
 

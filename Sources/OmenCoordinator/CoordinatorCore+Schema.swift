@@ -98,33 +98,64 @@ extension CoordinatorCore {
         sendEverywhere(.clearCollection(name: name), key: key, index: index)
     }
 
+    /// Every shard measures with all queries of a sample.
+    mutating func beginCalibrate(
+        _ sample: QuerySample,
+        key: RequestKey,
+        client: UInt64,
+        requestID: UInt64
+    ) throws(OmenError) {
+        guard let found = try entry(sample.collection) else {
+            throw OmenError(.notFound, "collection \(sample.collection) does not exist")
+        }
+        let operation = WriteOperation.calibrate(
+            try sample.validated(against: catalog[found].schema)
+        )
+        let byteCount = operation.encodedByteCount
+        let index = try admitEverywhere(
+            .write,
+            client: client,
+            requestID: requestID,
+            byteCount: byteCount
+        )
+        sendEverywhere(operation, key: key, index: index, byteCount: byteCount)
+    }
+
     /// Takes in a request that every shard has a part in, and sends nothing yet.
+    ///
+    /// Each shard is sent `byteCount` bytes later.
     mutating func admitEverywhere(
         _ kind: Pending.Kind,
         client: UInt64,
-        requestID: UInt64
+        requestID: UInt64,
+        byteCount: Int = 128
     ) throws(OmenError) -> Int {
-        try checkAllReady("schema changes need all shards, nothing was changed")
-        try checkRoom(for: workers.indices.map { (shard: $0, byteCount: 128) })
+        try checkAllReady("this needs all shards, nothing was changed")
+        try checkRoom(for: workers.indices.map { (shard: $0, byteCount: byteCount) })
         let all = ShardSet(count: workers.count)
         let request = Pending(
             client: client,
             requestID: requestID,
             kind: kind,
-            byteCount: 128,
+            byteCount: byteCount,
             targets: all,
             awaited: all
         )
         return try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
     }
 
-    /// Sends a write to every shard that it waits for.
-    mutating func sendEverywhere(_ operation: WriteOperation, key: RequestKey, index: Int) {
+    /// Sends a write of `byteCount` bytes to every shard that the request at `index` waits for.
+    mutating func sendEverywhere(
+        _ operation: WriteOperation,
+        key: RequestKey,
+        index: Int,
+        byteCount: Int = 128
+    ) {
         for shard in pending[index].awaited {
             send(
                 .write(WriteRequest(key: key, operation: operation)),
                 id: pending[index].id,
-                byteCount: 128,
+                byteCount: byteCount,
                 to: shard
             )
         }

@@ -16,6 +16,8 @@ extension CoordinatorCore {
             try beginDrop(name, key: request.key, client: client, requestID: requestID)
         case .clearCollection(let name):
             try beginClear(name, key: request.key, client: client, requestID: requestID)
+        case .calibrate(let sample):
+            try beginCalibrate(sample, key: request.key, client: client, requestID: requestID)
         case .upsert(let batch):
             try beginUpsert(batch, key: request.key, client: client, requestID: requestID)
         case .delete(let collection, let ids):

@@ -42,6 +42,7 @@ extension WriteOperation {
         case .upsert(let batch): 1 + batch.encodedByteCount
         case .delete(let collection, let ids):
             1 + 4 + collection.utf8.count + RecordID.encodedByteCount(ids)
+        case .calibrate(let sample): 1 + sample.encodedByteCount
         }
     }
 }

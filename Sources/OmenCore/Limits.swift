@@ -29,6 +29,13 @@ package enum Limits {
     package static let efMax = 10_000
     /// Most vectors in one write request.
     package static let batchCountMax = 10_000
+    /// Fewest queries of a sample that searches are calibrated with: fewer say little.
+    package static let sampleCountMin = 16
+    /// Most queries of a sample.
+    package static let sampleCountMax = 1024
+    /// Queries of a sample that are kept, evenly spaced ones: comparing them with all rows is a few
+    /// percent of what building an index takes.
+    package static let sampleCountKept = 256
     /// Most queries in one search request.
     package static let queryCountMax = 10_000
     /// Largest frame body in bytes; a larger length is refused before anything is allocated.

@@ -176,7 +176,7 @@ package enum VectorValidation {
     }
 
     /// Converts whole numbers 0...255 given as f32 into u8, or u8 into f32; the first row has the
-    /// number `firstRow` in errors.
+    /// number `firstRow` in errors, which call it `what`.
     ///
     /// - Throws: `.badRequest` naming the first element a `u8` cannot hold.
     package static func convert(
@@ -184,6 +184,7 @@ package enum VectorValidation {
         from source: ElementType,
         to target: ElementType,
         dim: Int,
+        what: String = "vector",
         firstRow: Int = 0
     ) throws(OmenError) -> [UInt8] {
         switch (source, target) {
@@ -218,13 +219,77 @@ package enum VectorValidation {
                     wholeFailure(
                         UnsafeRawBufferPointer(rebasing: bytes[(row * dim * 4)...]),
                         number: firstRow + row,
-                        dim: dim
+                        dim: dim,
+                        what: what
                     )
                 }
                 if let error { throw error }
             }
             return converted
         }
+    }
+}
+
+/// Vectors that came in for a collection, less their bytes: what is checked, and what they are
+/// called in errors.
+struct GivenRows {
+    var collection: String
+    /// Type of their elements.
+    var element: ElementType
+    var dim: Int
+    var count: Int
+    /// What one of them is called.
+    var what: String
+    /// The number of the first one.
+    var firstRow = 0
+
+    /// - Throws: `.badRequest` for another dimension than the collection's, or another number of
+    ///   bytes.
+    func checkShape(_ vectors: [UInt8], _ schema: CollectionSchema) throws(OmenError) {
+        guard dim == schema.dim else {
+            throw OmenError(
+                .badRequest,
+                "vectors have \(dim) dimensions, collection \(collection) has \(schema.dim)"
+            )
+        }
+        let expected = count * dim * element.byteCount
+        guard vectors.count == expected else {
+            throw OmenError(.badRequest, "\(vectors.count) bytes of vectors, expected \(expected)")
+        }
+    }
+
+    /// - Throws: `.badRequest` naming the row, the element and its value.
+    func check(
+        _ vectors: [UInt8],
+        _ schema: CollectionSchema,
+        _ rules: ValueRules
+    ) throws(OmenError) {
+        try VectorValidation.check(
+            vectors,
+            element: element,
+            dim: dim,
+            metric: schema.metric,
+            what: what,
+            firstRow: firstRow,
+            rules: rules
+        )
+    }
+
+    /// The elements as the collection stores them.
+    ///
+    /// - Throws: `.badRequest` naming the first element that it does not store.
+    func converted(
+        _ vectors: [UInt8],
+        _ schema: CollectionSchema
+    ) throws(OmenError) -> [UInt8] {
+        try VectorValidation.convert(
+            vectors,
+            from: element,
+            to: schema.element,
+            dim: dim,
+            what: what,
+            firstRow: firstRow
+        )
     }
 }
 
@@ -250,38 +315,23 @@ extension UpsertBatch {
                 "\(ids.count) vectors in one batch, expected 1...\(Limits.batchCountMax)"
             )
         }
-        guard dim == schema.dim else {
-            throw OmenError(
-                .badRequest,
-                "vectors have \(dim) dimensions, collection \(collection) has \(schema.dim)"
-            )
-        }
-        let expected = ids.count * dim * element.byteCount
-        guard vectors.count == expected else {
-            throw OmenError(.badRequest, "\(vectors.count) bytes of vectors, expected \(expected)")
-        }
+        let rows = GivenRows(
+            collection: collection,
+            element: element,
+            dim: dim,
+            count: ids.count,
+            what: "vector",
+            firstRow: firstRow
+        )
+        try rows.checkShape(vectors, schema)
         for id in ids { try id.validate() }
         if checkedAgainst != schema {
-            try VectorValidation.check(
-                vectors,
-                element: element,
-                dim: dim,
-                metric: schema.metric,
-                what: "vector",
-                firstRow: firstRow,
-                rules: rules
-            )
+            try rows.check(vectors, schema, rules)
             try validateMetadata(firstRow: firstRow, rules)
         }
         guard element != schema.element else { return self }
         var converted = self
-        converted.vectors = try VectorValidation.convert(
-            vectors,
-            from: element,
-            to: schema.element,
-            dim: dim,
-            firstRow: firstRow
-        )
+        converted.vectors = try rows.converted(vectors, schema)
         converted.element = schema.element
         return converted
     }

@@ -46,6 +46,9 @@ extension WriteOperation {
             }
             for id in ids { try id.validate() }
             return self
+        case .calibrate(let sample):
+            let schema = try Self.schema(of: sample.collection, in: schemas)
+            return .calibrate(try sample.validated(against: schema, rules: rules))
         }
     }
 
@@ -64,7 +67,7 @@ extension WriteOperation {
         switch self {
         case .createCollection(let name, let schema): schemas[name] = schema
         case .dropCollection(let name): schemas[name] = nil
-        case .clearCollection, .upsert, .delete: break
+        case .clearCollection, .upsert, .delete, .calibrate: break
         }
     }
 }
@@ -87,12 +90,12 @@ package struct LoggedWrites {
     package mutating func check(_ operation: WriteOperation) throws(OmenError) {
         do throws(OmenError) {
             // Vectors are converted before they are logged.
-            if case .upsert(let batch) = operation, let schema = schemas[batch.collection],
-                batch.element != schema.element
+            if let element = operation.element, let schema = schemas[operation.collection],
+                element != schema.element
             {
                 throw OmenError(
                     .corrupt,
-                    "vectors of \(batch.element), collection \(batch.collection) stores \(schema.element)"
+                    "vectors of \(element), collection \(operation.collection) stores \(schema.element)"
                 )
             }
             _ = try operation.validated(against: schemas, rules: .stored)
@@ -100,5 +103,16 @@ package struct LoggedWrites {
             throw OmenError(.corrupt, "the write cannot be applied: \(error.message)")
         }
         operation.change(&schemas)
+    }
+}
+
+extension WriteOperation {
+    /// Type of the vectors' elements; nil when it has no vectors.
+    fileprivate var element: ElementType? {
+        switch self {
+        case .upsert(let batch): batch.element
+        case .calibrate(let sample): sample.element
+        case .createCollection, .dropCollection, .clearCollection, .delete: nil
+        }
     }
 }

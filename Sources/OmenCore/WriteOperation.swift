@@ -55,6 +55,8 @@ package enum WriteOperation: Equatable, Sendable {
     case upsert(UpsertBatch)
     /// Ids that are not there are skipped.
     case delete(collection: String, ids: [RecordID])
+    /// Searches are calibrated with these queries from now on.
+    case calibrate(QuerySample)
 }
 
 extension WriteOperation {
@@ -65,6 +67,7 @@ extension WriteOperation {
             .delete(let name, _):
             name
         case .upsert(let batch): batch.collection
+        case .calibrate(let sample): sample.collection
         }
     }
 }
@@ -116,6 +119,7 @@ extension WriteOperation {
         case clearCollection = 3
         case upsert = 4
         case delete = 5
+        case calibrate = 6
     }
 
     /// Appends the operation's bytes; `docs/PROTOCOL.md` ("Write operations") draws the layout.
@@ -138,6 +142,9 @@ extension WriteOperation {
             writer.write(Kind.delete.rawValue)
             writer.write(collection)
             RecordID.encode(ids, into: &writer)
+        case .calibrate(let sample):
+            writer.write(Kind.calibrate.rawValue)
+            sample.encode(into: &writer)
         }
     }
 
@@ -147,7 +154,7 @@ extension WriteOperation {
         guard let kind = Kind(rawValue: number) else {
             throw OmenError(
                 .badRequest,
-                "write operation \(number) is unknown, expected 1...\(Kind.delete.rawValue)"
+                "write operation \(number) is unknown, expected 1...\(Kind.calibrate.rawValue)"
             )
         }
         switch kind {
@@ -161,6 +168,7 @@ extension WriteOperation {
             let name = try Self.readName(&reader)
             let ids = try RecordID.decodeList(from: &reader, limit: Limits.batchCountMax)
             self = .delete(collection: name, ids: ids)
+        case .calibrate: self = .calibrate(try QuerySample(from: &reader))
         }
     }
 

@@ -172,6 +172,8 @@ extension Database {
                 counts.buildPermille = engine.rebuildPermille(of: collection)
                 counts.buildByteCount = collection.buildByteCount
                 counts.buildWaits = engine.buildWaits(of: collection)
+                counts.calibration = collection.calibrationTable
+                counts.searches = collection.searches
                 return counts
             }
         }
@@ -198,6 +200,10 @@ package struct CollectionCounts: Sendable {
     package var buildByteCount = 0
     /// Whether a build that is due waits until there is so much memory.
     package var buildWaits = false
+    /// What was measured of searches; nil when nothing was.
+    package var calibration: CalibrationTable?
+    /// What was searched in this process; nil where other processes search.
+    package var searches: SearchCounts?
 
     package init(_ name: String, _ schema: CollectionSchema) {
         self.name = name

@@ -22,6 +22,8 @@ struct BaseSearch {
     private(set) var isJournalLost = false
     /// Rows of this hop, not scored yet.
     private var pending = 0
+    /// Rows scored so far.
+    private(set) var scoredCount = 0
     /// No entry before this position is unexpanded.
     private var cursor = 0
 
@@ -72,6 +74,7 @@ struct BaseSearch {
     private mutating func step(_ scorer: Scorer, beam: inout Candidates) -> Bool {
         let rows = journal + journaled
         scorer.score(rows, pending, into: distances)
+        scoredCount &+= pending
         let lowest =
             mixed
             ? admitMixed(rows, beam: &beam)

@@ -29,6 +29,18 @@ struct BulkSource {
         squaredLengths = UnsafePointer(index.aux)
     }
 
+    /// The full vectors of `index`, to find the nearest rows of queries that codes, made for the
+    /// rows, say little about.
+    init(vectorsOf index: VectorIndex) {
+        scorer =
+            index.schema.metric == .cosine ? index.exactRowScorer() : index.squaredRowScorer()
+        products = nil
+        isBytes = index.schema.element == .u8
+        isInner = index.schema.metric == .ip
+        isOfUnitCodes = false
+        squaredLengths = UnsafePointer(index.aux)
+    }
+
     /// The squared length of a row; only under ip.
     @inline(__always)
     func squaredLength(_ row: UInt32) -> Float { squaredLengths[Int(row)] }

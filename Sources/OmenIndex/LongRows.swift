@@ -1,3 +1,4 @@
+internal import Glibc
 internal import OmenCore
 
 /// The longest of some rows, the longest first.
@@ -13,20 +14,33 @@ struct LongRows: Equatable {
     private(set) var rows: [UInt32] = []
     private var squaredLengths: [Float] = []
 
-    /// Takes a row in, if it is long enough or takes the place of one that was deleted.
+    /// Takes a row in, if it is long enough or takes the place of one that was deleted, and equal
+    /// to no other: one leads to all its equals.
     ///
     /// - Complexity: O(countMax).
-    mutating func add(_ row: UInt32, squaredLength: Float, isDeleted: (UInt32) -> Bool) {
+    mutating func add(
+        _ row: UInt32,
+        squaredLength: Float,
+        isDeleted: (UInt32) -> Bool,
+        isEqual: (UInt32) -> Bool
+    ) {
         if rows.count == Self.countMax, let dead = rows.firstIndex(where: isDeleted) {
             rows.remove(at: dead)
             squaredLengths.remove(at: dead)
         }
         if rows.count == Self.countMax {
             guard let last = squaredLengths.last, squaredLength > last else { return }
+        }
+        let at = squaredLengths.firstIndex { $0 < squaredLength } ?? rows.count
+        var before = at
+        while before > 0, squaredLengths[before - 1] == squaredLength {
+            before -= 1
+            if isEqual(rows[before]) { return }
+        }
+        if rows.count == Self.countMax {
             rows.removeLast()
             squaredLengths.removeLast()
         }
-        let at = squaredLengths.firstIndex { $0 < squaredLength } ?? rows.count
         rows.insert(row, at: at)
         squaredLengths.insert(squaredLength, at: at)
     }
@@ -81,6 +95,15 @@ extension VectorIndex {
         schema.metric == .ip && squaredNormMax > 1.05 * squaredNormMin
     }
 
+    /// Whether two rows have the same vector.
+    func areEqual(_ row: UInt32, _ other: UInt32) -> Bool {
+        memcmp(
+            vectors + Int(row) * layout.vectorStride,
+            vectors + Int(other) * layout.vectorStride,
+            schema.vectorByteCount
+        ) == 0
+    }
+
     /// Finds the longest of all linked rows.
     ///
     /// - Complexity: O(linked rows).
@@ -91,7 +114,8 @@ extension VectorIndex {
             longRows.add(
                 UInt32(truncatingIfNeeded: row),
                 squaredLength: aux[row],
-                isDeleted: { _ in false }
+                isDeleted: { _ in false },
+                isEqual: { areEqual(UInt32(truncatingIfNeeded: row), $0) }
             )
         }
     }

@@ -20,10 +20,11 @@ package struct RebuiltIndex: @unchecked Sendable {
 package final class RebuildJob: @unchecked Sendable {
     /// Rows that were alive, the held-out ones last.
     private var rows: [UInt32]
-    private let heldOutCount: Int
+    let heldOutCount: Int
     private let vectors: ReservedRegion
     private let aux: ReservedRegion
     private let schema: CollectionSchema
+    private let sample: CalibrationSample
     private let seed: UInt64
     private var hasRun = false
 
@@ -36,8 +37,9 @@ package final class RebuildJob: @unchecked Sendable {
         schema = old.schema
         seed = old.seed
         self.rows = rows
+        sample = old.sample
         heldOutCount =
-            rows.count >= SearchCalibration.rowCountMin ? SearchCalibration.queryCount : 0
+            sample.vectors.isEmpty ? SearchCalibration.queryCount(of: rows.count) : 0
         // Evenly spread, each changed for one at the end.
         for i in 0..<heldOutCount {
             self.rows.swapAt(i * (rows.count / heldOutCount), rows.count - 1 - i)
@@ -84,6 +86,7 @@ package final class RebuildJob: @unchecked Sendable {
         } catch {
             throw .failed(error)
         }
+        index.sample = sample
         let bulkCount = rows.count - heldOutCount
         let pulse = BulkPulse(
             total: BulkBuild.unitCount(
@@ -106,11 +109,16 @@ package final class RebuildJob: @unchecked Sendable {
         index.packCodes()
         var rest = BulkClock()
         if heldOutCount > 0 {
-            index.calibration = try index.calibrate(heldOut: bulkCount..<rows.count, pulse)
+            index.calibration = try index.calibrate(bulkCount..<rows.count, pulse)
             while index.link(atMost: 16) > 0 { try pulse.check() }
         }
+        if !sample.vectors.isEmpty, bulkCount >= SearchCalibration.rowCountMin {
+            try index.calibrateWithSample(pulse)
+        }
+        index.calibratedLSN = sample.lsn
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
+        index.builtCount = rows.count
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
         progress(1000)
         return RebuiltIndex(

@@ -157,7 +157,8 @@ extension RowLayout {
     /// Bytes that a section has at most with so many rows.
     func byteCount(of section: VectorIndex.Section, rowCount: Int) -> Int {
         switch section {
-        case .state: return 64 << 10
+        // Fixed fields, offsets, tables and landmarks; and queries to calibrate with.
+        case .state: return (128 << 10) + Limits.sampleCountKept * vectorStride
         case .vectors: return rowCount * vectorStride
         case .codes: return rowCount * codeStride
         case .links: return rowCount * baseSlots * 4

@@ -48,6 +48,9 @@ struct Scorer {
     /// Length of the query under `.lengths` and `.products`; the query's own part of a distance,
     /// under `.coded` and `.stretched`; its sum, scaled, under `.bits`.
     var lift: Float = 0
+    /// Whether near rows, which are floats, are measured once more under `.cosine` by the
+    /// difference of the unit vectors: 1 - cos keeps few of their digits.
+    var measuresNearTwice = false
     /// What the first of a row's numbers is multiplied by, under `.bits`.
     var weight: Float = 1
 
@@ -64,7 +67,7 @@ struct Scorer {
         case .plain: break
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
-            for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[Int(rows[i])] * scale) }
+            for i in 0..<count { out[i] = cosine(out[i], Int(rows[i])) }
         case .lengths(let terms):
             for i in 0..<count { out[i] = squared(out[i], aux[Int(rows[i]) &* terms]) }
         case .products(let terms):
@@ -85,7 +88,7 @@ struct Scorer {
         case .plain: break
         case .negated: for i in 0..<count { out[i] = -out[i] }
         case .cosine:
-            for i in 0..<count { out[i] = max(0, 1 - out[i] * aux[first + i] * scale) }
+            for i in 0..<count { out[i] = cosine(out[i], first &+ i) }
         case .lengths(let terms):
             for i in 0..<count { out[i] = squared(out[i], aux[(first &+ i) &* terms]) }
         case .products(let terms):
@@ -123,6 +126,22 @@ struct Scorer {
         case .bits: terms = 2
         }
         for i in 0..<count { omen_prefetch(aux + Int(rows[i]) &* terms) }
+    }
+
+    /// Distances below this are measured once more.
+    private static let nearCosine: Float = 1 / 256
+
+    @inline(__always)
+    private func cosine(_ number: Float, _ row: Int) -> Float {
+        let distance = 1 - number * aux[row] * scale
+        guard measuresNearTwice, distance < Self.nearCosine else { return max(0, distance) }
+        return omen_unit_distance(
+            query.assumingMemoryBound(to: Float.self),
+            scale,
+            (base + row &* stride).assumingMemoryBound(to: Float.self),
+            aux[row],
+            dim
+        )
     }
 
     @inline(__always)

@@ -7,6 +7,8 @@ internal import Synchronization
 package final class Scratch {
     /// What the last search found.
     package var hits: [Neighbor] = []
+    /// What was searched with it, but for what a pool has taken over.
+    package var counts = SearchCounts()
     /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.
     static let scanCount = BaseSearch.expansionsPerHop * 128
 
@@ -84,10 +86,18 @@ package final class Scratch {
 
 /// Scratch memory for searches that run side by side: as much as there ever were at once.
 package final class ScratchPool: Sendable {
-    private struct Idle: @unchecked Sendable { var scratch: Scratch }
+    private struct Lent: @unchecked Sendable { var scratch: Scratch? }
+
+    private struct State: @unchecked Sendable {
+        var idle: [Scratch] = []
+        var counts = SearchCounts()
+    }
 
     private let schema: CollectionSchema
-    private let idle = Mutex<[Idle]>([])
+    private let state = Mutex(State())
+
+    /// What was searched with any of it.
+    package var counts: SearchCounts { state.withLock { $0.counts } }
 
     package init(_ schema: CollectionSchema) { self.schema = schema }
 
@@ -97,10 +107,17 @@ package final class ScratchPool: Sendable {
     package func withScratch<Result>(
         _ body: (Scratch) throws(OmenError) -> Result
     ) throws(OmenError) -> Result {
-        let waiting = idle.withLock { $0.popLast() }
-        let lent: Idle
-        if let waiting { lent = waiting } else { lent = Idle(scratch: try Scratch(schema)) }
-        defer { idle.withLock { $0.append(lent) } }
-        return try body(lent.scratch)
+        let waiting = state.withLock { Lent(scratch: $0.idle.popLast()) }.scratch
+        let scratch = if let waiting { waiting } else { try Scratch(schema) }
+        let lent = Lent(scratch: scratch)
+        defer {
+            state.withLock {
+                guard let scratch = lent.scratch else { return }
+                $0.counts += scratch.counts
+                scratch.counts = SearchCounts()
+                $0.idle.append(scratch)
+            }
+        }
+        return try body(scratch)
     }
 }

@@ -179,7 +179,8 @@ extension VectorIndex {
             stride: layout.vectorStride,
             dim: layout.vectorDim,
             mode: mode,
-            aux: UnsafePointer(aux)
+            aux: UnsafePointer(aux),
+            measuresNearTwice: schema.element == .f32
         )
     }
 }

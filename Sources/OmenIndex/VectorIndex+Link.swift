@@ -57,7 +57,9 @@ extension VectorIndex {
         // Nothing would ever be found through it.
         if isDeleted(row) { return }
         defer { noteLongRow(row) }
-        let level = level(of: row)
+        // The levels of a built graph lead well to its rows, and to new ones near these; links to
+        // new nodes would take places there. Far rows are landmarks.
+        let level = linkedCount <= 2 * builtCount ? 0 : level(of: row)
         guard let entry else {
             self.entry = addNodes(row, level: level)
             return
@@ -68,6 +70,7 @@ extension VectorIndex {
         let top = addNodes(row, level: level)
         if level > 0 { connectUppers(row, level: level, node: top.slot, from: entry) }
         connectBase(row, from: batch)
+        noteFarRow(row, nearest: batch.nearest[index])
         if top.level > entry.level { self.entry = top }
     }
 
@@ -79,7 +82,8 @@ extension VectorIndex {
         longRows.add(
             row,
             squaredLength: aux[Int(row)],
-            isDeleted: { hasDeleted && deleted.bit($0) }
+            isDeleted: { hasDeleted && deleted.bit($0) },
+            isEqual: { areEqual(row, $0) }
         )
     }
 

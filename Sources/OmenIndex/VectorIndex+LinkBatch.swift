@@ -15,8 +15,8 @@ extension VectorIndex {
         /// The graph has at least so many times the rows of a batch, or searching it would miss
         /// too many of a row's true neighbours.
         static let graphFactor = 8
-        /// Hot rows below which there is time for searches of the full width.
-        static let hurryCount = 512
+        /// Hot rows up to which there is time for searches of the full width: one batch.
+        static let patientCount = rowCountMax
         /// Rows of a batch that are compared with a row, before and after it in the order of keys.
         static let windowCount = 16
     }
@@ -47,7 +47,7 @@ extension VectorIndex {
         let hot = rowCount - linkedCount
         // Rows deleted while hot count as linked; the first level samples only rows of the graph.
         let graph = entry == nil ? 0 : upperCounts[0] * schema.m
-        let isHurried = hot >= Batch.hurryCount
+        let isHurried = hot > Batch.patientCount
         let width = isHurried ? max(schema.m, schema.efConstruction * 3 / 8) : schema.efConstruction
         return LinkBatch(
             firstRow: linkedCount,
@@ -73,6 +73,11 @@ extension VectorIndex {
             }
             place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
             place.start = slot
+            if schema.metric != .ip,
+                findLandmarks(scorer, nearerThan: slot, atMost: 1, scratch) > 0
+            {
+                place.start = Candidates.row(scratch.beam.keys[0])
+            }
         }
         batch.places[index] = place
     }

@@ -49,21 +49,6 @@ extension VectorIndex {
         for level in 1...Section.uppers.count { try checkNodes(level: level) }
         try checkEntry()
         advisePages(from: 0, to: rowCount)
-        if state.isOutdated { forgetGraph() }
-    }
-
-    /// Makes all rows hot, so that they are linked again.
-    private func forgetGraph() {
-        linkedCount = 0
-        packedCount = 0
-        entry = nil
-        calibration = nil
-        upperCounts = upperCounts.map { _ in 0 }
-        quantizer.kind = .untrained
-        quantizer.trainedRowCount = 0
-        for row in 0..<rowCount {
-            squaredNormMin = min(squaredNormMin, aux[row])
-        }
     }
 
     private func adopt(_ state: IndexState) throws(OmenError) {
@@ -94,8 +79,13 @@ extension VectorIndex {
         squaredNormMin = state.squaredNormMin
         squaredNormMax = state.squaredNormMax
         longRows = state.longRows
-        starts = state.starts
+        builtCount = state.builtCount
+        settings = state.settings
+        landmarks = state.landmarks
+        chosenLandmarkCount = state.chosenLandmarkCount
         calibration = state.calibration
+        sample = state.sample
+        calibratedLSN = state.calibratedLSN
         quantizer.kind = state.quantizerKind
         quantizer.blursNibbles = state.blursNibbles
         quantizer.scale = state.scale

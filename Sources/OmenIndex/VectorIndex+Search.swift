@@ -3,6 +3,10 @@ package import OmenCore
 extension VectorIndex {
     /// Width of the candidate list where a caller gives none.
     package static let efStandard = 64
+    /// Results that a search looks for at least, of which it returns the nearest.
+    ///
+    /// Depth of reranking and early stop follow them, so that recall@1 is that of a wider search.
+    private static let wantedMin = 10
 
     /// Finds the nearest live rows.
     ///
@@ -33,29 +37,49 @@ extension VectorIndex {
         precondition(k > 0, "k must be positive, got \(k)")
         hits.removeAll(keepingCapacity: true)
         let prepared = try prepare(query, element: element, scratch)
-        let wanted = min(k, liveCount)
+        // Nobody who asks for fewer is to find less of them.
+        let wanted = min(max(k, Self.wantedMin), liveCount)
         guard wanted > 0 else { return }
-        let width = max(wanted, ef > 0 ? ef : Self.efStandard)
-        if exact || isCheaperToScan(width: width) {
+        scratch.counts.queries &+= 1
+        let asked = max(wanted, ef > 0 ? ef : Self.efStandard)
+        let width = stretched(asked, by: settings.stretch * (1 + newShare))
+        if exact || isBetterScanned(asked, width: width) {
+            scratch.counts.scans &+= 1
             scratch.results.reset(width: wanted, capacity: wanted)
             try scan(0..<rowCount, prepared.exact, scratch)
         } else {
             searchGraph(prepared, wanted: wanted, width: width, scratch)
             try scan(linkedCount..<rowCount, prepared.exact, scratch)
             if scratch.results.count < wanted {
+                scratch.counts.scans &+= 1
                 scratch.results.reset(width: wanted, capacity: wanted)
                 try scan(0..<rowCount, prepared.exact, scratch)
             }
         }
-        scratch.emit(maxDistance: maxDistance, into: &hits)
+        scratch.emit(atMost: k, maxDistance: maxDistance, into: &hits)
     }
 
-    /// Whether comparing with every row takes no longer than walking the graph.
+    /// The share of the rows that were linked one by one since the last build, which searches have
+    /// to be wider for; nothing where there was none.
+    var newShare: Float {
+        builtCount == 0 ? 0 : Float(linkedCount - builtCount) / Float(linkedCount)
+    }
+
+    private func stretched(_ width: Int, by factor: Float) -> Int {
+        // Widths stay far below 2^24.
+        factor == 1 ? width : min(Limits.efMax, max(width, Int(Float(width) * factor)))
+    }
+
+    /// Whether comparing with every row takes no longer than walking the graph; or little longer,
+    /// where even wide walks miss rows.
     ///
     /// In nanoseconds, roughly: a scanned row 25; an entry of the candidate list 400 for its
     /// neighbours, and more the longer the list that it is inserted into.
-    private func isCheaperToScan(width: Int) -> Bool {
-        entry == nil || width * (400 + width * 3 / 5) >= linkedCount * 25
+    private func isBetterScanned(_ asked: Int, width: Int) -> Bool {
+        let misses = settings.wideRecall < SearchCalibration.recallEnough
+        let patience =
+            misses && asked >= SearchSettings.wideEf ? SearchSettings.scanPatience : 1
+        return entry == nil || width * (400 + width * 3 / 5) * patience >= linkedCount * 25
     }
 
     /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
@@ -68,6 +92,12 @@ extension VectorIndex {
         scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry else { return }
         let startCount = findStarts(prepared.traversal, from: entry, scratch)
+        var width = width
+        if settings.strangerLimit < .infinity,
+            strangeness(prepared, startCount: startCount, scratch) > settings.strangerLimit
+        {
+            width = stretched(width, by: SearchSettings.strangerStretch)
+        }
         let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
         // Inner products have no ratio, deleted rows in the list are no results, and by narrow
         // codes the order of the first is not known yet.
@@ -117,6 +147,7 @@ extension VectorIndex {
             stop: stop
         )
         search.run(scorer, from: scratch.frontier, startCount, beam: &scratch.beam)
+        scratch.counts.distances &+= UInt64(truncatingIfNeeded: search.scoredCount)
         scratch.visited.clear(
             search.isJournalLost ? nil : search.journaled,
             rowCount: linkedCount
@@ -182,6 +213,7 @@ extension VectorIndex {
     ) throws(OmenError) {
         let deleted = UnsafePointer(deleted)
         let distances = scratch.distances
+        scratch.counts.distances &+= UInt64(truncatingIfNeeded: range.count)
         var first = range.lowerBound
         let stop = range.count > Self.rowsPerLook ? Stop.current : nil
         var nextLook = first + Self.rowsPerLook
@@ -224,8 +256,12 @@ extension Scratch {
         keys.update(from: middle.keys, count: count)
     }
 
-    fileprivate func emit(maxDistance: Float, into hits: inout [Neighbor]) {
-        for i in 0..<results.count {
+    fileprivate func emit(
+        atMost limit: Int,
+        maxDistance: Float,
+        into hits: inout [Neighbor]
+    ) {
+        for i in 0..<min(limit, results.count) {
             let key = results.keys[i]
             let distance = Candidates.distance(key)
             guard distance <= maxDistance else { return }

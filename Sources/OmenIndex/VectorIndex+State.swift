@@ -5,7 +5,7 @@ extension VectorIndex {
     ///
     ///     offset size field
     ///          0    4 magic "OIX1"
-    ///          4    4 version, 2; files of version 1 end with the calibration
+    ///          4    4 version, 3
     ///          8    4 dim
     ///         12    4 metric, element, codes, m: one byte each
     ///         16    8 seed
@@ -17,25 +17,32 @@ extension VectorIndex {
     ///         56   64 nodes on each of the upper levels, `UInt64[8]`
     ///        120    1 kind of the quantizer
     ///        121    1 1 when high nibbles blur near neighbours, else 0
-    ///        122    1 where searches begin: see `Starts`
-    ///        123    1 zero
+    ///        122    2 zero
     ///        124    4 its scale, `Float`
     ///        128    8 rows there were when it was trained
     ///        136    8 rows encoded since
     ///        144    8 elements clamped since
     ///        152    4 largest squared norm, `Float`; only under ip, else 0
     ///        156  ... the quantizer's offsets, `Float[dim]`; only when the kind is affine
-    ///        ...    4 widths of the calibration; 0 when there is none
-    ///        ...   44 each, ascending: the width, `UInt32`, and its recalls of the first one to
-    ///                 ten rows, `Float[10]`
+    ///        ...    1 1 if it is calibrated; then two curves of recall, for 10 and 100 rows:
+    ///                 the number of widths, and for each, ascending, the width, `UInt32`, and its
+    ///                 recalls of the nearest row, the nearest two ..., `Float[10]` or `Float[100]`
     ///        ...    4 least squared norm, `Float`; only under ip, else the largest finite number
     ///        ...    4 longest rows; 0 unless under ip
     ///        ...    8 each, the longest first: the row, and its squared norm, `Float`
+    ///        ...    8 rows that a build linked together
+    ///        ...   20 how searches walk: where they begin, see `Starts`, and `Float` each: the
+    ///                 factor of their width, how far the start of a stranger is, how far a far
+    ///                 row, the recall of the widest
+    ///        ...    8 landmarks: those that a build chose, and all
+    ///        ...    4 each: the row
+    ///        ...    8 LSN of the sample of queries to calibrate with; 0 when there is none
+    ///        ...    8 LSN of the sample that it was calibrated with; 0 for rows of its own
+    ///        ...    4 queries of the sample, at most 256
+    ///        ...  ... each: its elements, of the type that the schema says, without padding
     enum StateFormat {
         static let magic: UInt32 = 0x3158_494F
-        static let version: UInt32 = 2
-        /// Codes under ip were not those of unit vectors, and links were chosen otherwise.
-        static let versionBeforeLengths: UInt32 = 1
+        static let version: UInt32 = 3
     }
 
     func encodeState() -> [UInt8] {
@@ -56,8 +63,7 @@ extension VectorIndex {
         for count in upperCounts { writer.write(UInt64(count)) }
         writer.write(quantizer.kind.rawValue)
         writer.write(UInt8(quantizer.blursNibbles ? 1 : 0))
-        writer.write(starts.rawValue)
-        writer.write(UInt8(0))
+        writer.write(UInt16(0))
         writer.write(quantizer.scale)
         writer.write(UInt64(quantizer.trainedRowCount))
         writer.write(UInt64(quantizer.encodedCount))
@@ -69,6 +75,16 @@ extension VectorIndex {
         SearchCalibration.encode(calibration, into: &writer)
         writer.write(squaredNormMin)
         longRows.encode(into: &writer)
+        writer.write(UInt64(builtCount))
+        settings.encode(into: &writer)
+        writer.write(UInt32(chosenLandmarkCount))
+        writer.write(UInt32(landmarks.count))
+        for row in landmarks { writer.write(row) }
+        sample.encode(
+            calibratedLSN: calibratedLSN,
+            vectorByteCount: schema.vectorByteCount,
+            into: &writer
+        )
         return writer.bytes
     }
 }
@@ -83,7 +99,6 @@ struct IndexState {
     var upperCounts: [Int]
     var quantizerKind: Quantizer.Kind
     var blursNibbles: Bool
-    var starts: Starts
     var scale: Float
     var trainedRowCount: Int
     var encodedCount: Int
@@ -91,10 +106,14 @@ struct IndexState {
     var squaredNormMax: Float
     var offsets: [Float]
     var calibration: SearchCalibration?
-    var squaredNormMin = Float.greatestFiniteMagnitude
-    var longRows = LongRows()
-    /// Whether links and codes are of a kind that is not searched any more: all rows are hot then.
-    var isOutdated = false
+    var squaredNormMin: Float
+    var longRows: LongRows
+    var builtCount: Int
+    var settings: SearchSettings
+    var landmarks: [UInt32] = []
+    var chosenLandmarkCount = 0
+    var sample = CalibrationSample()
+    var calibratedLSN: UInt64 = 0
 
     init(_ bytes: UnsafeRawBufferPointer, schema: CollectionSchema) throws(OmenError) {
         do {
@@ -113,7 +132,7 @@ struct IndexState {
             throw OmenError(.corrupt, "section state, offset 0: bad magic")
         }
         let version = try reader.read(UInt32.self)
-        guard version == Format.version || version == Format.versionBeforeLengths else {
+        guard version == Format.version else {
             throw OmenError(
                 .unsupportedVersion,
                 "index state has version \(version), expected \(Format.version)"
@@ -145,15 +164,11 @@ struct IndexState {
         upperCounts = []
         for _ in VectorIndex.Section.uppers { upperCounts.append(try Self.readCount(&reader)) }
         let word = try reader.read(UInt32.self)
-        guard word >> 24 == 0, word >> 8 & 0xFF <= 1,
-            let kind = Quantizer.Kind(rawValue: UInt8(word & 0xFF)),
-            let starts = Starts(rawValue: UInt8(word >> 16 & 0xFF))
-        else {
+        guard word >> 9 == 0, let kind = Quantizer.Kind(rawValue: UInt8(word & 0xFF)) else {
             throw OmenError(.corrupt, "section state, offset 120: quantizer kind \(word)")
         }
         quantizerKind = kind
         blursNibbles = word >> 8 & 1 == 1
-        self.starts = starts
         scale = try reader.readFloat()
         trainedRowCount = try Self.readCount(&reader)
         encodedCount = try Self.readCount(&reader)
@@ -171,17 +186,60 @@ struct IndexState {
             throw OmenError(.corrupt, "section state, offset 124: quantizer or norm is not finite")
         }
         calibration = try SearchCalibration.decode(from: &reader)
-        isOutdated = version == Format.versionBeforeLengths && schema.metric == .ip
-        if version == Format.version { try readLengths(&reader) }
-        try reader.expectEnd()
+        longRows = LongRows()
+        (squaredNormMin, builtCount, settings) = (0, 0, SearchSettings())
+        try readRest(&reader, schema: schema)
     }
 
-    private mutating func readLengths(_ reader: inout ByteReader) throws(OmenError) {
+    /// What stands behind the calibration.
+    private mutating func readRest(
+        _ reader: inout ByteReader,
+        schema: CollectionSchema
+    ) throws(OmenError) {
         squaredNormMin = try reader.readFloat()
         guard squaredNormMin >= 0, squaredNormMin.isFinite else {
             throw OmenError(.corrupt, "section state: least squared norm \(squaredNormMin)")
         }
         longRows = try LongRows(from: &reader, rowCount: linkedCount)
+        let offset = reader.offset
+        builtCount = try Self.readCount(&reader)
+        guard builtCount <= linkedCount else {
+            throw OmenError(
+                .corrupt,
+                "section state, offset \(offset): \(builtCount) rows built of \(linkedCount) linked"
+            )
+        }
+        settings = try SearchSettings(from: &reader)
+        try readLandmarks(&reader)
+        (sample, calibratedLSN) = try CalibrationSample.decode(from: &reader, schema: schema)
+        try reader.expectEnd()
+    }
+
+    private mutating func readLandmarks(_ reader: inout ByteReader) throws(OmenError) {
+        let offset = reader.offset
+        let chosen = try reader.read(UInt32.self)
+        let count = try reader.read(UInt32.self)
+        guard chosen <= Landmarks.countMax, count >= chosen,
+            count <= Int(chosen) + Landmarks.farCountMax,
+            count > 0 || settings.starts != .landmarks
+        else {
+            throw OmenError(
+                .corrupt,
+                "section state, offset \(offset): \(chosen) landmarks of \(count)"
+            )
+        }
+        for _ in 0..<count {
+            let offset = reader.offset
+            let row = try reader.read(UInt32.self)
+            guard row < linkedCount else {
+                throw OmenError(
+                    .corrupt,
+                    "section state, offset \(offset): row \(row) of \(linkedCount)"
+                )
+            }
+            landmarks.append(row)
+        }
+        chosenLandmarkCount = Int(chosen)
     }
 
     /// A count below 2^48, so that sums and products with strides cannot overflow.

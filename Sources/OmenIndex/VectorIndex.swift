@@ -22,6 +22,8 @@ package final class VectorIndex {
     package internal(set) var rowCount = 0
     package internal(set) var linkedCount = 0
     package internal(set) var deletedCount = 0
+    /// Rows that a build linked together, the first ones; the others were linked one by one.
+    package internal(set) var builtCount = 0
     /// Rows that the links of the file name which the index was opened from.
     package internal(set) var storedLinkedCount = 0
     /// Linked rows whose codes are ready to be searched: all of them but while linking.
@@ -58,13 +60,22 @@ package final class VectorIndex {
     var squaredNormMax: Float = 0
     /// The longest linked rows, under ip: where searches begin besides.
     var longRows = LongRows()
+    /// Where searches may begin besides: those that a build chose, then far rows.
+    var landmarks: [UInt32] = []
+    /// Landmarks that a build chose.
+    var chosenLandmarkCount = 0
     /// Hot rows being prepared for the graph; nil between batches.
     var batch: LinkBatch?
     var quantizer: Quantizer
-    /// Where searches begin; chosen when it was built at once.
-    var starts = Starts.walk
+    /// How searches walk; chosen when it was built at once.
+    var settings = SearchSettings()
     /// How well it finds near rows; measured when it was built at once, nil when it never was.
     package internal(set) var calibration: SearchCalibration?
+    /// The queries to calibrate with; none: rows of its own.
+    package var sample = CalibrationSample()
+    /// LSN of the sample that the last build calibrated with, or would have with enough rows; 0 for
+    /// rows of its own.
+    package internal(set) var calibratedLSN: UInt64 = 0
     /// The owner's; searches beside each other bring their own.
     package let scratch: Scratch
     /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.

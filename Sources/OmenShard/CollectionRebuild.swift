@@ -89,6 +89,8 @@ package final class CollectionRebuild {
             output.index.markDeleted(row)
             _ = output.records.remove(output.records.id(of: row))
         }
+        // A newer one than it was calibrated with makes another build due.
+        output.index.sample = collection.index.sample
         collection.adopt(index: output.index, records: output.records)
     }
 }

@@ -1,16 +1,16 @@
 /// Decides when a collection's index is built anew, from all its live rows at once.
 ///
-/// That links many rows several times faster than one by one, and reclaims dead ones. It costs all
-/// rows' worth of work, so it waits for a share of them; and it waits for a pause between writes,
-/// because what is written during a build has to be taken in after it. A tick is one call of
-/// `next`; the owner calls it every `interval`.
+/// That links many rows several times faster than one by one, finds better links than a row gets
+/// that knows only those before it, measures how wide searches must be, and reclaims dead rows. It
+/// costs all rows' worth of work, so it waits for a share of them: a collection that grows row by
+/// row is built whenever it is half as large again, three times the work of one build in all. And
+/// it waits for a pause between writes, because what is written during a build has to be taken in
+/// after it. A tick is one call of `next`; the owner calls it every `interval`.
 package struct RebuildPolicy {
     /// Time between two ticks.
     package static let interval = Duration.milliseconds(50)
-    /// Fewer hot rows than this are linked one by one: searches scan them in well under 0.1 ms.
-    package static let hotRowCountMin = 8192
-    /// Fewer rows than this are not worth reclaiming.
-    static let rowCountMin = 1024
+    /// A collection of fewer rows is not built: searches of the usual width compare all of them.
+    package static let rowCountStandard = 1024
     /// Ticks after which a due rebuild no longer waits for a pause: two seconds.
     static let patienceTickCount = 40
     /// Ticks before a rebuild that failed is tried again: ten seconds.
@@ -20,9 +20,13 @@ package struct RebuildPolicy {
     struct Shape {
         var rowCount: Int
         var linkedCount: Int
+        /// Rows that were linked together by a build; those after them were linked one by one.
+        var builtCount: Int
         var deletedCount: Int
         /// Whether more rows are known to come: building without them would be wasted.
         var awaitsRows = false
+        /// Whether it is to be calibrated with other queries than the last build was.
+        var awaitsCalibration = false
 
         /// The shape with so many hot rows more.
         func adding(_ count: Int) -> Shape {
@@ -32,27 +36,42 @@ package struct RebuildPolicy {
         }
     }
 
-    private let hotRowCountMin: Int
+    private let rowCountMin: Int
     private var lastAppliedLSN: UInt64 = 0
     /// Ticks that each due collection has waited.
     private var waited: [String: Int] = [:]
     /// Ticks left before a failed collection is looked at again.
     private var resting: [String: Int] = [:]
 
-    /// - Parameter hotRowCountMin: Hot rows that are worth a rebuild.
-    init(hotRowCountMin: Int = Self.hotRowCountMin) { self.hotRowCountMin = hotRowCountMin }
+    /// - Parameter rowCountMin: Rows that a collection has to have.
+    init(rowCountMin: Int = Self.rowCountStandard) { self.rowCountMin = rowCountMin }
 
-    /// Whether over a quarter of the rows are hot, or over a fifth dead.
+    /// Whether over a third of the rows are in no build, over a fifth dead, or searches are to be
+    /// calibrated with other queries.
     func isDue(_ shape: Shape) -> Bool {
-        let hot = shape.rowCount - shape.linkedCount
-        return (hot >= hotRowCountMin && hot * 4 > shape.rowCount)
-            || (shape.rowCount >= Self.rowCountMin && shape.deletedCount * 5 > shape.rowCount)
+        areRowsDue(shape) || (shape.awaitsCalibration && shape.rowCount >= rowCountMin)
     }
 
-    /// Whether linking `name` row by row would be wasted: it is about to be built anew.
+    private func areRowsDue(_ shape: Shape) -> Bool {
+        let unbuilt = shape.rowCount - shape.builtCount
+        return shape.rowCount >= rowCountMin
+            && (unbuilt * 3 > shape.rowCount || shape.deletedCount * 5 > shape.rowCount)
+    }
+
+    /// Whether `name` is to be built, and did not fail to be a moment ago.
     ///
-    /// Asked whenever rows are appended, so that it does not depend on when the next tick comes.
+    /// Depends on counts alone, so that it does not matter when the next tick comes.
     func isDue(_ name: String, _ shape: Shape) -> Bool { isDue(shape) && resting[name] == nil }
+
+    /// Whether linking the hot rows of `name` one by one would be wasted, as a build is due.
+    ///
+    /// Few of them are linked nevertheless: a build may wait for a pause, and searches would have
+    /// to scan them until then. A build that is due for its queries alone is not worth that.
+    func isLinkingWasted(_ name: String, _ shape: Shape) -> Bool {
+        let hot = shape.rowCount - shape.linkedCount
+        return areRowsDue(shape) && resting[name] == nil
+            && (hot * 4 > shape.rowCount || shape.deletedCount * 5 > shape.rowCount)
+    }
 
     /// Puts a collection off whose rebuild failed.
     mutating func rebuildFailed(_ name: String) { resting[name] = Self.retryTickCount }

@@ -49,10 +49,15 @@ final class Rebuilder {
         self.completed = completed
     }
 
-    /// Thousandths done of the rebuild of `collection`; nil when there is none.
+    /// Thousandths done of the rebuild of `collection`: 0 when it is due and has not begun, nil
+    /// when none is due, or it waits for memory or for rows of a call.
     func permille(of collection: ShardCollection) -> Int? {
-        guard let rebuild, rebuild.collection === collection else { return nil }
-        return rebuild.work.permille
+        if let rebuild, rebuild.collection === collection { return rebuild.work.permille }
+        let shape = collection.rebuildShape(isCrowded: false)
+        let isDue =
+            policy.isDue(collection.name, shape) && !shape.awaitsRows
+            && !withoutRoom.contains(collection.name)
+        return isDue ? 0 : nil
     }
 
     /// Memory that a build under way may still take.
@@ -115,12 +120,12 @@ final class Rebuilder {
 
     /// Leaves rows to a build that is under way, or due and not waiting for memory.
     func pauseLinking(_ collection: ShardCollection) {
-        let isDue =
-            collection.isBatchBuilt
-            || policy.isDue(collection.name, collection.rebuildShape(isCrowded: false))
+        let shape = collection.rebuildShape(isCrowded: false)
+        let isWasted =
+            collection.isBatchBuilt || policy.isLinkingWasted(collection.name, shape)
         collection.isLinkingPaused =
             rebuild?.collection === collection
-            || (isDue && !withoutRoom.contains(collection.name))
+            || (isWasted && !withoutRoom.contains(collection.name))
     }
 
     /// Expects `count` rows in one call: where they are enough for a build, none of them is linked
@@ -128,7 +133,7 @@ final class Rebuilder {
     func beginBatch(of count: Int, in collection: ShardCollection) {
         collection.openBatchCount += 1
         let shape = collection.rebuildShape(isCrowded: false).adding(count)
-        if policy.isDue(collection.name, shape) { collection.isBatchBuilt = true }
+        if policy.isLinkingWasted(collection.name, shape) { collection.isBatchBuilt = true }
         pauseLinking(collection)
     }
 
@@ -262,8 +267,10 @@ extension ShardCollection {
         RebuildPolicy.Shape(
             rowCount: rowCount,
             linkedCount: linkedCount,
+            builtCount: builtCount,
             deletedCount: deletedCount,
-            awaitsRows: openBatchCount > 0 && !isCrowded
+            awaitsRows: openBatchCount > 0 && !isCrowded,
+            awaitsCalibration: awaitsCalibration
         )
     }
 }

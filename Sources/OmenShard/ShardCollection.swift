@@ -28,6 +28,8 @@ package final class ShardCollection {
     package private(set) var orderCount: UInt64 = 0
     /// Memory for searches beside each other.
     let scratches: ScratchPool
+    /// What was searched in indexes that were replaced.
+    private var formerSearches = SearchCounts()
 
     /// An empty collection.
     init(name: String, schema: CollectionSchema, lsn: UInt64) throws(OmenError) {
@@ -77,6 +79,7 @@ package final class ShardCollection {
                 && records.liveCount == self.records.liveCount,
             "\(records.liveCount) live records and \(index.liveCount) live rows for \(self.records.liveCount)"
         )
+        formerSearches += self.index.scratch.counts
         self.index = index
         self.records = records
         orderCount += 1
@@ -96,12 +99,25 @@ package final class ShardCollection {
     var hasMetadata: Bool { records.metadataHeapByteCount > 0 }
     /// Whether any row ever had a text for an id.
     var hasTextIDs: Bool { records.idHeapByteCount > 0 }
+    /// What was searched since it was opened.
+    package var searches: SearchCounts {
+        var sum = formerSearches
+        sum += scratches.counts
+        sum += index.scratch.counts
+        return sum
+    }
     package var rowCount: Int { index.rowCount }
     package var linkedCount: Int { index.linkedCount }
+    /// Rows that a build linked together.
+    var builtCount: Int { index.builtCount }
     /// Rows that the links of the file name which it was opened from.
     var storedLinkedCount: Int { index.storedLinkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
+    /// What was measured of searches; nil when nothing was.
+    package var calibrationTable: CalibrationTable? { index.calibrationTable }
+    /// Whether the last build was calibrated with other queries than it should be now.
+    var awaitsCalibration: Bool { index.awaitsCalibration }
     var canLink: Bool { hotRowCount > 0 && !index.isFrozen && !isLinkingPaused }
 }
 
@@ -151,6 +167,16 @@ extension ShardCollection {
         return counts
     }
 
+    /// Keeps the queries of a validated sample, with which the next build calibrates searches; one
+    /// is due now unless there are few rows.
+    ///
+    /// The same queries once more change nothing.
+    /// - Precondition: `lsn` is above 0.
+    func calibrate(_ sample: QuerySample, lsn: UInt64) {
+        guard sample.vectors != index.sample.vectors else { return }
+        index.sample = CalibrationSample(lsn: lsn, vectors: sample.vectors)
+    }
+
     /// Takes up to `count` steps towards linking the hot rows into the graph.
     ///
     /// - Returns: How many; 0 when there are none, a checkpoint holds the graph still or a rebuild
@@ -161,22 +187,23 @@ extension ShardCollection {
 // MARK: - Reading
 
 extension ShardCollection {
+    /// Rows that are all compared where it was never measured how well they are found.
+    private static let unmeasuredRowCountMax = 16_384
+
     /// The query with the width that its recall takes here, as measured on rows of this shard;
     /// where no width reaches it, every row is compared.
     func planned(_ query: SearchQuery) -> SearchQuery {
-        guard query.recall > 0, query.shardCount > 0, let calibration = index.calibration,
-            query.k <= SearchCalibration.rankCount
-        else { return query }
+        guard query.recall > 0, query.shardCount > 0 else { return query }
         var query = query
-        let ef = calibration.ef(
+        let ef = index.ef(
             recall: Double(query.recall),
             k: query.k,
             shardCount: Int(query.shardCount)
         )
-        if let ef {
-            query.ef = max(ef, query.k)
-        } else {
-            query.exact = true
+        switch ef {
+        case .unmeasured: query.exact = query.exact || rowCount <= Self.unmeasuredRowCountMax
+        case .width(let ef): query.ef = ef
+        case .none: query.exact = true
         }
         return query
     }

@@ -23,8 +23,8 @@ extension ShardEngine {
         ///
         /// While searches come in, whoever has it builds.
         package var buildTurnPath: String?
-        /// Hot rows of a collection from which on it may be built anew.
-        package var rebuildRowCountMin = RebuildPolicy.hotRowCountMin
+        /// Rows of a collection from which on it is built.
+        package var rebuildRowCountMin = RebuildPolicy.rowCountStandard
         package var hotLimits = HotLimits.shard
         /// Knows whether there is memory for a build.
         package var buildGate = BuildGate()

@@ -34,7 +34,7 @@ extension ShardEngine {
                 try keep(promised, in: target, isAmple: false)
             }
             target.promised = promised
-        case .dropCollection, .delete: break
+        case .dropCollection, .delete, .calibrate: break
         }
     }
 

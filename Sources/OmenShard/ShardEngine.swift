@@ -94,7 +94,7 @@ package final class ShardEngine {
         )
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
-        let policy = RebuildPolicy(hotRowCountMin: configuration.rebuildRowCountMin)
+        let policy = RebuildPolicy(rowCountMin: configuration.rebuildRowCountMin)
         rebuilder = Rebuilder(
             policy,
             searches: store.searches,
@@ -128,7 +128,7 @@ package final class ShardEngine {
     ///   - buildGate: As in `Configuration`.
     ///   - wake: As above; also called on the owner's thread, in the midst of a call.
     package init(
-        rebuildRowCountMin: Int = RebuildPolicy.hotRowCountMin,
+        rebuildRowCountMin: Int = RebuildPolicy.rowCountStandard,
         hotLimits: HotLimits = .shard,
         buildHelperCount: Int = 0,
         buildGate: BuildGate = BuildGate(),
@@ -149,7 +149,7 @@ package final class ShardEngine {
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
         rebuilder = Rebuilder(
-            RebuildPolicy(hotRowCountMin: rebuildRowCountMin),
+            RebuildPolicy(rowCountMin: rebuildRowCountMin),
             searches: store.searches,
             turnPath: nil,
             helperCount: buildHelperCount,

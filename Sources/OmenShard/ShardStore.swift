@@ -58,6 +58,11 @@ package final class ShardStore {
             let collection = try collection(name)
             collection.changedLSN = lsn
             return collection.delete(ids)
+        case .calibrate(let sample):
+            let collection = try collection(sample.collection)
+            collection.changedLSN = lsn
+            collection.calibrate(sample, lsn: lsn)
+            return WriteCounts()
         }
     }
 

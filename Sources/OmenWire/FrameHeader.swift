@@ -15,7 +15,7 @@ package struct FrameHeader: Equatable, Sendable {
     package static let byteCount = 16
     /// "OMN1" read as a little-endian number.
     package static let magic: UInt32 = 0x314E_4D4F
-    package static let version: UInt16 = 2
+    package static let version: UInt16 = 3
 
     package var messageCount: UInt16
     package var bodyByteCount: UInt32

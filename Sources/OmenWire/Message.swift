@@ -236,6 +236,8 @@ package struct CollectionStatus: Equatable, Sendable {
     package var buildByteCount: UInt64
     /// Whether a build that is due waits until there is so much memory.
     package var waitsForMemory: Bool
+    /// What was measured of searches; nil when nothing was.
+    package var calibration: CalibrationTable?
 
     package init(
         name: String,
@@ -247,7 +249,8 @@ package struct CollectionStatus: Equatable, Sendable {
         fileByteCount: UInt64,
         building: Int? = nil,
         buildByteCount: UInt64 = 0,
-        waitsForMemory: Bool = false
+        waitsForMemory: Bool = false,
+        calibration: CalibrationTable? = nil
     ) {
         self.name = name
         self.schema = schema
@@ -259,6 +262,7 @@ package struct CollectionStatus: Equatable, Sendable {
         self.building = building
         self.buildByteCount = buildByteCount
         self.waitsForMemory = waitsForMemory
+        self.calibration = calibration
     }
 }
 

@@ -26,11 +26,13 @@ extension CollectionInfo {
 }
 
 extension CollectionStatus {
-    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 6 * 8 + 2 + 1
+    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 6 * 8 + 2 + 1 + 1
     /// In the place of `building` when nothing is being built.
     private static let notBuilding = UInt16.max
 
-    var bodyByteCount: Int { Self.leastByteCount + name.utf8.count }
+    var bodyByteCount: Int {
+        Self.leastByteCount + name.utf8.count + (calibration?.bodyByteCount ?? 0)
+    }
 
     func encode(into writer: inout ByteWriter) {
         writer.write(name)
@@ -43,6 +45,7 @@ extension CollectionStatus {
         writer.write(building.map { UInt16(clamping: min($0, 1000)) } ?? Self.notBuilding)
         writer.write(buildByteCount)
         writer.write(UInt8(waitsForMemory ? 1 : 0))
+        CalibrationTable.encode(calibration, into: &writer)
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
@@ -63,6 +66,7 @@ extension CollectionStatus {
         building = permille == Self.notBuilding ? nil : Int(permille)
         buildByteCount = try reader.read(UInt64.self)
         waitsForMemory = try reader.readBool()
+        calibration = try CalibrationTable.decode(from: &reader)
     }
 }
 

@@ -96,7 +96,8 @@ extension WorkerServer {
                     fileByteCount: UInt64(collection.fileByteCount),
                     building: engine.rebuildPermille(of: collection),
                     buildByteCount: UInt64(collection.buildByteCount),
-                    waitsForMemory: engine.buildWaits(of: collection)
+                    waitsForMemory: engine.buildWaits(of: collection),
+                    calibration: collection.calibrationTable
                 )
             }
         )

@@ -15,7 +15,9 @@ struct OmenCluster: ParsableCommand {
             CommandGroup(name: "Cluster:", subcommands: [Start.self, Stop.self, Status.self]),
             CommandGroup(
                 name: "Collections:",
-                subcommands: [Create.self, Collections.self, Drop.self, Clear.self]
+                subcommands: [
+                    Create.self, Collections.self, Drop.self, Clear.self, Calibrate.self,
+                ]
             ),
             CommandGroup(
                 name: "Records:",

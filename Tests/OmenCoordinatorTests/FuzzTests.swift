@@ -182,7 +182,11 @@ private struct Fuzz {
                 WriteRequest(key: key, operation: .createCollection(name: name, schema: schema))
             )
         case 45..<49: return .write(WriteRequest(key: key, operation: .dropCollection(name: name)))
-        case 49..<51: return .write(WriteRequest(key: key, operation: .clearCollection(name: name)))
+        case 49:
+            let bytes = [UInt8](repeating: 1, count: chance(50) ? 32 : 0)
+            let sample = QuerySample(collection: name, element: .u8, dim: 2, vectors: bytes)
+            return .write(WriteRequest(key: key, operation: .calibrate(sample)))
+        case 50: return .write(WriteRequest(key: key, operation: .clearCollection(name: name)))
         case 51..<75:
             var wanted = query(name, k: Int.random(in: 0...200, using: &random), count: 2)
             wanted.ef = Int.random(in: 0...20_000, using: &random)

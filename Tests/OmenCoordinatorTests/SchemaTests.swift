@@ -65,6 +65,7 @@ import Testing
         let operations: [WriteOperation] = [
             .createCollection(name: "d", schema: schema), .dropCollection(name: "c"),
             .clearCollection(name: "c"), .upsert(batch("d", [1])),
+            .calibrate(QuerySample(collection: "c", element: .f32, dim: 0, vectors: [])),
         ]
         for operation in operations {
             fixture.write(operation)
@@ -72,6 +73,30 @@ import Testing
             #expect(fixture.sent.isEmpty)
         }
         #expect(fixture.core.collections == [info("c")])
+    }
+
+    @Test func aSampleGoesToEveryShardAsItIsStored() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        var sample = QuerySample(collection: "c", element: .u8, dim: 2, vectors: Array(0..<40))
+        fixture.write(.calibrate(sample))
+        let valid = try sample.validated(against: info("c").schema)
+        #expect(valid.element == .f32 && valid.count == 20)
+        #expect(fixture.sent.map(\.shard) == [0, 1])
+        for sent in fixture.sent {
+            guard case .write(let request) = sent.message else {
+                Issue.record("\(sent.message)")
+                continue
+            }
+            #expect(request.operation == .calibrate(valid))
+            fixture.worker(sent.shard, sent.id, written())
+        }
+        #expect(fixture.writeReply?.coverage == Coverage(shardsTotal: 2))
+        sample.dim = 4
+        fixture.write(.calibrate(sample), id: 2)
+        #expect(fixture.error?.code == .badRequest && fixture.sent.isEmpty)
+        sample.collection = "x"
+        fixture.write(.calibrate(sample), id: 3)
+        #expect(fixture.error?.code == .notFound && fixture.sent.isEmpty)
     }
 
     @Test func createsExplicitlyOnceAndRefusesAnotherSchema() throws {

@@ -215,6 +215,10 @@ private let lookAlikes = [
             .dropCollection(name: "x"), .clearCollection(name: "x"),
             .upsert(batch([[1, 2], [3, 4]], metadata: ["{}", ""])),
             .delete(collection: "x", ids: [.number(.max), .text("é"), .number(0)]),
+            .calibrate(QuerySample(collection: "x", element: .u8, dim: 0, vectors: [])),
+            .calibrate(
+                QuerySample(collection: "x", element: .u8, dim: 2, vectors: Array(0..<32))
+            ),
         ]
         for operation in operations {
             var writer = ByteWriter()
@@ -229,6 +233,27 @@ private let lookAlikes = [
                 }
             }
         }
+    }
+}
+
+@Suite struct CalibrationTableTests {
+    private func table(_ points: [(Int, Float)], isOfSample: Bool = true) -> CalibrationTable {
+        let curve = points.map { CalibrationTable.Point(ef: $0.0, recall: $0.1) }
+        return CalibrationTable(isOfSample: isOfSample, curves: [curve, curve, []])
+    }
+
+    @Test func shardsAreTakenTogetherAtTheWidthsThatAllHave() {
+        let mean = CalibrationTable.mean(of: [
+            table([(8, 0.5), (12, 0.75), (16, 1)]), table([(8, 1), (16, 0.5), (24, 1)]),
+        ])
+        #expect(mean == table([(8, 0.75), (16, 0.75)]))
+    }
+
+    @Test func aShardThatWasNotMeasuredSaysNothingOfTheWhole() {
+        #expect(CalibrationTable.mean(of: [table([(8, 1)]), nil]) == nil)
+        #expect(CalibrationTable.mean(of: []) == nil)
+        let mixed = [table([(8, 1)]), table([(8, 1)], isOfSample: false)]
+        #expect(CalibrationTable.mean(of: mixed)?.isOfSample == false)
     }
 }
 

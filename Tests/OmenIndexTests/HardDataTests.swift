@@ -128,7 +128,7 @@ import Testing
             let query = (0..<Self.dim).map { $0 == axis ? Float(1) : 0 }
             found += try checked.search(query, k: 10, ef: 64).count { $0.distance == 0 }
         }
-        #expect(Double(found) >= 0.95 * Double(10 * Self.dim))
+        #expect(Double(found) >= 0.93 * Double(10 * Self.dim))
     }
 
     @Test(arguments: [CodeKind.f32, .u8])
@@ -138,13 +138,14 @@ import Testing
         let checked = try Self.linked(schema, rows, inBulk: true)
         let table = try #require(checked.index.calibration)
         // It was measured before the codes were ready, and was 0.
-        #expect(try #require(table.recallsAt10.last) >= 0.95)
+        #expect(table.near.recall(at: table.near.efs.count - 1, k: 10) >= 0.95)
     }
 
     @Test func theLongestRowsAreKept() {
         var long = LongRows()
         for row in 0..<1000 as Range<UInt32> {
-            long.add(row, squaredLength: Float((row * 7919) % 1000), isDeleted: { _ in false })
+            let length = Float((row * 7919) % 1000)
+            long.add(row, squaredLength: length, isDeleted: { _ in false }, isEqual: { _ in false })
         }
         let expected = (0..<1000 as Range<UInt32>).sorted {
             ($0 * 7919) % 1000 > ($1 * 7919) % 1000
@@ -152,9 +153,13 @@ import Testing
         #expect(long.rows == Array(expected.prefix(LongRows.countMax)))
         // A deleted row gives way even to a shorter one.
         let dead = long.rows[7]
-        long.add(5000, squaredLength: 1, isDeleted: { $0 == dead })
+        long.add(5000, squaredLength: 1, isDeleted: { $0 == dead }, isEqual: { _ in false })
         #expect(long.rows.count == LongRows.countMax && long.rows.last == 5000)
         #expect(!long.rows.contains(dead))
+        // Of equal rows one is enough.
+        let kept = long.rows
+        long.add(6000, squaredLength: 1, isDeleted: { _ in false }, isEqual: { $0 == 5000 })
+        #expect(long.rows == kept)
     }
 
     @Test(arguments: [Float(1e10), 1e-12])
@@ -177,32 +182,18 @@ import Testing
         #expect(abs(errors.least(code: 10) - 117) < 1e-3)
     }
 
-    @Test func anIndexOfTheFormatBeforeLengthsIsLinkedAgainUnderInnerProduct() throws {
-        for metric in [Metric.ip, .l2] {
-            let (rows, queries) = Self.lengths(0.5)
-            let schema = CollectionSchema(
-                dim: Self.dim,
-                metric: metric,
-                m: 8,
-                efConstruction: 64
-            )
-            let checked = try Self.linked(schema, rows, inBulk: false)
-            var sections = PersistenceTests.bytes(checked.index)
-            var state = try #require(sections[.state])
-            state[4] = 1
-            state.removeLast(8 + 8 * checked.index.longRows.rows.count)
-            sections[.state] = state
-            let opened = try PersistenceTests.reopen(schema, sections)
-            #expect(opened.rowCount == rows.count)
-            #expect(opened.linkedCount == (metric == .ip ? 0 : rows.count))
-            #expect(opened.storedLinkedCount == rows.count)
-            let again = Checked(schema, index: opened)
-            again.stored = checked.stored
-            again.linkAll()
-            try opened.checkInvariants()
-            let before = try checked.recall(queries, ef: 64)
-            #expect(try again.recall(queries, ef: 64) >= before - 0.02, "\(metric), \(before)")
+    @Test(arguments: [UInt8(1), 2, 4])
+    func anIndexOfAnotherFormatIsRefusedByItsVersion(version: UInt8) throws {
+        let (rows, _) = Self.lengths(0.5)
+        let schema = CollectionSchema(dim: Self.dim, metric: .ip, m: 8, efConstruction: 48)
+        let checked = try Self.linked(schema, Array(rows.prefix(300)), inBulk: false)
+        var sections = PersistenceTests.bytes(checked.index)
+        sections[.state]?[4] = version
+        let error = #expect(throws: OmenError.self) {
+            _ = try PersistenceTests.reopen(schema, sections)
         }
+        #expect(error?.code == .unsupportedVersion)
+        #expect(error?.message.contains("version \(version), expected 3") == true)
     }
 
     @Test func longestRowsOfADamagedFileAreRefused() throws {
@@ -211,7 +202,8 @@ import Testing
         let checked = try Self.linked(schema, Array(rows.prefix(300)), inBulk: false)
         let sections = PersistenceTests.bytes(checked.index)
         let state = try #require(sections[.state])
-        let first = state.count - 8 * checked.index.longRows.rows.count
+        // Behind them come a count of rows, five settings, two counts of landmarks and no sample.
+        let first = state.count - 56 - 8 * checked.index.longRows.rows.count
         for (offset, byte) in [(first + 3, UInt8(0x70)), (first - 2, 1)] {
             var damaged = sections
             damaged[.state]?[offset] = byte

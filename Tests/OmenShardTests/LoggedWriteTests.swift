@@ -106,6 +106,16 @@ import Testing
         )
     }
 
+    /// Sixteen times the same query.
+    private func calibrate(_ collection: String, _ values: [Float]) -> WriteOperation {
+        var writer = ByteWriter()
+        for _ in 0..<16 { for value in values { writer.write(value) } }
+        let (dim, vectors) = (values.count, writer.bytes)
+        return .calibrate(
+            QuerySample(collection: collection, element: .f32, dim: dim, vectors: vectors)
+        )
+    }
+
     @Test func whatWasLoggedRightIsApplied() throws {
         let good = upsert("c", [1, 2, 3], metadata: "{\"a\":1}")
         #expect(try open(creates + [encoded(good)]) == ["c": 1, "u": 0])
@@ -129,6 +139,10 @@ import Testing
             ("have 2 dimensions", upsert("c", [1, 2])),
             ("collection x does not exist", upsert("x")),
             ("vectors of f32", upsert("u", [1, 2])),
+            ("vectors of f32", calibrate("u", [1, 2])),
+            ("query 0 is zero", calibrate("c", [0, 0, 0])),
+            ("query 0 element 1 is nan", calibrate("c", [1, .nan, 3])),
+            ("collection x does not exist", calibrate("x", [1, 2, 3])),
             ("not JSON", upsert("c", metadata: "{")),
             ("not JSON", upsert("c", metadata: "[]")),
             ("collection x does not exist", .dropCollection(name: "x")),

@@ -8,19 +8,39 @@ private let schema = CollectionSchema(dim: 8, element: .u8, m: 4, efConstruction
 private let create = WriteOperation.createCollection(name: "c", schema: schema)
 
 @Suite struct RebuildPolicyTests {
-    private func shape(_ rows: Int, linked: Int, deleted: Int = 0) -> RebuildPolicy.Shape {
-        RebuildPolicy.Shape(rowCount: rows, linkedCount: linked, deletedCount: deleted)
+    private func shape(
+        _ rows: Int,
+        linked: Int,
+        built: Int? = nil,
+        deleted: Int = 0
+    ) -> RebuildPolicy.Shape {
+        RebuildPolicy.Shape(
+            rowCount: rows,
+            linkedCount: linked,
+            builtCount: built ?? linked,
+            deletedCount: deleted
+        )
     }
 
-    @Test func aQuarterOfHotRowsOrAFifthOfDeadOnesIsDue() {
+    @Test func aThirdOfRowsThatNoBuildLinkedOrAFifthOfDeadOnesIsDue() {
         let policy = RebuildPolicy()
-        #expect(!policy.isDue(shape(8191, linked: 0)))
-        #expect(policy.isDue(shape(8192, linked: 0)))
-        #expect(!policy.isDue(shape(40_000, linked: 30_000)))
-        #expect(policy.isDue(shape(40_000, linked: 29_999)))
+        #expect(!policy.isDue(shape(1023, linked: 0)))
+        #expect(policy.isDue(shape(1024, linked: 0)))
+        #expect(!policy.isDue(shape(30_000, linked: 30_000, built: 20_000)))
+        #expect(policy.isDue(shape(30_000, linked: 30_000, built: 19_999)))
+        #expect(policy.isDue(shape(30_000, linked: 19_999)))
         #expect(!policy.isDue(shape(1000, linked: 1000, deleted: 999)))
         #expect(!policy.isDue(shape(2000, linked: 2000, deleted: 400)))
         #expect(policy.isDue(shape(2000, linked: 2000, deleted: 401)))
+    }
+
+    @Test func manyHotRowsWaitForTheBuildAndFewAreLinked() {
+        let policy = RebuildPolicy()
+        #expect(policy.isLinkingWasted("a", shape(4000, linked: 2000)))
+        #expect(!policy.isLinkingWasted("a", shape(4000, linked: 3000, built: 1000)))
+        #expect(policy.isDue("a", shape(4000, linked: 3000, built: 1000)))
+        #expect(policy.isLinkingWasted("a", shape(4000, linked: 3999, deleted: 1000)))
+        #expect(!policy.isLinkingWasted("a", shape(900, linked: 0)))
     }
 
     @Test func itWaitsForAPauseButNotForEver() {

@@ -196,7 +196,7 @@ import Testing
         let bytes = Message.ping.framed(requestID: 0x0102)
         #expect(
             bytes == [
-                0x4F, 0x4D, 0x4E, 0x31, 2, 0, 1, 0, 16, 0, 0, 0,
+                0x4F, 0x4D, 0x4E, 0x31, 3, 0, 1, 0, 16, 0, 0, 0,
             ] + bytes[12..<16] + [16, 0, 0, 0, 8, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]
         )
         #expect(crc32c(Array(bytes[..<12] + bytes[16...])) == UInt32(le: bytes[12..<16]))

@@ -59,7 +59,14 @@ enum Samples {
                 fileByteCount: 5,
                 building: 421,
                 buildByteCount: 6,
-                waitsForMemory: true
+                waitsForMemory: true,
+                calibration: CalibrationTable(
+                    isOfSample: true,
+                    curves: [
+                        [.init(ef: 8, recall: 0.5), .init(ef: 12, recall: 1)],
+                        [.init(ef: 8, recall: 0)], [],
+                    ]
+                )
             )
         ]
     )
@@ -92,6 +99,10 @@ enum Samples {
         .clearCollection(name: "images"),
         .upsert(batch),
         .delete(collection: "default", ids: [.text("a"), .number(0)]),
+        .calibrate(
+            QuerySample(collection: "images", element: .f32, dim: 1, vectors: Array(0..<64))
+        ),
+        .calibrate(QuerySample(collection: "images", element: .u8, dim: 0, vectors: [])),
     ]
 
     static var requests: [Message] {

@@ -105,7 +105,7 @@ class HardSets(unittest.TestCase):
 
     def ours(self, **changes):
         points = self.points((16, 0.9, 5), (64, 0.97, 10), (128, 0.99, 20), (256, 1.0, 40))
-        return {"points": points, "default": 0.99, "own": 1.0, "widest": 1.0} | changes
+        return {"points": points, "default": 0.99, "own": 1.0, "widest": 1.0, "same": True} | changes
 
     PEER = [(64, 0.96, 12), (128, 0.98, 25), (256, 0.99, 50)]
 
@@ -126,10 +126,17 @@ class HardSets(unittest.TestCase):
         narrow = self.points((16, 0.9, 5), (64, 0.9, 6), (128, 0.99, 12), (256, 1.0, 40))
         for changes, words in [({"points": slow}, "equal time"), ({"points": narrow}, "equal width"),
                                ({"points": falling}, "finds less"), ({"default": 0.9}, "default"),
-                               ({"widest": 0.99}, "10,000"), ({"own": 0.999}, "themselves")]:
+                               ({"widest": 0.99}, "10,000"), ({"own": 0.999}, "themselves"),
+                               ({"same": False}, "other answers")]:
             with self.subTest(words):
                 found = hard_rule.complaints(self.ours(**changes), peer)
                 self.assertIn(words, " ".join(found))
+
+    def test_a_promise_may_be_missed_by_a_hundredth(self):
+        kept = {"promises": {"1": {"0.9": 0.89, "0.99": 0.98}, "100": {"0.95": 1.0}}}
+        self.assertEqual(hard_rule.broken_promises(kept), [])
+        broken = {"promises": {"1": {"0.9": 0.95}, "10": {"0.95": 0.9399}}}
+        self.assertEqual(hard_rule.broken_promises(broken), ["k 10, recall 0.95: 0.940"])
 
     def test_a_set_is_the_same_each_time_and_has_its_rows(self):
         # Those made by packages or from files are left to bench/run hard.

@@ -209,9 +209,11 @@ def rounds_block(rows: dict) -> list[str]:
 def hard_block(rows: dict) -> list[str]:
     lines = markdown(
         ["set, metric", "rows", "built", "margin at equal time", "at equal width",
-         "recall at the default", "at `recall=0.95`", "below the rule"],
+         "recall at the default", "at `recall=0.95`", "distances a query", "scans",
+         "below the rule"],
         [[name, number(row["rows"]), line["way"], hard.signed(line["time"]),
           hard.signed(line["width"]), number(line["default"], 3), number(line["asked"], 3),
+          number(line["distances"]), "" if line["scans"] is None else f"{line['scans']:.0%}",
           "; ".join(line["complaints"])]
          for name, row in rows.items() for line in hard.summary(row)])
     return lines

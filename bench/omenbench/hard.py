@@ -8,6 +8,7 @@ count as right. Then the rule of bench/omenbench/hard_rule.py, cell by cell.
 import json
 import os
 import sys
+from pathlib import Path
 
 from omenbench import hard_rule, hard_sets, machine, results
 from omenbench.console import say, show_table
@@ -18,14 +19,13 @@ from omenbench.python import environment
 
 SUMMARY = "recall on sets that are hard for graphs, beside hnswlib and faiss"
 CODES = ["f32", "u8", "u4", "u1"]
-WAYS = ["bulk", "streamed"]
 
 
 def add_arguments(parser) -> None:
     parser.add_argument("--only", metavar="SETS", help="names, or their beginnings, with commas")
     parser.add_argument("--seed", type=int, default=hard_sets.SEED, help="of all sets")
     parser.add_argument("--codes", default="all", help="default, or all (all)")
-    parser.add_argument("--ways", default="bulk,streamed")
+    parser.add_argument("--ways", default="bulk,streamed,cluster")
     parser.add_argument("--peers", default="hnswlib,faiss")
     parser.add_argument("--list", action="store_true", help="shows the sets, measures nothing")
 
@@ -91,7 +91,8 @@ def measure(hard, metric: str, options, recorder) -> dict:
     recorder.note_command([*command[:4], f"'{{set: {hard.name}, metric: {metric}}}'"])
     own = environment()
     own["PYTHONPATH"] = os.pathsep.join([own["PYTHONPATH"], str(BENCH)])
-    return {**run_json(command, environment=own), "measured": machine.utc_now(),
+    own["OMENDB_CLUSTER"] = str(Path(own["OMENDB_LIBRARY"]).with_name("omen-cluster"))
+    return {**run_json(command, environment=own), "like_rows": hard.like_rows, "measured": machine.utc_now(),
             "commit": machine.commit(), "seed": options.seed}
 
 
@@ -101,14 +102,17 @@ def summary(row: dict) -> list[dict]:
     lines = []
     for way, kinds in row["ours"].items():
         ours = kinds["default"]
-        line = {"way": way, "default": ours["default"], "asked": ours["asked"]["0.95"],
-                "time": None, "width": None, "complaints": []}
-        if peer:
+        line = {"way": way, "default": ours["default"], "asked": ours["promises"]["10"]["0.95"],
+                "time": None, "width": None, "complaints": [],
+                "distances": ours.get("distances"), "scans": ours.get("scans")}
+        if row["like_rows"]:
+            line["complaints"] += hard_rule.broken_promises(ours)
+        if peer and "points" in ours:
             line["time"] = min(m for _, m in
                                hard_rule.equal_time(ours["points"], peer["points"]))
             line["width"] = min(m for _, m in
                                 hard_rule.equal_width(ours["points"], peer["points"]))
-            line["complaints"] = hard_rule.complaints(ours, peer)
+            line["complaints"] += hard_rule.complaints(ours, peer)
         lines.append(line)
     return lines
 
@@ -118,7 +122,9 @@ def show_set(name: str, row: dict) -> None:
     text = " ".join(f"{point['recall']:.3f}/{point['us']:.0f}" for point in peer)
     say(f"  hnswlib   {text}")
     for way, kinds in row["ours"].items():
-        ours = kinds["default"]["points"]
+        ours = kinds["default"].get("points")
+        if not ours:
+            continue
         text = " ".join(f"{hard_rule.at(ours, ef)['recall']:.3f}/{hard_rule.at(ours, ef)['us']:.0f}"
                         for ef in hard_rule.EFS)
         say(f"  {way:9} {text}, codes {kinds['default']['info']['codes']}")

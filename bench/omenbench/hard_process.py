@@ -6,6 +6,7 @@ build of ours or None. Prints JSON: points, times and recalls of each engine.
 
 import json
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -18,6 +19,7 @@ PEER_EFS = [64, 128, 256]
 WIDEST = 10_000
 OWN_EF, OWN_COUNT = 1024, 500
 RECALLS = [0.9, 0.95, 0.99]
+CLUSTER_SHARDS = 4
 PASSES = 3
 PIECE = 1000
 THREADS = 2
@@ -71,12 +73,17 @@ class Truth:
 
 
 class Ours:
-    """A database in memory, in process, filled at once or in pieces."""
+    """A database in memory, in process, or a cluster; filled at once or in pieces."""
 
-    def __init__(self, hard, base, dead, metric: str, codes: str | None, in_pieces: bool):
+    def __init__(self, hard, base, dead, metric: str, codes: str | None, in_pieces: bool,
+                 shards: int | None = None):
         import omendb
-        self.omendb = omendb
-        self.db = omendb.DB(metric=metric, **({"codes": codes} if codes else {}))
+        self.folder = None
+        options = {"metric": metric, **({"codes": codes} if codes else {})}
+        if shards:
+            self.folder = tempfile.TemporaryDirectory(prefix="omen-hard-")
+            options |= {"path": self.folder.name + "/db", "shards": shards, "durability": "none"}
+        self.db = omendb.DB(**options)
         random = np.random.default_rng(1)
         start, start_cpu = time.perf_counter(), time.process_time()
         for turn in range(hard.writes):
@@ -98,6 +105,15 @@ class Ours:
 
     def search(self, queries, k: int, **options):
         return self.db.search_batch(queries, k, threads=1, **options).ids.astype(np.int64)
+
+    def searches(self) -> dict:
+        (found,) = self.db.info()["collections"].values()
+        return found["searches"]
+
+    def close(self) -> None:
+        self.db.close()
+        if self.folder:
+            self.folder.cleanup()
 
     def info(self) -> dict:
         (found,) = self.db.info()["collections"].values()
@@ -184,6 +200,23 @@ def own_rows(engine, base, metric: str, alive) -> float | None:
     return float((((unit(base[found]) - unit(base[rows])) ** 2).sum(axis=1) < 1e-10).mean())
 
 
+def promises(engine, truth, queries) -> dict:
+    """What was found where a recall was asked for, for each k."""
+    return {str(k): {str(recall): truth.recall(engine.search(queries, k, recall=recall), k)
+                     for recall in RECALLS}
+            for k in (1, K, 100) if len(truth.nearest[0]) >= k}
+
+
+def measure_cluster(hard, base, queries, dead, metric, truth) -> dict:
+    """What a cluster promises; its searches have other processes and other times."""
+    engine = Ours(hard, base, dead, metric, None, False, CLUSTER_SHARDS)
+    try:
+        return {"build_seconds": engine.seconds, "promises": promises(engine, truth, queries),
+                "default": truth.recall(engine.search(queries, K), K)}
+    finally:
+        engine.close()
+
+
 def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_pieces) -> dict:
     engine = Ours(hard, base, dead, metric, codes, in_pieces)
     efs = OUR_EFS if codes is None else PEER_EFS
@@ -195,12 +228,21 @@ def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_piec
         "widest": truth.recall(engine.search(queries, K, ef=WIDEST), K),
         "default": truth.recall(engine.search(queries, K), K),
         "own": own_rows(engine, base, metric, alive),
-        "asked": {str(recall): truth.recall(engine.search(queries, K, recall=recall), K)
-                  for recall in RECALLS},
+        "promises": promises(engine, truth, queries),
         "k": {str(k): points(engine, truth, queries, [128, 256], k) for k in (1, 100)
               if len(truth.nearest[0]) >= k},
     }
-    engine.db.close()
+    before = engine.searches()
+    found = engine.search(queries, K, ef=64)
+    done = {key: count - before[key] for key, count in engine.searches().items()}
+    measured["distances"] = done["distances"] / done["queries"]
+    measured["scans"] = done["scans"] / done["queries"]
+    engine.close()
+    if codes is None:
+        # The same calls again.
+        engine = Ours(hard, base, dead, metric, codes, in_pieces)
+        measured["same"] = bool((engine.search(queries, K, ef=64) == found).all())
+        engine.close()
     return measured
 
 
@@ -218,6 +260,11 @@ def main(spec: dict) -> dict:
         if base.shape[1] < DIM_MIN.get(codes, 1):
             continue
         for way in spec["ways"]:
+            if way == "cluster":
+                if codes == "default":
+                    result["ours"][way] = {codes: measure_cluster(
+                        hard, base, queries, dead, metric, truth)}
+                continue
             measured = measure_ours(hard, base, queries, dead, alive, metric, truth,
                                     None if codes == "default" else codes, way == "streamed")
             result["ours"].setdefault(way, {})[codes] = measured

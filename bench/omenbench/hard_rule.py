@@ -36,12 +36,19 @@ def equal_width(ours: list[dict], peer: list[dict]) -> list[tuple[int, float]]:
     return [(ef, at(ours, ef)["recall"] - at(peer, ef)["recall"]) for ef in EFS]
 
 
+def broken_promises(ours: dict) -> list[str]:
+    """Recalls that were asked for and not reached, for queries like the rows."""
+    return [f"k {k}, recall {asked}: {found:.3f}"
+            for k, promised in ours["promises"].items() for asked, found in promised.items()
+            if found < float(asked) - TOLERANCE]
+
+
 def complaints(ours: dict, peer: dict) -> list[str]:
-    """What does not hold of one way of building.
+    """What does not hold of one way of building, but for promises.
 
     `ours` and `peer` have `points`; ours also `default`, its recall without a width, `own`, the part of
-    stored rows that find themselves at ef 1,024 or None where that is not asked, and `widest`, the
-    recall at ef 10,000.
+    stored rows that find themselves at ef 1,024 or None where that is not asked, `widest`, the recall
+    at ef 10,000, and `same`, whether the same calls gave the same answers.
     """
     found = []
     for name, margins in (("equal time", equal_time), ("equal width", equal_width)):
@@ -60,4 +67,6 @@ def complaints(ours: dict, peer: dict) -> list[str]:
         found.append(f"ef 10,000: {ours['widest']:.3f}")
     if ours["own"] is not None and ours["own"] < 1:
         found.append(f"rows that find themselves: {ours['own']:.3f}")
+    if not ours["same"]:
+        found.append("other answers on another run")
     return found

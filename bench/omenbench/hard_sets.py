@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-QUERY_COUNT = 200
+QUERY_COUNT = 500
 SEED = 20_261
 SETS: dict[str, "Hard"] = {}
 
@@ -32,6 +32,8 @@ class Hard:
     deleted: float = 0.0
     # How often each id is stored, with another vector every time but the last.
     writes: int = 1
+    # Whether the queries are drawn like the rows: what a promised recall holds for.
+    like_rows: bool = True
 
     def make(self, rows: int | None = None, seed: int = SEED):
         """The base vectors [rows][dim] and the queries [QUERY_COUNT][dim], float32."""
@@ -253,13 +255,14 @@ def walk(random, count, dim: int = 64):
     return base, base[chosen] + np.float32(0.05) * normal(random, QUERY_COUNT, dim)
 
 
-def far_later(random, count, dim: int = 64):
-    """A tight group first, and then 200 far rows; half of the queries are near far ones."""
+def far_later(random, count, dim: int = 64, far_count: int = 200):
+    """A tight group first, and then few far rows; half of the queries are near far ones."""
     group = 10 * unit(normal(random, 1, dim)) + np.float32(0.05) * normal(random, count, dim)
-    far = 20 * unit(normal(random, QUERY_COUNT, dim))
-    group[-QUERY_COUNT:] = far
-    near = np.concatenate([far[:QUERY_COUNT // 2], group[:QUERY_COUNT // 2]])
-    return group, near + np.float32(0.01) * normal(random, QUERY_COUNT, dim)
+    far = 20 * unit(normal(random, far_count, dim))
+    group[-far_count:] = far
+    half = QUERY_COUNT // 2
+    near = np.concatenate([far[random.integers(0, far_count, half)], group[:half]])
+    return group, near + np.float32(0.01) * normal(random, len(near), dim)
 
 
 def scaled(factor: float, dim: int = 32) -> Callable:
@@ -300,16 +303,21 @@ add("outlier-row", 20_000, "l2 ip", "one row 1,000 times as long", divided(outli
 add("common-mean", 100_000, "l2", "a mean 50 deviations from the origin", divided(common_mean))
 for spread, rows in (0, 20_000), (0.1, 20_000), (0.2, 100_000), (0.5, 100_000), (1, 20_000):
     add(f"lengths-{spread}", rows, "ip", f"lognormal lengths, log-spread {spread}", lengths(spread))
-add("recommender", 20_000, "ip", "item factors of an SVD of visits, user factors ask", recommender)
+add("recommender", 20_000, "ip", "item factors of an SVD of visits, user factors ask", recommender,
+    like_rows=False)
 add("words", 20_000, "ip cosine", "vectors of words by the words near them", words)
-add("gap", 20_000, "cosine ip", "queries in another cone than rows", gap)
-add("spectrum", 20_000, "cosine l2", "queries vary where rows do not", spectrum)
-add("opposite", 20_000, "l2", "queries in the opposite orthant", opposite)
+add("gap", 20_000, "cosine ip", "queries in another cone than rows", gap,
+    like_rows=False)
+add("spectrum", 20_000, "cosine l2", "queries vary where rows do not", spectrum,
+    like_rows=False)
+add("opposite", 20_000, "l2", "queries in the opposite orthant", opposite,
+    like_rows=False)
 add("sorted", 100_000, "l2", "stored in the order of the first element",
     in_order(lambda base: np.argsort(base[:, 0]), gaussian(32)))
 add("by-cluster", 100_000, "l2", "100 groups, stored one after the other", by_cluster)
 add("walk", 100_000, "l2", "a random walk", walk)
-add("far-later", 20_000, "l2 cosine", "a tight group, later 200 far rows", far_later)
+add("far-later", 20_000, "l2 cosine", "a tight group, later 200 far rows", far_later,
+    like_rows=False)
 # Smaller elements than 1e-15 are refused.
 for factor in 1e-13, 1e-6, 1e6, 1e13:
     add(f"scale-{factor:g}", 20_000, "l2 cosine ip", f"Gaussian, times {factor:g}", scaled(factor))

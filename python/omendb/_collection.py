@@ -62,8 +62,8 @@ class Collection(Records):
 
         `ef` (candidates kept) or `recall` (above 0 and below 1) trade time for quality; `exact`
         compares with every record. What `recall` takes was measured on records that were added in
-        large batches, and holds for queries like these; where no `ef` reaches it, every record is
-        compared.
+        large batches, and holds for queries like these, unless `calibrate` was given others; where
+        no `ef` reaches it, every record is compared.
         """
         # Every microsecond counts here: a search takes some ten.
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:

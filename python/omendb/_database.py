@@ -181,7 +181,10 @@ class DB(Collection):
         that searches compare with one by one), `deleted` (dead rows not reclaimed yet), `building`
         (0...1 while the index is built anew, else None), `build_bytes` (memory that building it
         takes beside what there is), `build_waits` (whether a build that is due waits until there is
-        so much), `file_bytes`, and the schema.
+        so much), `file_bytes`, `calibration`, and the schema.
+        `calibration` is what `recall=` goes by, None where it was never measured: `queries`
+        ("rows", or "sample" after `calibrate`), and `k`, for the nearest "1", "10" and "100" a list
+        of `[ef, recall]`, the share that is found at least; of a cluster the mean of its shards.
         `resident_bytes` is the memory of this process, which has everything unless it is a cluster.
         """
         found = self._session.info()

@@ -26,7 +26,7 @@ from typing import Any
 from ._apart import Apart, Stop
 from .errors import STOPPED, OmenDBError, error_of
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -157,6 +157,7 @@ _SIGNATURES: dict[str, list[object]] = {
     "omendb_clear": [c_void_p, c_char_p],
     "omendb_upsert": [c_void_p, c_char_p, POINTER(Batch), POINTER(Counts)],
     "omendb_delete": [c_void_p, c_char_p, POINTER(Ids), POINTER(Counts)],
+    "omendb_calibrate": [c_void_p, c_char_p, c_void_p, c_uint64, c_uint32, c_int32],
     "omendb_search": [c_void_p, c_char_p, POINTER(Query), POINTER(POINTER(Result))],
     "omendb_get": [
         c_void_p,

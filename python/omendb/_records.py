@@ -13,12 +13,14 @@ from ._convert import Array, Id, IdColumns, Metadata, MetadataColumn
 from ._library import call, call_apart, library
 from ._results import RESULTS, Record, ResultReader, StoredVectors, take_rows
 from ._session import Session
-from .errors import NOT_FOUND, OmenDBError, ValidationError
+from .errors import NOT_FOUND, OmenDBError, ValidationError, error_of
 
 _DIM_MAX = 8192
 # Writes of more bytes, and of more ids, may take long: the library carries them out in parts.
 _LONG_BYTES = 256 << 10
 _LONG_COUNT = 10_000
+# Queries to calibrate with.
+_SAMPLE_MIN, _SAMPLE_MAX = 16, 1024
 
 
 class Wanted(NamedTuple):
@@ -291,6 +293,37 @@ class Records:
     def clear(self) -> None:
         """Removes all records."""
         self._try("omendb_clear", is_long=self._session.is_shared)
+
+    def calibrate(self, queries: Any | None) -> None:
+        """Calibrates searches with a sample of queries, and no longer with records.
+
+        What `recall=` takes is measured with records, and holds for queries drawn like them. For
+        others give some: 16 to 1,024, shape [count, dim]. They are stored with the collection, and
+        from now on every build of the index measures with up to 256 of them; one begins soon, and
+        `wait_linked()` waits for it. `None`, or no query, returns to records, as `clear` does.
+        Collections of fewer than 1,024 records are not measured.
+        """
+        matrix = np.empty((0, 0), np.float32)
+        if queries is not None:
+            array = _convert.as_array(queries, "queries")
+            matrix = _convert.as_matrix(array, "queries") if array.size else matrix
+        if len(matrix) and not _SAMPLE_MIN <= len(matrix) <= _SAMPLE_MAX:
+            raise ValidationError(
+                f"{len(matrix)} queries to calibrate with, expected {_SAMPLE_MIN}...{_SAMPLE_MAX}, "
+                "or none for records of the collection"
+            )
+        parts = [part for _, part in _convert.pieces(matrix)] if len(matrix) else [matrix]
+        sample = np.ascontiguousarray(np.concatenate(parts))
+        arguments = (
+            sample.ctypes.data,
+            len(sample),
+            sample.shape[1],
+            _convert.element_of(sample),
+        )
+        is_long = self._session.is_shared
+        is_there = self._try("omendb_calibrate", *arguments, is_long=is_long, keep=sample)
+        if len(sample) and not is_there:
+            raise error_of(NOT_FOUND, f"collection {self._name} does not exist")
 
     # Reading.
 

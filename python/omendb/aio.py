@@ -89,6 +89,7 @@ class AsyncDB:
     delete = _in_thread(DB.delete)
     delete_batch = _in_thread(DB.delete_batch)
     clear = _in_thread(DB.clear)
+    calibrate = _in_thread(DB.calibrate)
     search = _in_thread(DB.search)
     search_batch = _in_thread(DB.search_batch)
     get = _in_thread(DB.get)

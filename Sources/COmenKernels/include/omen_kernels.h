@@ -58,6 +58,11 @@ struct omen_beam {
     size_t lowest;
 };
 
+/// Half the squared distance of `query * query_scale` and `row * row_scale`: for unit vectors
+/// 1 - cos, without the digits that are lost where that is computed for near ones.
+float omen_unit_distance(const float *_Nonnull query, float query_scale, const float *_Nonnull row,
+                         float row_scale, size_t dim);
+
 /// Words behind the last key of a beam that may be overwritten.
 #define OMEN_BEAM_SLACK 24
 

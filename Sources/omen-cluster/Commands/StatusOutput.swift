@@ -55,9 +55,19 @@ enum StatusOutput {
             ("building", collection.building.map { .number(Double($0) / 1000) } ?? .null),
             ("build_bytes", .unsigned(collection.buildByteCount)),
             ("build_waits", .bool(collection.waitsForMemory)),
+            ("calibration", collection.calibration.map(json) ?? .null),
             ("dim", .integer(collection.schema.dim)),
             ("file_bytes", .unsigned(collection.fileByteCount)),
             ("log_bytes", .unsigned(logByteCount)),
+        ])
+    }
+
+    private static func json(_ table: CalibrationTable) -> JSON {
+        let curves = zip(CalibrationTable.ks, table.curves).map { k, curve in
+            ("\(k)", JSON.array(curve.map { .array([.integer($0.ef), .float($0.recall)]) }))
+        }
+        return .object([
+            ("queries", .string(table.isOfSample ? "sample" : "rows")), ("k", .object(curves)),
         ])
     }
 

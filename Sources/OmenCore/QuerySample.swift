@@ -1,0 +1,133 @@
+/// Queries that stand for those that searches will bring: what a collection is calibrated with.
+///
+/// Without any, rows of the collection stand for them again.
+package struct QuerySample: Equatable, Sendable {
+    package var collection: String
+    /// Type of every element in `vectors`.
+    package var element: ElementType
+    /// Elements of each query; not looked at when there is none.
+    package var dim: Int
+    /// Little-endian elements, query after query without padding; shape `[count][dim]`.
+    package var vectors: [UInt8]
+
+    package init(collection: String, element: ElementType, dim: Int, vectors: [UInt8]) {
+        self.collection = collection
+        self.element = element
+        self.dim = dim
+        self.vectors = vectors
+    }
+
+    /// Whole queries that the bytes make; 0 when there is no dimension.
+    package var count: Int {
+        let byteCount = dim.multipliedReportingOverflow(by: element.byteCount)
+        return byteCount.overflow || byteCount.partialValue <= 0
+            ? 0 : vectors.count / byteCount.partialValue
+    }
+
+    /// Exact bytes of the encoded sample.
+    package var encodedByteCount: Int { 4 + collection.utf8.count + 1 + 4 + 4 + vectors.count }
+
+    /// Checks what can be wrong without knowing the collection.
+    ///
+    /// - Throws: `.badRequest` for a number of queries that is out of range, or bytes that make no
+    ///   whole number of them.
+    package func validateShape() throws(OmenError) {
+        guard !vectors.isEmpty else { return }
+        guard (1...Limits.dimensionMax).contains(dim) else {
+            throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
+        }
+        guard vectors.count % (dim * element.byteCount) == 0 else {
+            throw OmenError(
+                .badRequest,
+                "\(vectors.count) bytes are no whole number of queries of \(dim) elements"
+            )
+        }
+        try Self.check(count: count)
+    }
+
+    /// - Throws: `.badRequest` unless there are 0 queries, or as many as a sample may have.
+    package static func check(count: Int) throws(OmenError) {
+        guard count == 0 || (Limits.sampleCountMin...Limits.sampleCountMax).contains(count) else {
+            throw OmenError(
+                .badRequest,
+                "\(count) queries to calibrate with, expected \(Limits.sampleCountMin)...\(Limits.sampleCountMax), or none for rows of the collection"
+            )
+        }
+    }
+
+    /// Checks everything that can be wrong with the sample, converts its elements to the
+    /// collection's type, and leaves out queries beyond those that are kept.
+    ///
+    /// - Parameters:
+    ///   - schema: The collection's.
+    ///   - rules: Which values pass.
+    /// - Returns: At most `Limits.sampleCountKept` evenly spaced queries.
+    /// - Throws: `.badRequest` naming the query, counted from 0, and what was expected.
+    /// - Complexity: O(bytes of the sample).
+    package func validated(
+        against schema: CollectionSchema,
+        rules: ValueRules = .accepted
+    ) throws(OmenError) -> QuerySample {
+        try validateShape()
+        var valid = self
+        valid.element = schema.element
+        valid.dim = schema.dim
+        guard !vectors.isEmpty else { return valid }
+        let rows = GivenRows(
+            collection: collection,
+            element: element,
+            dim: dim,
+            count: count,
+            what: "query"
+        )
+        try rows.checkShape(vectors, schema)
+        try rows.check(vectors, schema, rules)
+        valid.vectors = try rows.converted(vectors, schema)
+        valid.keepSome()
+        return valid
+    }
+
+    private mutating func keepSome() {
+        let all = count
+        guard all > Limits.sampleCountKept else { return }
+        let byteCount = dim * element.byteCount
+        var kept: [UInt8] = []
+        kept.reserveCapacity(Limits.sampleCountKept * byteCount)
+        for place in 0..<Limits.sampleCountKept {
+            let start = place * all / Limits.sampleCountKept * byteCount
+            kept += vectors[start..<start + byteCount]
+        }
+        vectors = kept
+    }
+}
+
+extension QuerySample {
+    /// Appends the sample's bytes; `docs/PROTOCOL.md` ("Write operations") draws the layout.
+    package func encode(into writer: inout ByteWriter) {
+        writer.write(collection)
+        writer.write(element.rawValue)
+        writer.write(UInt32(clamping: vectors.isEmpty ? 0 : dim))
+        writer.write(UInt32(clamping: count))
+        writer.write(raw: vectors)
+    }
+
+    /// Reads a sample; checks structure and limits.
+    package init(from reader: inout ByteReader) throws(OmenError) {
+        collection = try WriteOperation.readName(&reader)
+        let number = try reader.read(UInt8.self)
+        guard let element = ElementType(rawValue: number) else {
+            throw OmenError(.badRequest, "element type \(number) is unknown")
+        }
+        self.element = element
+        dim = Int(try reader.read(UInt32.self))
+        let count = Int(try reader.read(UInt32.self))
+        try Self.check(count: count)
+        guard dim <= Limits.dimensionMax, (dim == 0) == (count == 0) else {
+            throw OmenError(
+                .badRequest,
+                "\(count) queries of dim \(dim), expected 1...\(Limits.dimensionMax), or 0 of 0"
+            )
+        }
+        vectors = Array(try reader.read(count: count * dim * element.byteCount))
+    }
+}

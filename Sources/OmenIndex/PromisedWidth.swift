@@ -1,0 +1,30 @@
+internal import OmenCore
+
+/// The width that a promised recall takes.
+package enum PromisedWidth: Equatable, Sendable {
+    case width(Int)
+    /// No width that was tried reaches it.
+    case none
+    /// It was never measured what searches find.
+    case unmeasured
+}
+
+extension VectorIndex {
+    /// The least width at which so many shards like this one together find the wanted share of the
+    /// nearest `k`: see `RecallCurve`.
+    ///
+    /// Rows that were linked one by one after the measurement are found less often, so the width
+    /// grows with their share, besides what it grows by in each search.
+    /// - Parameters:
+    ///   - wanted: The recall of all shards, above 0 and below 1.
+    ///   - k: Hits wanted of all shards together, above 0.
+    ///   - shardCount: Above 0.
+    /// - Returns: A width of at most `Limits.efMax`, or why there is none.
+    package func ef(recall wanted: Double, k: Int, shardCount: Int) -> PromisedWidth {
+        guard let calibration else { return .unmeasured }
+        guard let ef = calibration.ef(recall: wanted, k: k, shardCount: shardCount) else {
+            return .none
+        }
+        return .width(min(Limits.efMax, Int(Double(ef) * (1 + Double(newShare)))))
+    }
+}
