@@ -14,7 +14,7 @@ struct SearchSettings: Equatable {
     /// A row that is farther from its nearest row than this is a far row; see `noteFarRow`.
     var farLimit = Float.infinity
 
-    /// Recall@10 of the widest searches that were tried.
+    /// Recall@10 of the widest searches that were tried, or less where groups are lost.
     var wideRecall: Float = 1
 
     /// Widths that were asked for from which on a scan may take longer than a walk that misses

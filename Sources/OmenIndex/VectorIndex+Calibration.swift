@@ -23,7 +23,7 @@ extension VectorIndex {
         }
         let truth = try GroundTruth(self, queries: queries, isByVectors: areForeign, pulse)
         settings = SearchSettings()
-        try chooseStarts(truth, pulse)
+        let lost = try chooseStarts(truth, pulse)
         if schema.metric != .ip {
             settings.farLimit = (linkDistances().last ?? .infinity) * Landmarks.farFactor
         }
@@ -43,7 +43,7 @@ extension VectorIndex {
             pulse
         )
         // Not before the last measurement: it makes some of them scans.
-        settings.wideRecall = wideRecall
+        settings.wideRecall = min(wideRecall, 1 - lost)
         return SearchCalibration(near: near, far: far)
     }
 
@@ -51,10 +51,15 @@ extension VectorIndex {
     ///
     /// Groups of near-duplicates are each other's links, and a walk down from group to group often
     /// ends in a wrong one. Elsewhere further starts cost time and find nothing.
-    private func chooseStarts(_ truth: GroundTruth, _ pulse: BulkPulse) throws(BulkEnd) {
-        guard schema.metric != .ip else { return try chooseProductLandmarks(truth, pulse) }
+    ///
+    /// - Returns: The part of some stored rows whose group is not found for all that.
+    private func chooseStarts(_ truth: GroundTruth, _ pulse: BulkPulse) throws(BulkEnd) -> Float {
+        guard schema.metric != .ip else {
+            try chooseProductLandmarks(truth, pulse)
+            return 0
+        }
         let nearest = linkDistances()
-        guard !nearest.isEmpty else { return }
+        guard !nearest.isEmpty else { return 0 }
         let apart = nearest[nearest.count / 2] * Landmarks.apartFactor
         var best = Trial(starts: .walk, landmarks: [], recall: -1, lost: 0)
         landmarks = []
@@ -79,6 +84,7 @@ extension VectorIndex {
         settings.starts = best.starts
         landmarks = best.landmarks
         chosenLandmarkCount = landmarks.count
+        return best.lost
     }
 
     /// What searches found with some starts.

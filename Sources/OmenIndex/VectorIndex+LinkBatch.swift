@@ -72,14 +72,23 @@ extension VectorIndex {
                 slot = descend(scorer, from: node, to: level - 1, scratch)
             }
             place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
-            place.start = slot
-            if schema.metric != .ip,
-                findLandmarks(scorer, nearerThan: slot, atMost: 1, scratch) > 0
-            {
-                place.start = Candidates.row(scratch.beam.keys[0])
-            }
+            place.start = nearestStart(scorer, from: entry, walkEnd: slot)
         }
         batch.places[index] = place
+    }
+
+    /// Where the search for links of a row begins.
+    ///
+    /// Where searches begin at more than the end of a walk, it would come to the wrong group as
+    /// often as they did, and the row would be linked to that.
+    private func nearestStart(_ scorer: Scorer, from entry: Entry, walkEnd: UInt32) -> UInt32 {
+        guard schema.metric != .ip, settings.starts != .walk || !landmarks.isEmpty else {
+            return walkEnd
+        }
+        let count = findStarts(scorer, from: entry, scratch)
+        scorer.score(scratch.frontier, count, into: scratch.distances)
+        let best = (0..<count).min { scratch.distances[$0] < scratch.distances[$1] }
+        return best.map { scratch.frontier[$0] } ?? walkEnd
     }
 
     /// Chooses links for the row at `position`, unless many before it begin where it does.
