@@ -16,7 +16,7 @@ package struct SearchCalibration: Equatable, Sendable {
     /// Recall of all ranks from which on wider searches are not tried.
     static let recallEnough: Float = 0.9995
     /// Queries that look for a hundred rows; each of them tells more than one that looks for ten.
-    static let farQueryCount = 64
+    static let farQueryCount = 32
     /// Standard errors that a recall is told less than what was measured.
     static let errorFactor = 1.5
     /// What counts as missed besides what was, in queries.
@@ -26,13 +26,13 @@ package struct SearchCalibration: Equatable, Sendable {
 
     /// Rows held out as queries, of so many.
     static func queryCount(of rowCount: Int) -> Int {
-        rowCount < rowCountMin ? 0 : min(512, rowCount / 16)
+        rowCount < rowCountMin ? 0 : min(256, rowCount / 64)
     }
 
     /// Queries that are searched at a width, of so many: wide searches take longer, and their
     /// recalls differ less from query to query.
     static func queryCount(of count: Int, ef: Int) -> Int {
-        min(count, ef <= 48 ? 512 : ef <= 128 ? 256 : 128)
+        min(count, ef <= 128 ? 256 : 128)
     }
 
     /// The least width at which so many shards like this one together find the wanted share of the

@@ -28,7 +28,7 @@ enum Starts: UInt8 {
     static let lostEnough: Float = 0.002
     /// The width of searches that tell whether groups are found at all, and how many there are.
     static let narrowEf = 24
-    static let lostQueryCount = 1024
+    static let lostQueryCount = 512
 }
 
 extension VectorIndex {

@@ -77,7 +77,7 @@ import Testing
         let schema = CollectionSchema(dim: Self.dim, metric: metric, codes: .u8)
         let (rows, queries) = Self.data(1500)
         let source = try Self.filled(schema, rows)
-        #expect(source.index.rebuildJob().heldOutCount == 93)
+        #expect(source.index.rebuildJob().heldOutCount == 23)
         var results: [VectorIndex] = []
         for (lsn, factor) in [(UInt64(3), Float(1)), (4, 1000)] {
             let scaled = queries.map { $0.map { $0 * factor } }

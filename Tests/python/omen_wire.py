@@ -235,5 +235,10 @@ class Client:
                     reader.counted()
                     reader.unpack("IBBBBI")
                     reader.unpack("QQQQQHQB")
+                    # A table of recalls, three curves, or none.
+                    if reader.unpack("B"):
+                        for _ in range(3):
+                            for _ in range(reader.unpack("B")):
+                                reader.unpack("If")
             workers.append((shard, worker, state, restarts, error))
         return pid, workers

@@ -219,7 +219,7 @@ class SenselessRequests(ClusterTestCase):
             (WRITE, key + Client.delete_operation(long, [1]), "65 bytes"),
             (WRITE, key + b"\2" + text(long), "65 bytes"),
             (WRITE, key + b"\3" + text("n" * 100_000), "100000 bytes"),
-            (WRITE, key + b"\6" + text("c"), "write operation 6"),
+            (WRITE, key + b"\7" + text("c"), "write operation 7"),
             (WRITE, key + b"\xff", "write operation 255"),
             (WRITE, b"short", "write"),
             (WRITE, key + b"\3" + struct.pack("<I", 2) + b"\xff\xfe", "UTF-8"),

@@ -6,7 +6,6 @@ build of ours or None. Prints JSON: points, times and recalls of each engine.
 
 import json
 import sys
-import tempfile
 import time
 
 import numpy as np
@@ -78,12 +77,8 @@ class Ours:
     def __init__(self, hard, base, dead, metric: str, codes: str | None, in_pieces: bool,
                  shards: int | None = None):
         import omendb
-        self.folder = None
-        options = {"metric": metric, **({"codes": codes} if codes else {})}
-        if shards:
-            self.folder = tempfile.TemporaryDirectory(prefix="omen-hard-")
-            options |= {"path": self.folder.name + "/db", "shards": shards, "durability": "none"}
-        self.db = omendb.DB(**options)
+        # Without a path a cluster ends with its database.
+        self.db = omendb.DB(metric=metric, shards=shards, **({"codes": codes} if codes else {}))
         random = np.random.default_rng(1)
         start, start_cpu = time.perf_counter(), time.process_time()
         for turn in range(hard.writes):
@@ -109,11 +104,6 @@ class Ours:
     def searches(self) -> dict:
         (found,) = self.db.info()["collections"].values()
         return found["searches"]
-
-    def close(self) -> None:
-        self.db.close()
-        if self.folder:
-            self.folder.cleanup()
 
     def info(self) -> dict:
         (found,) = self.db.info()["collections"].values()
@@ -214,7 +204,7 @@ def measure_cluster(hard, base, queries, dead, metric, truth) -> dict:
         return {"build_seconds": engine.seconds, "promises": promises(engine, truth, queries),
                 "default": truth.recall(engine.search(queries, K), K)}
     finally:
-        engine.close()
+        engine.db.close()
 
 
 def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_pieces) -> dict:
@@ -237,12 +227,12 @@ def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_piec
     done = {key: count - before[key] for key, count in engine.searches().items()}
     measured["distances"] = done["distances"] / done["queries"]
     measured["scans"] = done["scans"] / done["queries"]
-    engine.close()
+    engine.db.close()
     if codes is None:
         # The same calls again.
         engine = Ours(hard, base, dead, metric, codes, in_pieces)
         measured["same"] = bool((engine.search(queries, K, ef=64) == found).all())
-        engine.close()
+        engine.db.close()
     return measured
 
 
