@@ -49,7 +49,14 @@ package struct SearchCalibration: Equatable, Sendable {
             k: min(k, curve.rankCount),
             shardCount: k <= near.rankCount ? shardCount : 1
         )
-        guard let found else { return nil }
+        guard var found else { return nil }
+        if shardCount == 1, k < near.rankCount {
+            // A sample tells little of the first ranks alone: they take the width of all ten.
+            guard let all = near.ef(recall: wanted, k: near.rankCount, shardCount: 1) else {
+                return nil
+            }
+            found = max(found, all)
+        }
         let scaled =
             k <= curve.rankCount ? found : (found * k + curve.rankCount - 1) / curve.rankCount
         return max(scaled, k)

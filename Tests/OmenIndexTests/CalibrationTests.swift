@@ -30,6 +30,12 @@ import Testing
         #expect(Self.table.ef(recall: 0.9, k: 10, shardCount: 1) == nil)
     }
 
+    @Test func theNearestTakeTheWidthOfTen() throws {
+        let ten = Self.table.ef(recall: 0.8, k: 10, shardCount: 1)
+        #expect(Self.table.ef(recall: 0.8, k: 1, shardCount: 1) == ten)
+        #expect(Self.curve.ef(recall: 0.8, k: 1, shardCount: 1) == 100)
+    }
+
     @Test func moreRowsAreMeasuredByTheirOwnCurve() throws {
         // Recall@100 is 0.701, 0.801, 0.881; recall@20 is 0.781, 0.881, 0.961.
         let hundred = try #require(Self.table.ef(recall: 0.75, k: 100, shardCount: 1))
@@ -47,7 +53,7 @@ import Testing
         let many = try #require(Self.table.ef(recall: 0.85, k: 10, shardCount: 64))
         #expect(alone > eight && eight > many)
         // With very many shards each holds the nearest of its own only.
-        let nearest = try #require(Self.table.ef(recall: 0.85, k: 1, shardCount: 1))
+        let nearest = try #require(Self.curve.ef(recall: 0.85, k: 1, shardCount: 1))
         #expect((nearest...nearest + 4).contains(many))
     }
 
