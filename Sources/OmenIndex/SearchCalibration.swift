@@ -16,7 +16,7 @@ package struct SearchCalibration: Equatable, Sendable {
     /// Recall of all ranks from which on wider searches are not tried.
     static let recallEnough: Float = 0.9995
     /// Queries that look for a hundred rows; each of them tells more than one that looks for ten.
-    static let farQueryCount = 32
+    static let farQueryCount = 64
     /// Standard errors that a recall is told less than what was measured.
     static let errorFactor = 1.5
     /// What counts as missed besides what was, in queries.
