@@ -110,7 +110,9 @@ def test_rows_of_one_call_are_built_together_when_the_last_is_there():
                     now = one(db)
                     if ended:
                         return
-                    seen.append((now["linked"], now["building"]))
+                    # When all are there a build is due, while the call returns.
+                    if now["rows"] < len(data):
+                        seen.append((now["linked"], now["building"]))
 
             watcher = threading.Thread(target=watch)
             watcher.start()
