@@ -1,6 +1,6 @@
-/// Queries that stand for those that searches will bring: what a collection is calibrated with.
+/// A sample of the queries that a collection will be asked, with which its searches are calibrated.
 ///
-/// Without any, rows of the collection stand for them again.
+/// An empty sample means that rows of the collection are the queries again.
 package struct QuerySample: Equatable, Sendable {
     package var collection: String
     /// Type of every element in `vectors`.
@@ -56,7 +56,7 @@ package struct QuerySample: Equatable, Sendable {
     }
 
     /// Checks everything that can be wrong with the sample, converts its elements to the
-    /// collection's type, and leaves out queries beyond those that are kept.
+    /// collection's type, and keeps `Limits.sampleCountKept` queries at most.
     ///
     /// - Parameters:
     ///   - schema: The collection's.
@@ -114,11 +114,7 @@ extension QuerySample {
     /// Reads a sample; checks structure and limits.
     package init(from reader: inout ByteReader) throws(OmenError) {
         collection = try WriteOperation.readName(&reader)
-        let number = try reader.read(UInt8.self)
-        guard let element = ElementType(rawValue: number) else {
-            throw OmenError(.badRequest, "element type \(number) is unknown")
-        }
-        self.element = element
+        element = try ElementType(from: &reader)
         dim = Int(try reader.read(UInt32.self))
         let count = Int(try reader.read(UInt32.self))
         try Self.check(count: count)

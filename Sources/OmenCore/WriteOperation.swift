@@ -189,6 +189,19 @@ extension WriteOperation {
     }
 }
 
+extension ElementType {
+    /// Reads the type of the vectors that follow.
+    ///
+    /// - Throws: `.badRequest` for a number that stands for none.
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let number = try reader.read(UInt8.self)
+        guard let element = ElementType(rawValue: number) else {
+            throw OmenError(.badRequest, "element type \(number) is unknown")
+        }
+        self = element
+    }
+}
+
 extension CollectionSchema {
     package func encode(into writer: inout ByteWriter) {
         writer.write(UInt32(dim))
@@ -243,11 +256,7 @@ extension UpsertBatch {
 
     package init(from reader: inout ByteReader) throws(OmenError) {
         collection = try WriteOperation.readName(&reader)
-        let number = try reader.read(UInt8.self)
-        guard let element = ElementType(rawValue: number) else {
-            throw OmenError(.badRequest, "element type \(number) is unknown")
-        }
-        self.element = element
+        element = try ElementType(from: &reader)
         dim = Int(try reader.read(UInt32.self))
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")

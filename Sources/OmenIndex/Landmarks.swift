@@ -107,7 +107,7 @@ extension VectorIndex {
     ///
     /// Such a row has one link to it, from the outermost row of a group, and a walk that comes from
     /// elsewhere does not find that. When the graph is built again, it is one among others.
-    /// Of the linked rows that were found `nearest` is the nearest.
+    /// `nearest` is the nearest row that the search for its links found.
     func noteFarRow(_ row: UInt32, nearest: UInt32) {
         // A row that was held out while measuring is none.
         guard builtCount > 0, settings.farLimit < .infinity,

@@ -63,14 +63,7 @@ extension LongRows {
             throw OmenError(.corrupt, "section state, offset \(offset): \(count) longest rows")
         }
         for _ in 0..<count {
-            let offset = reader.offset
-            let row = try reader.read(UInt32.self)
-            guard row < rowCount else {
-                throw OmenError(
-                    .corrupt,
-                    "section state, offset \(offset): row \(row) of \(rowCount)"
-                )
-            }
+            let row = try reader.readRow(of: rowCount)
             let squaredLength = try reader.readFloat()
             guard squaredLength >= 0, squaredLength.isFinite else {
                 throw OmenError(

@@ -4,7 +4,7 @@ internal import OmenCore
 package enum PromisedWidth: Equatable, Sendable {
     case width(Int)
     /// No width that was tried reaches it.
-    case none
+    case unreached
     /// It was never measured what searches find.
     case unmeasured
 }
@@ -23,7 +23,7 @@ extension VectorIndex {
     package func ef(recall wanted: Double, k: Int, shardCount: Int) -> PromisedWidth {
         guard let calibration else { return .unmeasured }
         guard let ef = calibration.ef(recall: wanted, k: k, shardCount: shardCount) else {
-            return .none
+            return .unreached
         }
         return .width(min(Limits.efMax, Int(Double(ef) * (1 + Double(newShare)))))
     }

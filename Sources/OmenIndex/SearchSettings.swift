@@ -32,7 +32,7 @@ struct SearchSettings: Equatable {
 }
 
 extension SearchSettings {
-    /// Five words at the end of an index's state section.
+    /// Five words of an index's state section.
     func encode(into writer: inout ByteWriter) {
         writer.write(UInt32(starts.rawValue))
         writer.write(stretch)

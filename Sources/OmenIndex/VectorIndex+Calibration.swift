@@ -3,9 +3,9 @@ internal import OmenCore
 extension VectorIndex {
     /// Chooses how searches walk, and measures how much they find at each width.
     ///
-    /// The queries are rows that are not linked, behind those that are. Searches as anybody would,
-    /// so what makes searching better shows in the table.
-    /// Foreign ones are no rows of the collection, and have no codes.
+    /// The queries lie as rows behind the linked rows, and are not linked. They are searched for as
+    /// by any caller, so what makes searching better shows in the table. Foreign queries are no
+    /// rows of the collection, and have no codes.
     /// - Precondition: Nobody else uses the index; rows before `queries` are linked, none deleted.
     /// - Complexity: O(linked rows * queries * dim), by the fastest of kernels.
     func calibrate(
@@ -23,10 +23,10 @@ extension VectorIndex {
         }
         let truth = try GroundTruth(self, queries: queries, isByVectors: areForeign, pulse)
         settings = SearchSettings()
-        let lost = try chooseStarts(truth, pulse)
-        if schema.metric != .ip {
-            settings.farLimit = (linkDistances().last ?? .infinity) * Landmarks.farFactor
-        }
+        // Inner products say nothing about how near rows are.
+        let nearest = schema.metric == .ip ? [] : linkDistances()
+        let lost = try chooseStarts(truth, nearest: nearest, pulse)
+        settings.farLimit = (nearest.last ?? .infinity) * Landmarks.farFactor
         settings.strangerLimit = try largestStrangeness(of: queries, pulse)
         try chooseStretch(truth, pulse)
         let (near, wideRecall) = try curve(
@@ -52,13 +52,17 @@ extension VectorIndex {
     /// Groups of near-duplicates are each other's links, and a walk down from group to group often
     /// ends in a wrong one. Elsewhere further starts cost time and find nothing.
     ///
+    /// `nearest` are distances of rows to the nearest of their links, ascending.
     /// - Returns: The part of some stored rows whose group is not found for all that.
-    private func chooseStarts(_ truth: GroundTruth, _ pulse: BulkPulse) throws(BulkEnd) -> Float {
+    private func chooseStarts(
+        _ truth: GroundTruth,
+        nearest: [Float],
+        _ pulse: BulkPulse
+    ) throws(BulkEnd) -> Float {
         guard schema.metric != .ip else {
             try chooseProductLandmarks(truth, pulse)
             return 0
         }
-        let nearest = linkDistances()
         guard !nearest.isEmpty else { return 0 }
         let apart = nearest[nearest.count / 2] * Landmarks.apartFactor
         var best = Trial(starts: .walk, landmarks: [], recall: -1, lost: 0)

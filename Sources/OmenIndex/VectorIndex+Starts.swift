@@ -169,9 +169,10 @@ extension VectorIndex {
     func strangeness(_ prepared: PreparedQuery, startCount: Int, _ scratch: Scratch) -> Float {
         // Distances by single bits lack the query's own part.
         let scorer = (schema.codes == .u1 ? prepared.middle : nil) ?? prepared.traversal
-        let count = startCount
-        scorer.score(scratch.frontier, count, into: scratch.distances)
-        let nearest = (1..<count).reduce(scratch.distances[0]) { min($0, scratch.distances[$1]) }
+        scorer.score(scratch.frontier, startCount, into: scratch.distances)
+        let nearest = (1..<startCount).reduce(scratch.distances[0]) {
+            min($0, scratch.distances[$1])
+        }
         guard schema.metric == .ip else { return nearest }
         let length = ElementType.f32.norm(of: scratch.queryFloats, dim: schema.dim)
         return length > 0 ? nearest / Float(length) : 0

@@ -34,7 +34,7 @@ extension VectorIndex {
     ///        ...   20 how searches walk: where they begin, see `Starts`, and `Float` each: the
     ///                 factor of their width, how far the start of a stranger is, how far a far
     ///                 row, the recall of the widest
-    ///        ...    8 landmarks: those that a build chose, and all
+    ///        ...    8 how many landmarks a build chose, and how many there are in all
     ///        ...    4 each: the row
     ///        ...    8 LSN of the sample of queries to calibrate with; 0 when there is none
     ///        ...    8 LSN of the sample that it was calibrated with; 0 for rows of its own
@@ -229,15 +229,7 @@ struct IndexState {
             )
         }
         for _ in 0..<count {
-            let offset = reader.offset
-            let row = try reader.read(UInt32.self)
-            guard row < linkedCount else {
-                throw OmenError(
-                    .corrupt,
-                    "section state, offset \(offset): row \(row) of \(linkedCount)"
-                )
-            }
-            landmarks.append(row)
+            landmarks.append(try reader.readRow(of: linkedCount))
         }
         chosenLandmarkCount = Int(chosen)
     }
@@ -250,5 +242,19 @@ struct IndexState {
             throw OmenError(.corrupt, "section state, offset \(offset): count \(value)")
         }
         return Int(value)
+    }
+}
+
+extension ByteReader {
+    /// Reads the number of a row.
+    ///
+    /// - Throws: `.corrupt` unless it is below `rowCount`.
+    mutating func readRow(of rowCount: Int) throws(OmenError) -> UInt32 {
+        let offset = offset
+        let row = try read(UInt32.self)
+        guard row < rowCount else {
+            throw OmenError(.corrupt, "section state, offset \(offset): row \(row) of \(rowCount)")
+        }
+        return row
     }
 }

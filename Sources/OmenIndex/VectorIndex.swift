@@ -60,7 +60,7 @@ package final class VectorIndex {
     var squaredNormMax: Float = 0
     /// The longest linked rows, under ip: where searches begin besides.
     var longRows = LongRows()
-    /// Where searches may begin besides: those that a build chose, then far rows.
+    /// Rows at which searches may begin too: first the rows that a build chose, then far rows.
     var landmarks: [UInt32] = []
     /// Landmarks that a build chose.
     var chosenLandmarkCount = 0

@@ -203,7 +203,7 @@ extension ShardCollection {
         switch ef {
         case .unmeasured: query.exact = query.exact || rowCount <= Self.unmeasuredRowCountMax
         case .width(let ef): query.ef = ef
-        case .none: query.exact = true
+        case .unreached: query.exact = true
         }
         return query
     }

@@ -17,8 +17,8 @@ extension CalibrationTable {
         }
     }
 
-    /// - Throws: `.protocolViolation` for too many widths, those that do not ascend, and a recall
-    ///   that is none.
+    /// - Throws: `.protocolViolation` for too many widths, for widths that do not ascend, and for a
+    ///   recall outside of 0...1.
     static func decode(from reader: inout ByteReader) throws(OmenError) -> CalibrationTable? {
         let kind = try reader.read(UInt8.self)
         guard kind <= 2 else {

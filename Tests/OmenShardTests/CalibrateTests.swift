@@ -13,26 +13,15 @@ private func sample(_ count: Int, seed: UInt64) -> QuerySample {
 }
 
 @Suite struct CalibratePolicyTests {
-    private func shape(
-        _ rows: Int,
-        linked: Int,
-        built: Int? = nil,
-        deleted: Int = 0
-    ) -> RebuildPolicy.Shape {
-        RebuildPolicy.Shape(
-            rowCount: rows,
-            linkedCount: linked,
-            builtCount: built ?? linked,
-            deletedCount: deleted,
-            awaitsCalibration: true
-        )
+    private func asked(_ rows: Int, linked: Int) -> RebuildPolicy.Shape {
+        shape(rows, linked: linked, awaitsCalibration: true)
     }
 
     @Test func anotherSampleIsDueWhereThereAreEnoughRows() {
         let policy = RebuildPolicy()
-        #expect(policy.isDue(shape(1024, linked: 1024)))
-        #expect(!policy.isDue(shape(1023, linked: 1023)))
-        var measured = shape(1024, linked: 1024)
+        #expect(policy.isDue(asked(1024, linked: 1024)))
+        #expect(!policy.isDue(asked(1023, linked: 1023)))
+        var measured = asked(1024, linked: 1024)
         measured.awaitsCalibration = false
         #expect(!policy.isDue(measured))
     }
@@ -40,9 +29,9 @@ private func sample(_ count: Int, seed: UInt64) -> QuerySample {
     @Test func rowsDoNotWaitForABuildThatIsDueForASampleAlone() {
         let policy = RebuildPolicy()
         // Over a quarter are hot, and under a third unbuilt.
-        #expect(policy.isDue("a", shape(4000, linked: 2800)))
-        #expect(!policy.isLinkingWasted("a", shape(4000, linked: 2800)))
-        #expect(policy.isLinkingWasted("a", shape(4000, linked: 2600)))
+        #expect(policy.isDue("a", asked(4000, linked: 2800)))
+        #expect(!policy.isLinkingWasted("a", asked(4000, linked: 2800)))
+        #expect(policy.isLinkingWasted("a", asked(4000, linked: 2600)))
     }
 }
 

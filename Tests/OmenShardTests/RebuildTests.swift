@@ -7,21 +7,24 @@ import Testing
 private let schema = CollectionSchema(dim: 8, element: .u8, m: 4, efConstruction: 16)
 private let create = WriteOperation.createCollection(name: "c", schema: schema)
 
-@Suite struct RebuildPolicyTests {
-    private func shape(
-        _ rows: Int,
-        linked: Int,
-        built: Int? = nil,
-        deleted: Int = 0
-    ) -> RebuildPolicy.Shape {
-        RebuildPolicy.Shape(
-            rowCount: rows,
-            linkedCount: linked,
-            builtCount: built ?? linked,
-            deletedCount: deleted
-        )
-    }
+/// Counts of a collection whose linked rows a build linked, unless told otherwise.
+func shape(
+    _ rows: Int,
+    linked: Int,
+    built: Int? = nil,
+    deleted: Int = 0,
+    awaitsCalibration: Bool = false
+) -> RebuildPolicy.Shape {
+    RebuildPolicy.Shape(
+        rowCount: rows,
+        linkedCount: linked,
+        builtCount: built ?? linked,
+        deletedCount: deleted,
+        awaitsCalibration: awaitsCalibration
+    )
+}
 
+@Suite struct RebuildPolicyTests {
     @Test func aThirdOfRowsThatNoBuildLinkedOrAFifthOfDeadOnesIsDue() {
         let policy = RebuildPolicy()
         #expect(!policy.isDue(shape(1023, linked: 0)))

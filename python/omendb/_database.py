@@ -179,14 +179,14 @@ class DB(Collection):
 
         `collections` by name: `vectors` (records), `linked` (rows in the graph), `waiting` (rows
         that searches compare with one by one), `deleted` (dead rows not reclaimed yet), `building`
-        (0...1 while the index is built anew or about to be, else None), `build_bytes` (memory that
+        (0...1 while a build of the index goes on or is due, else None), `build_bytes` (memory that
         building it takes beside what there is), `build_waits` (whether a build that is due waits
         until there is so much), `file_bytes`, `calibration`, and the schema.
         `calibration` is what `recall=` goes by, None where it was never measured: `queries`
         ("rows", or "sample" after `calibrate`), and `k`, for the nearest "1", "10" and "100" a list
         of `[ef, recall]`, the share that is found at least; of a cluster the mean of its shards.
-        `searches` counts `queries` since it was opened, `scans` (those that were compared with all
-        rows) and `distances`; None for a cluster.
+        `searches` has three counts since opening: `queries`, `scans` (queries that were compared
+        with all rows) and `distances`; it is None for a cluster.
         `resident_bytes` is the memory of this process, which has everything unless it is a cluster.
         """
         found = self._session.info()
