@@ -1,6 +1,6 @@
 /// How wide the searches of a collection must be, as it was measured, for people to see.
 ///
-/// Recalls are what is found at least: means less one and a half standard errors.
+/// Recalls are what is found at least: means less two standard errors.
 package struct CalibrationTable: Equatable, Sendable {
     /// What searches of one width find.
     package struct Point: Equatable, Sendable {

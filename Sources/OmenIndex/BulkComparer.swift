@@ -69,7 +69,10 @@ final class BulkComparer {
             tile.measure(leafRows, count: block)
             for i in 0..<block {
                 let at = first + i
-                let found = tile.nearest(fanOut, ofRow: i, except: nil)
+                // Many leaders may be equally near: where vectors are of few bits, all rows would
+                // join the groups of the first few.
+                let start = Self.start(of: at, among: leaders.count)
+                let found = tile.nearest(fanOut, ofRow: i, from: start)
                 if found < fanOut { fill(from: found, to: fanOut, of: leaders.count, at: at) }
                 for j in 0..<fanOut {
                     chosen[at * fanOut + j] = UInt16(truncatingIfNeeded: tile.chosen[j])
@@ -77,6 +80,12 @@ final class BulkComparer {
             }
             first += block
         }
+    }
+
+    /// Where a member begins among leaders: another place for each member, and the same one on
+    /// every machine.
+    private static func start(of member: Int, among leaderCount: Int) -> Int {
+        Int((UInt32(truncatingIfNeeded: member) &* 0x9E37_79B1) >> 8) % leaderCount
     }
 
     private func setColumns(_ members: [UInt32]) {

@@ -215,21 +215,32 @@ final class BulkTile {
         list[at] = UInt32(truncatingIfNeeded: column)
     }
 
+    /// Chooses the nearest `k` columns of a measured row, ascending.
+    ///
+    /// - Parameters:
+    ///   - k: Columns wanted, at most `OMEN_SELECT_MAX`.
+    ///   - index: The row among those measured.
+    ///   - start: Of columns that are equally far, those from this one on are preferred. It should
+    ///     differ from row to row.
+    /// - Returns: How many are in `chosen`.
+    func nearest(_ k: Int, ofRow index: Int, from start: Int) -> Int {
+        let row = distances + index * stride
+        return Kernels.best.pointee.select(row, columnCount, k, start, chosen)
+    }
+
     /// Chooses the nearest `k` columns of a measured row, ascending, but not the column `itself`.
     ///
     /// Where most of them are copies of each other it looks further, and chooses one of each
     /// distance: copies alone would lead nowhere else.
     /// - Returns: How many are in `chosen`.
-    func nearest(_ k: Int, ofRow index: Int, except itself: Int?) -> Int {
+    func nearest(_ k: Int, ofRow index: Int, except itself: Int) -> Int {
         let row = distances + index * stride
-        if let itself { row[itself] = .infinity }
+        row[itself] = .infinity
         let select = Kernels.best.pointee.select
-        let found = select(row, columnCount, k, itself ?? 0, chosen)
-        guard itself != nil, found == k, distinctCount(row, found) * 2 <= found else {
-            return found
-        }
+        let found = select(row, columnCount, k, itself, chosen)
+        guard found == k, distinctCount(row, found) * 2 <= found else { return found }
         let more = min(Int(OMEN_SELECT_MAX), 8 * k)
-        return keepDistinct(row, select(row, columnCount, more, itself ?? 0, chosen), limit: k)
+        return keepDistinct(row, select(row, columnCount, more, itself, chosen), limit: k)
     }
 
     /// Distances among the first `count` chosen.

@@ -1,8 +1,8 @@
-/// Which part of the nearest rows searches of some widths find: what was measured, less one and a
-/// half standard errors.
+/// Which part of the nearest rows searches of some widths find: what was measured, less two
+/// standard errors.
 ///
 /// The queries are a sample, and where groups of rows are found or missed as a whole, few misses
-/// say little. So the error counts a quarter of a query that found nothing: with 64 queries, of
+/// say little. So the error counts a seventh of a query that found nothing: with 64 queries, of
 /// which none missed anything, 0.988 is told, and with 256 0.997.
 package struct RecallCurve: Equatable, Sendable {
     /// Widths tried, ascending.

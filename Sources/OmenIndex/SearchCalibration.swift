@@ -18,9 +18,9 @@ package struct SearchCalibration: Equatable, Sendable {
     /// Queries that look for a hundred rows; each of them tells more than one that looks for ten.
     static let farQueryCount = 64
     /// Standard errors that a recall is told less than what was measured.
-    static let errorFactor = 1.5
+    static let errorFactor = 2.0
     /// What counts as missed besides what was, in queries.
-    static let missedPart = 0.25
+    static let missedPart = 0.14
     /// Indexes with fewer rows are not calibrated.
     package static let rowCountMin = 1024
 

@@ -131,6 +131,35 @@ import Testing
         #expect(Double(found) >= 0.93 * Double(10 * Self.dim))
     }
 
+    @Test func rowsThatAreAsNearToManyLeadersDoNotAllFollowTheFirst() throws {
+        let checked = try Checked(CollectionSchema(dim: Self.dim))
+        for i in 0..<Self.count {
+            try checked.append((0..<Self.dim).map { $0 == i % Self.dim ? 1 : 0 })
+        }
+        let rows = (0..<UInt32(Self.count)).map { $0 }
+        // Two leaders are near a row; all others are as far as each other.
+        let leaders = Array(rows.prefix(2 * Self.dim))
+        let fanOut = 8
+        var chosen = [UInt16](repeating: 0, count: rows.count * fanOut)
+        try rows.withUnsafeBufferPointer { base throws in
+            let comparer = BulkComparer(
+                BulkSource(vectorsOf: checked.index),
+                rows: try #require(base.baseAddress),
+                plan: BulkPlan(slots: 32, count: rows.count, dim: Self.dim),
+                columnCountMax: leaders.count,
+                candidateCountMax: 48,
+                pulse: BulkPulse(total: 1, progress: { _ in }, shouldStop: { false })
+            )
+            try chosen.withUnsafeMutableBufferPointer {
+                try comparer.assign(rows[...], to: leaders, fanOut: fanOut, $0)
+            }
+        }
+        var sizes = [Int](repeating: 0, count: leaders.count)
+        for leader in chosen { sizes[Int(leader)] += 1 }
+        let mean = chosen.count / leaders.count
+        #expect(sizes.max() ?? 0 < 3 * mean, "groups of \(sizes) rows")
+    }
+
     @Test(arguments: [CodeKind.f32, .u8])
     func theTableOfACodedCollectionIsThatOfItsSearches(_ codes: CodeKind) throws {
         let (rows, _) = Self.duplicates(0.3)

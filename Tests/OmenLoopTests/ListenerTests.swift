@@ -53,7 +53,8 @@ extension LoopTests {
                     #expect(closed == round * 50)
                 }
                 loop.runOnce()
-                #expect(openDescriptorCount() == before)
+                // Other tests run meanwhile and open and close some; a leak would be a thousand.
+                #expect(openDescriptorCount() < before + 500)
                 listener.close()
             }
         }
