@@ -32,6 +32,14 @@ package struct CalibrationTable: Equatable, Sendable {
         self.curves = curves
     }
 
+    /// The part of the nearest ten that searches of that width find at least.
+    ///
+    /// - Returns: Nil for narrower searches than were measured; the recall of the widest for wider.
+    package func recall(ofTen ef: Int) -> Float? {
+        guard let index = Self.ks.firstIndex(of: 10) else { return nil }
+        return curves[index].last { $0.ef <= ef }?.recall
+    }
+
     /// The mean of some tables, of all shards of a collection, at the widths that all have.
     ///
     /// - Parameter tables: Nil stands for a shard that was not measured.

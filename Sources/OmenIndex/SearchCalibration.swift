@@ -14,7 +14,7 @@ package struct SearchCalibration: Equatable, Sendable {
     static let nearEfs = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024]
     static let farEfs = [100, 128, 192, 256, 512, 1024]
     /// Recall of all ranks from which on wider searches are not tried.
-    static let recallEnough: Float = 0.9995
+    static let recallComplete: Float = 0.9995
     /// Queries that look for a hundred rows; each of them tells more than one that looks for ten.
     static let farQueryCount = 64
     /// Standard errors that a recall is told less than what was measured.

@@ -248,7 +248,7 @@ extension VectorIndex {
             tried.append(ef)
             recalls += found.atLeast
             mean = found.mean
-            if mean >= SearchCalibration.recallEnough { break }
+            if mean >= SearchCalibration.recallComplete { break }
         }
         return (RecallCurve(efs: tried, rankCount: rankCount, recalls: recalls), mean)
     }

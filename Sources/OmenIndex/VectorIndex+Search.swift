@@ -76,7 +76,7 @@ extension VectorIndex {
     /// In nanoseconds, roughly: a scanned row 25; an entry of the candidate list 400 for its
     /// neighbours, and more the longer the list that it is inserted into.
     private func isBetterScanned(_ asked: Int, width: Int) -> Bool {
-        let misses = settings.wideRecall < SearchCalibration.recallEnough
+        let misses = settings.wideRecall < SearchCalibration.recallComplete
         let patience =
             misses && asked >= SearchSettings.wideEf ? SearchSettings.scanPatience : 1
         return entry == nil || width * (400 + width * 3 / 5) * patience >= linkedCount * 25

@@ -178,9 +178,9 @@ def test_the_program_calibrates_and_shows_what_it_measured(tmp_path):
     rows, queries = data()
     db = omendb.DB(tmp_path / "db", shards=2, dim=DIM)
 
-    def program(*words):
+    def program(*words, form=("--json",)):
         result = subprocess.run(
-            [os.environ["OMENDB_CLUSTER"], *words, "--data", str(tmp_path / "db"), "--json"],
+            [os.environ["OMENDB_CLUSTER"], *words, "--data", str(tmp_path / "db"), *form],
             capture_output=True,
             text=True,
         )
@@ -201,6 +201,11 @@ def test_the_program_calibrates_and_shows_what_it_measured(tmp_path):
             assert [ef for ef, _ in curve] == [ef for ef in both[0] if ef in both[1]]
             for ef, share in curve:
                 assert share == pytest.approx((both[0][ef] + both[1][ef]) / 2, abs=1e-6)
+        titles, line = program("status", form=())[1].splitlines()[-2:]
+        shown = dict(zip(titles.replace("ef ", "").split(), line.split(), strict=True))
+        assert (shown["collection"], shown["queries"]) == ("default", "sample")
+        by_width = dict(map(tuple, table(db)["k"]["10"]))
+        assert float(shown["32"]) == pytest.approx(by_width[32], abs=5e-4)
         assert program("calibrate", str(tmp_path / "few.npy"))[0] == 1
         assert program("calibrate")[0] == 64
         assert program("calibrate", "--rows")[0] == 0

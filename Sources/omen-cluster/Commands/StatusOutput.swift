@@ -99,7 +99,29 @@ enum StatusOutput {
         let reasons = status.workers.filter { !$0.lastError.isEmpty }
             .map { "\nshard \($0.shard): \($0.lastError)\(wayOut($0))" }
         return "coordinator \(status.pid), up \(uptime) s, \(status.socket)\n" + table.text
-            + reasons.joined()
+            + reasons.joined() + recallText(status)
+    }
+
+    /// Widths that people see what is found at.
+    private static let shownEfs = [16, 32, 64, 128, 256]
+
+    /// A table of what searches for ten find at least, one line for each collection that was
+    /// measured on all shards.
+    private static func recallText(_ status: ClusterStatus) -> String {
+        let all = status.workers.compactMap(\.shardStatus).flatMap(\.collections)
+        let lines = Dictionary(grouping: all, by: \.name).sorted { $0.key < $1.key }
+            .compactMap { name, shards -> [String]? in
+                guard let table = CalibrationTable.mean(of: shards.map(\.calibration)) else {
+                    return nil
+                }
+                let recalls = shownEfs.map { table.recall(ofTen: $0) }
+                return [name, table.isOfSample ? "sample" : "rows"]
+                    + recalls.map { $0.map { rounded(Double($0), digits: 3) } ?? "-" }
+            }
+        guard !lines.isEmpty else { return "" }
+        var table = TextTable(["collection", "queries"] + shownEfs.map { "ef \($0)#" })
+        for line in lines { table.append(line) }
+        return "\nrecall@10, at least:\n" + table.text
     }
 
     private static func building(_ collections: [CollectionStatus]) -> String {
