@@ -25,7 +25,7 @@ let package = Package(
     name: "omendb",
     products: [
         .executable(name: "omen-cluster", targets: ["omen-cluster"]),
-        // What Python and C load; the header is Sources/COmenDB/omendb.h.
+        // What Python and C load; the header is Sources/C/COmenDB/omendb.h.
         .library(name: "OmenDB", type: .dynamic, targets: ["OmenABI"]),
     ],
     dependencies: [
@@ -33,16 +33,27 @@ let package = Package(
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
-        .systemLibrary(name: "CUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+        .systemLibrary(
+            name: "CUV",
+            path: "Sources/C/CUV",
+            pkgConfig: "libuv",
+            providers: [.apt(["libuv1-dev"])]
+        ),
         .systemLibrary(
             name: "CXXHash",
+            path: "Sources/C/CXXHash",
             pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"])]
         ),
-        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
-        .systemLibrary(name: "CMalloc"),
-        .systemLibrary(name: "COmenDB"),
-        .target(name: "COmenKernels"),
+        .systemLibrary(
+            name: "CISAL",
+            path: "Sources/C/CISAL",
+            pkgConfig: "libisal",
+            providers: [.apt(["libisal-dev"])]
+        ),
+        .systemLibrary(name: "CMalloc", path: "Sources/C/CMalloc"),
+        .systemLibrary(name: "COmenDB", path: "Sources/C/COmenDB"),
+        .target(name: "COmenKernels", path: "Sources/C/COmenKernels"),
         module("OmenCore", ["CXXHash", "CISAL"]),
         module("OmenIndex", ["OmenCore", "COmenKernels"]),
         module("OmenStorage", ["OmenCore", "CMalloc"]),

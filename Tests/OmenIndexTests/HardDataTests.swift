@@ -142,13 +142,13 @@ import Testing
         let fanOut = 8
         var chosen = [UInt16](repeating: 0, count: rows.count * fanOut)
         try rows.withUnsafeBufferPointer { base throws in
-            let comparer = BulkComparer(
-                BulkSource(vectorsOf: checked.index),
+            let comparer = GroupComparer(
+                BuildSource(vectorsOf: checked.index),
                 rows: try #require(base.baseAddress),
-                plan: BulkPlan(slots: 32, count: rows.count, dim: Self.dim),
+                plan: BuildPlan(slots: 32, count: rows.count, dim: Self.dim),
                 columnCountMax: leaders.count,
                 candidateCountMax: 48,
-                pulse: BulkPulse(total: 1, progress: { _ in }, shouldStop: { false })
+                pulse: BuildProgress(total: 1, progress: { _ in }, shouldStop: { false })
             )
             try chosen.withUnsafeMutableBufferPointer {
                 try comparer.assign(rows[...], to: leaders, fanOut: fanOut, $0)

@@ -1,4 +1,4 @@
-/* A database in a C program: cc embedded.c -ISources/COmenDB -L.build-lib/release -lOmenDB */
+/* A database in a C program: cc embedded.c -ISources/C/COmenDB -L.build-lib/release -lOmenDB */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -75,7 +75,7 @@ struct IndexBenchmark {
         let start = now()
         let startCPU = now(CLOCK_THREAD_CPUTIME_ID)
         var index = try loadPath.map { try IndexFile.load($0, schema: schema) } ?? build()
-        var times: BulkTimes?
+        var times: BuildTimes?
         if isBulk { (index, times) = try buildInBulk(index) }
         let buildSeconds = now() - start
         let buildCPU = now(CLOCK_THREAD_CPUTIME_ID) - startCPU
@@ -120,7 +120,7 @@ struct IndexBenchmark {
         return index
     }
 
-    private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BulkTimes) {
+    private mutating func buildInBulk(_ index: VectorIndex) throws -> (VectorIndex, BuildTimes) {
         let helpers = BuildHelpers.some(threadCount - 1)
         guard
             let rebuilt = try index.rebuildJob().run(
@@ -133,7 +133,7 @@ struct IndexBenchmark {
         return (rebuilt.index, rebuilt.times)
     }
 
-    private func steps(_ times: BulkTimes) -> String {
+    private func steps(_ times: BuildTimes) -> String {
         """
         {"copy": \(rounded(times.copy, 3)), "partition": \(rounded(times.partition, 3)), \
         "neighbors": \(rounded(times.neighbors, 3)), "prune": \(rounded(times.prune, 3)), \
