@@ -55,24 +55,28 @@ let package = Package(
         .systemLibrary(name: "COmenDB", path: "Sources/C/COmenDB"),
         .target(name: "COmenKernels", path: "Sources/C/COmenKernels"),
         module("OmenCore", ["CXXHash", "CISAL"]),
-        module("OmenIndex", ["OmenCore", "COmenKernels"]),
-        module("OmenStorage", ["OmenCore", "CMalloc"]),
-        module("OmenShard", ["OmenCore", "OmenIndex", "OmenStorage"]),
+        module("OmenSystem", ["OmenCore", "CMalloc"]),
+        module("OmenIndex", ["OmenCore", "OmenSystem", "COmenKernels"]),
+        module("OmenStorage", ["OmenCore", "OmenSystem"]),
+        module("OmenShard", ["OmenCore", "OmenSystem", "OmenIndex", "OmenStorage"]),
         module("OmenWire", ["OmenCore"]),
         module("OmenLoop", ["OmenCore", "CUV"]),
-        module("OmenWorker", ["OmenCore", "OmenShard", "OmenWire", "OmenLoop"]),
-        module("OmenCoordinator", ["OmenCore", "OmenWire", "OmenLoop"]),
-        module("OmenClient", ["OmenCore", "OmenWire"]),
+        module("OmenWorker", ["OmenCore", "OmenSystem", "OmenShard", "OmenWire", "OmenLoop"]),
+        module("OmenCoordinator", ["OmenCore", "OmenSystem", "OmenWire", "OmenLoop"]),
+        module("OmenClient", ["OmenCore", "OmenSystem", "OmenWire"]),
         module("OmenFormats", ["OmenCore"]),
-        module("OmenEmbedded", ["OmenCore", "OmenShard", "OmenStorage"]),
+        module("OmenEmbedded", ["OmenCore", "OmenSystem", "OmenShard", "OmenStorage"]),
         module(
             "OmenABI",
-            ["COmenDB", "OmenCore", "OmenClient", "OmenEmbedded", "OmenShard", "OmenWire"]
+            [
+                "COmenDB", "OmenCore", "OmenSystem", "OmenClient", "OmenEmbedded", "OmenShard",
+                "OmenWire",
+            ]
         ),
         .executableTarget(
             name: "omen-cluster",
             dependencies: [
-                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenWorker",
+                "OmenCore", "OmenSystem", "OmenStorage", "OmenShard", "OmenWire", "OmenWorker",
                 "OmenCoordinator",
                 "OmenClient",
                 "OmenFormats",
@@ -83,32 +87,41 @@ let package = Package(
         ),
         .executableTarget(
             name: "omen-bench",
-            dependencies: ["OmenCore", "OmenEmbedded", "OmenIndex", "OmenWire", "COmenKernels"],
+            dependencies: [
+                "OmenCore", "OmenSystem", "OmenEmbedded", "OmenIndex", "OmenWire", "COmenKernels",
+            ],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
         ),
         tests("OmenCoreTests", ["OmenCore"]),
+        tests("OmenSystemTests", ["OmenCore", "OmenSystem"]),
         // A stand-in for the worker: what the coordinator's tests let it start.
         .executableTarget(
             name: "FakeWorker",
             dependencies: ["OmenCore", "OmenWire"],
             swiftSettings: settings
         ),
-        tests("OmenCoordinatorTests", ["OmenCoordinator", "OmenCore", "OmenWire", "FakeWorker"]),
+        tests(
+            "OmenCoordinatorTests",
+            ["OmenCoordinator", "OmenCore", "OmenSystem", "OmenWire", "FakeWorker"]
+        ),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests("OmenShardTests", ["OmenCore", "OmenIndex", "OmenStorage", "OmenShard"]),
         tests(
             "OmenWorkerTests",
-            ["OmenCore", "OmenLoop", "OmenShard", "OmenStorage", "OmenWire", "OmenWorker"]
+            [
+                "OmenCore", "OmenSystem", "OmenLoop", "OmenShard", "OmenStorage", "OmenWire",
+                "OmenWorker",
+            ]
         ),
-        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenWire"]),
+        tests("OmenClientTests", ["OmenClient", "OmenCore", "OmenSystem", "OmenWire"]),
         tests("OmenFormatsTests", ["OmenCore", "OmenFormats"]),
         tests(
             "OmenEmbeddedTests",
-            ["OmenCore", "OmenEmbedded", "OmenShard", "OmenStorage"]
+            ["OmenCore", "OmenSystem", "OmenEmbedded", "OmenShard", "OmenStorage"]
         ),
-        tests("OmenStorageTests", ["OmenStorage", "OmenCore", "StorageTestSupport"]),
+        tests("OmenStorageTests", ["OmenStorage", "OmenCore", "OmenSystem", "StorageTestSupport"]),
         tests(
             "SimulationTests",
             [
@@ -122,6 +135,6 @@ let package = Package(
             path: "Tests/StorageTestSupport",
             swiftSettings: settings
         ),
-        tests("OmenIndexTests", ["OmenCore", "OmenIndex", "COmenKernels"]),
+        tests("OmenIndexTests", ["OmenCore", "OmenSystem", "OmenIndex", "COmenKernels"]),
     ]
 )

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 internal import OmenWire
 

@@ -1,3 +1,4 @@
+internal import OmenSystem
 package import OmenCore
 internal import OmenShard
 internal import Synchronization

@@ -1,3 +1,4 @@
+package import OmenSystem
 internal import COmenKernels
 internal import Glibc
 package import OmenCore

@@ -8,8 +8,7 @@ package import OmenCore
 /// One turn is: due timers, idle work, `onTurnEnd` bodies, one write per connection that has
 /// something queued, then sleep until something happens and handle it.
 ///
-/// Making a loop ignores SIGPIPE in the whole process, a closed peer is seen as an error instead,
-/// and sets the allocator up for messages.
+/// Making a loop ignores SIGPIPE in the whole process: a closed peer is seen as an error instead.
 package final class EventLoop {
     let state = LoopState()
     private var isClosed = false
@@ -17,7 +16,6 @@ package final class EventLoop {
     /// - Throws: `.ioFailure` when the system gives no descriptors for it.
     package init() throws(OmenError) {
         signal(SIGPIPE, SIG_IGN)
-        omen_keep_freed_blocks()
         do throws(OmenError) {
             try checkUV(uv_loop_init(state.uv), "cannot make an event loop")
         } catch {

@@ -1,6 +1,7 @@
 internal import OmenCore
 internal import OmenLoop
 internal import OmenShard
+internal import OmenSystem
 internal import OmenWire
 
 /// What the coordinator asks of a worker.
@@ -80,7 +81,7 @@ extension WorkerServer {
 
     private func status() throws(OmenError) -> ShardStatus {
         ShardStatus(
-            residentByteCount: UInt64(try ShardEngine.residentByteCount()),
+            residentByteCount: UInt64(try ProcessMemory.residentByteCount()),
             logByteCount: UInt64(engine.logByteCount),
             appliedLSN: engine.core.appliedLSN,
             durableLSN: engine.core.durableLSN,

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import Glibc
 internal import OmenCore
 internal import OmenLoop
@@ -78,7 +79,7 @@ package final class WorkerServer {
     package static func runProcess(_ configuration: Configuration) -> Exit {
         // A worker must not outlive its coordinator; EOF on the socket covers the rest.
         EventLoop.endWithParent()
-        ShardEngine.keepLittleMemory()
+        AllocatorPolicy.apply()
         return run(configuration)
     }
 
@@ -296,7 +297,7 @@ extension WorkerServer {
     /// Gives memory back once requests have paused: they would only ask for it again.
     private func restTick() {
         quietTickCount += 1
-        if quietTickCount == Self.restTickCount { ShardEngine.returnFreedMemory() }
+        if quietTickCount == Self.restTickCount { AllocatorPolicy.returnFreed() }
     }
 
     private func searchSlice() {

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import Glibc
 internal import OmenCore
 
@@ -5,11 +6,11 @@ internal import OmenCore
 /// ends the process as ever.
 enum Interrupts {
     // The command `stop` has the same name.
-    private static let stop = OmenCore.Stop()
+    private static let stop = OmenSystem.Stop()
 
     /// From now on SIGINT ends what this thread does, which finds out by `Stop`.
     static func begin() {
-        OmenCore.Stop.use(stop)
+        OmenSystem.Stop.use(stop)
         _ = signal(SIGINT) { number in
             Interrupts.stop.request()
             _ = signal(number, SIG_DFL)
@@ -19,6 +20,6 @@ enum Interrupts {
     /// From now on SIGINT ends the process again.
     static func end() {
         _ = signal(SIGINT, SIG_DFL)
-        OmenCore.Stop.use(nil)
+        OmenSystem.Stop.use(nil)
     }
 }

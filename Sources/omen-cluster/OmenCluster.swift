@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import ArgumentParser
 
 /// The command line of a cluster: arguments, output and wiring, nothing else.

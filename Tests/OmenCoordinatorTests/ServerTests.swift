@@ -1,3 +1,4 @@
+import OmenSystem
 import Glibc
 import OmenCore
 import OmenWire

@@ -1,3 +1,4 @@
+import OmenSystem
 import Foundation
 import OmenCore
 import OmenShard

@@ -1,3 +1,4 @@
+internal import OmenSystem
 import Glibc
 import OmenCore
 import Testing

@@ -1,3 +1,4 @@
+import OmenSystem
 import Foundation
 import Glibc
 import OmenCore

@@ -1,3 +1,4 @@
+internal import OmenSystem
 public import COmenDB
 internal import Glibc
 internal import OmenCore
@@ -198,7 +199,7 @@ public func omendb_info(
     call(error) { () throws(OmenError) in
         let target = try outlet(json, "json")
         let collections = try Handles.store(database).collections()
-        let resident = try ShardEngine.residentByteCount()
+        let resident = try ProcessMemory.residentByteCount()
         target.pointee = strdup(infoText(collections, residentByteCount: resident))
     }
 }

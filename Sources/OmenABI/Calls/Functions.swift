@@ -1,3 +1,4 @@
+internal import OmenSystem
 public import COmenDB
 internal import Glibc
 internal import OmenCore

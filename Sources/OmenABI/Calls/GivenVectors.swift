@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import COmenDB
 internal import OmenCore
 internal import Synchronization

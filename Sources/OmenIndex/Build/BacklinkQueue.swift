@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 
 /// Links back to some members that found no room, as chains in one array.

@@ -1,3 +1,4 @@
+internal import OmenSystem
 package import OmenCore
 
 /// An index made anew from the live rows of another, all of them linked.

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 
 /// The sections of a frozen index, for another thread to write out.

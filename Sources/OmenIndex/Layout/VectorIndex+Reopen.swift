@@ -1,3 +1,4 @@
+package import OmenSystem
 package import OmenCore
 
 extension VectorIndex {

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 
 /// One upper level: nodes of `UInt32` words, row, slot one level below, links to slots.

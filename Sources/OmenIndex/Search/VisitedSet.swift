@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 
 /// The rows that one search of level 0 has seen: a bit each, and a journal of those set.

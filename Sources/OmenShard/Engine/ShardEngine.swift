@@ -1,3 +1,4 @@
+internal import OmenSystem
 package import OmenCore
 internal import OmenIndex
 internal import OmenStorage
@@ -171,17 +172,6 @@ package final class ShardEngine {
 
     /// The build of the distance kernels that this processor runs.
     package static var kernelVariant: String { VectorIndex.kernelName }
-
-    /// Memory of this process that is in RAM, in bytes (proc(5), statm).
-    package static func residentByteCount() throws(OmenError) -> Int {
-        try ProcessMemory.residentByteCount()
-    }
-
-    /// Makes this process keep little memory that it does not use; call it first of all.
-    package static func keepLittleMemory() { ProcessMemory.keepLittle() }
-
-    /// Gives memory that was freed back to the system.
-    package static func returnFreedMemory() { ProcessMemory.returnFreed() }
 
     private enum Submission {
         case batch(lastLSN: UInt64)

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 internal import OmenStorage
 
@@ -157,7 +158,7 @@ final class Rebuilder {
                     let brake = BuildBrake(searches, turnPath: turnPath)
                     let output = try work.run(brake, helperCount: helperCount)
                     // Groups and candidates of all rows, some 50 bytes each.
-                    ProcessMemory.returnFreed()
+                    AllocatorPolicy.returnFreed()
                     completed(.success(output))
                 } catch { completed(.failure(error)) }
             }

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 
 /// Addresses for rows, ids and metadata to come; all of them from the beginning, unless these are

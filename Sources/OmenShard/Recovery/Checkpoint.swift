@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import OmenCore
 internal import OmenIndex
 internal import OmenStorage
@@ -118,7 +119,7 @@ struct CheckpointJob: Sendable {
                 try opened.replaceMemory(at: region.base, with: section.rawValue)
             }
         }
-        ProcessMemory.returnFreed()
+        AllocatorPolicy.returnFreed()
     }
 
     /// Writes every part that changed, or none: a disk that is full gets its space back.

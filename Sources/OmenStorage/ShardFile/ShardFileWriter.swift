@@ -1,3 +1,4 @@
+internal import OmenSystem
 package import OmenCore
 
 /// Bytes in memory that become one section of a shard file; they must stand still meanwhile.

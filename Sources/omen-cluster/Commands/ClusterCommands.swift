@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import ArgumentParser
 internal import OmenClient
 internal import OmenCore

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import ArgumentParser
 internal import OmenClient
 internal import OmenCore
@@ -203,7 +204,7 @@ struct Import: ParsableCommand {
         if pipeline.unknownVectorCount > 0 {
             text += ", \(pipeline.unknownVectorCount) may have been written"
         }
-        let isInterrupted = OmenCore.Stop.current?.isDue ?? false
+        let isInterrupted = OmenSystem.Stop.current?.isDue ?? false
         let (code, reason) =
             isInterrupted ? (.stopped, "interrupted") : (error.code, error.message)
         return OmenError(code, "\(reason); \(text)")

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import Glibc
 internal import OmenCoordinator
 internal import OmenCore

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import ArgumentParser
 internal import Glibc
 internal import OmenCoordinator
@@ -21,6 +22,7 @@ enum CoordinatorProcess {
 
     /// Serves until the cluster is stopped, then ends the process with its exit status.
     static func run(_ settings: ClusterSettings) throws {
+        AllocatorPolicy.apply()
         let lock = try settings.lock()
         defer { withExtendedLifetime(lock) {} }
         let manifest = try settings.manifest(lock)

@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import COmenKernels
 internal import Glibc
 internal import OmenCore

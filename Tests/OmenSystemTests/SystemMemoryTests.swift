@@ -2,7 +2,7 @@ import Glibc
 import OmenCore
 import Testing
 
-@testable import OmenStorage
+@testable import OmenSystem
 
 @Suite struct SystemMemoryTests {
     @Test func aFieldIsTheNumberBehindItsWholeName() {

@@ -1,3 +1,4 @@
+package import OmenCore
 internal import Glibc
 internal import Synchronization
 

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import OmenCore
+package import OmenCore
 
 /// Runs one system call that reports failure as -1 and `errno`.
 ///
@@ -9,7 +9,7 @@ internal import OmenCore
 /// - Throws: `.resourceExhausted` when space or descriptors ran out, else `.ioFailure`; both name
 ///   the operation and the path.
 @discardableResult
-func systemCall<Value: FixedWidthInteger & SignedInteger>(
+package func systemCall<Value: FixedWidthInteger & SignedInteger>(
     _ operation: StaticString,
     _ path: String,
     _ body: () -> Value
@@ -24,7 +24,7 @@ func systemCall<Value: FixedWidthInteger & SignedInteger>(
 }
 
 /// What `errno` value `code` means for us.
-func systemError(_ operation: StaticString, _ path: String, _ code: Int32) -> OmenError {
+package func systemError(_ operation: StaticString, _ path: String, _ code: Int32) -> OmenError {
     precondition(
         code != EBADF && code != EFAULT,
         "\(operation) \(path) failed with errno \(code), which only a bug of ours can cause"

@@ -1,7 +1,8 @@
+import OmenCore
 import Glibc
 import Testing
 
-@testable import OmenCore
+@testable import OmenSystem
 
 /// Regions that grow in place, as they do where addresses are limited.
 @Suite struct ReservedRegionTests {

@@ -1,4 +1,3 @@
-internal import CMalloc
 internal import Glibc
 package import OmenCore
 
@@ -42,17 +41,4 @@ package enum ProcessMemory {
         }
         return text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
     }
-
-    /// Makes the allocator keep little of what is freed; call it before there is a second thread.
-    ///
-    /// One heap for all threads: they allocate seldom, and each heap keeps its own leftovers. Large
-    /// blocks are mapped each for itself, so that freeing them gives them back.
-    package static func keepLittle() {
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 1 << 20)
-        mallopt(M_TRIM_THRESHOLD, 4 << 20)
-    }
-
-    /// Gives memory that was freed back to the system, which the allocator keeps otherwise.
-    package static func returnFreed() { malloc_trim(0) }
 }

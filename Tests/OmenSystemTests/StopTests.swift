@@ -1,3 +1,4 @@
+import OmenSystem
 import OmenCore
 import Synchronization
 import Testing

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import OmenStorage
+@testable import OmenSystem
 
 /// Limits of control groups of both versions, wherever their trees are mounted.
 @Suite struct ControlGroupsTests {

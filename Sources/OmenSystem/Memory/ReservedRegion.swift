@@ -1,3 +1,4 @@
+package import OmenCore
 internal import Glibc
 
 /// A reserved range of addresses whose pages appear when first touched.

@@ -1,14 +1,14 @@
 internal import Glibc
 
 /// Small files in which the kernel tells about the system.
-enum KernelText {
+package enum KernelText {
     /// The number behind a name at the start of a line, with or without a colon.
-    static func field(_ name: String, of text: String) -> Int? {
+    package static func field(_ name: String, of text: String) -> Int? {
         word(name, of: text).flatMap { Int($0) }
     }
 
     /// The word behind a name at the start of a line, with or without a colon.
-    static func word(_ name: String, of text: String) -> Substring? {
+    package static func word(_ name: String, of text: String) -> Substring? {
         for line in text.split(separator: "\n") {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == ":" })
             if words.count > 1, words[0] == name { return words[1] }
@@ -17,7 +17,7 @@ enum KernelText {
     }
 
     /// The text of one; nil when there is none.
-    static func of(_ path: String) -> String? {
+    package static func of(_ path: String) -> String? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }
         var text: [UInt8] = []

@@ -3,7 +3,7 @@
 ///
 /// Version 2 has one tree for everything. Version 1 has one for each controller, mounted wherever
 /// the system's administrator or a container's maker put it; both may be in use beside each other.
-struct ControlGroups {
+package struct ControlGroups {
     /// A tree that is mounted, and the group in it.
     private struct Mount {
         var isUnified: Bool
@@ -19,7 +19,7 @@ struct ControlGroups {
     private let paths: [String: String]
 
     /// Those of this process.
-    static var own: ControlGroups {
+    package static var own: ControlGroups {
         ControlGroups(
             cgroup: KernelText.of("/proc/self/cgroup") ?? "",
             mountinfo: KernelText.of("/proc/self/mountinfo") ?? ""
@@ -82,7 +82,7 @@ struct ControlGroups {
     }
 
     /// The directories of a controller of version 1, in the same order.
-    func directories(of controller: String) -> [String] {
+    package func directories(of controller: String) -> [String] {
         directories(
             of: paths[controller],
             mounts.filter { mount in
