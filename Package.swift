@@ -60,7 +60,7 @@ let package = Package(
         module("OmenStorage", ["OmenCore", "OmenSystem"]),
         module("OmenShard", ["OmenCore", "OmenSystem", "OmenIndex", "OmenStorage"]),
         module("OmenWire", ["OmenCore"]),
-        module("OmenLoop", ["OmenCore", "CUV"]),
+        module("OmenLoop", ["OmenCore", "OmenSystem", "CUV"]),
         module("OmenWorker", ["OmenCore", "OmenSystem", "OmenShard", "OmenWire", "OmenLoop"]),
         module("OmenCoordinator", ["OmenCore", "OmenSystem", "OmenWire", "OmenLoop"]),
         module("OmenClient", ["OmenCore", "OmenSystem", "OmenWire"]),

@@ -28,19 +28,11 @@ final class ClientSocket {
         let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
         let descriptor = Glibc.socket(AF_UNIX, Int32(kind), 0)
         guard descriptor >= 0 else {
-            throw OmenError(.ioFailure, "cannot make a socket: \(Self.reason(errno))")
+            throw OmenError(.ioFailure, "cannot make a socket: \(systemErrorText(errno))")
         }
         let socket = ClientSocket(descriptor: descriptor)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
         while true {
-            let result = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-                }
-            }
-            if result == 0 { return socket }
+            if connectUnix(descriptor, to: path) == 0 { return socket }
             switch errno {
             case EINTR: continue
             case EAGAIN where ContinuousClock.now < deadline:
@@ -51,7 +43,7 @@ final class ClientSocket {
             case EAGAIN:
                 throw OmenError(.unavailable, "the cluster at \(path) accepts no connections")
             case let code:
-                throw OmenError(.ioFailure, "cannot connect to \(path): \(Self.reason(code))")
+                throw OmenError(.ioFailure, "cannot connect to \(path): \(systemErrorText(code))")
             }
         }
     }
@@ -68,7 +60,10 @@ final class ClientSocket {
         let longest = Stop.current == nil ? 60_000 : Double(Stop.lookInterval)
         let milliseconds = left <= .zero ? 0 : min(left / .milliseconds(1), longest).rounded(.up)
         guard poll(&entry, 1, Int32(milliseconds)) >= 0 || errno == EINTR else {
-            throw OmenError(.ioFailure, "cannot wait for the coordinator: \(Self.reason(errno))")
+            throw OmenError(
+                .ioFailure,
+                "cannot wait for the coordinator: \(systemErrorText(errno))"
+            )
         }
     }
 
@@ -84,7 +79,7 @@ final class ClientSocket {
             Int32(MSG_NOSIGNAL)
         )
         if count >= 0 { return count }
-        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(Self.reason(errno)) }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(systemErrorText(errno)) }
         return 0
     }
 
@@ -96,13 +91,11 @@ final class ClientSocket {
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
         if count > 0 { return count }
         if count == 0 { throw Self.lost("closed by the coordinator") }
-        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(Self.reason(errno)) }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.lost(systemErrorText(errno)) }
         return 0
     }
 
     private static func lost(_ reason: String) -> OmenError {
         OmenError(.unavailable, "lost the connection to the coordinator: \(reason)")
     }
-
-    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 }

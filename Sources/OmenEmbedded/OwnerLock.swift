@@ -10,11 +10,10 @@ internal import Synchronization
 /// system's own lock has no such order: one writer hands it to the next, past readers that came
 /// before. A thread must not ask for it while it has it.
 final class OwnerLock: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let lock = ConditionLock()
     private let waiting = Atomic<Int>(0)
 
-    // Under `mutex` from here on.
+    // Under `lock` from here on.
     /// The number that whoever comes next gets.
     private var nextTicket: UInt64 = 0
     /// The number whose turn it is.
@@ -23,22 +22,6 @@ final class OwnerLock: @unchecked Sendable {
     private var isOwned = false
     /// Numbers whose threads no longer wait.
     private var left: Set<UInt64> = []
-
-    init() {
-        pthread_mutex_init(mutex, nil)
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
-        pthread_condattr_destroy(&attributes)
-    }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
 
     /// Whether another thread waits for the lock.
     var isWanted: Bool { waitingCount > 0 }
@@ -57,11 +40,11 @@ final class OwnerLock: @unchecked Sendable {
     }
 
     private func takeOwned(unless stop: () -> Stop?) -> Bool {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        guard awaitTurn(unless: stop, { !isOwned && readerCount == 0 }) else { return false }
-        isOwned = true
-        return true
+        lock.locked {
+            guard awaitTurn(unless: stop, { !isOwned && readerCount == 0 }) else { return false }
+            isOwned = true
+            return true
+        }
     }
 
     /// Takes the lock beside other readers, however long it has to wait.
@@ -75,13 +58,13 @@ final class OwnerLock: @unchecked Sendable {
     }
 
     private func takeShared(unless stop: () -> Stop?) -> Bool {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        guard awaitTurn(unless: stop, { !isOwned }) else { return false }
-        readerCount += 1
-        // The next in line may be a reader, too.
-        if turn < nextTicket { pthread_cond_broadcast(condition) }
-        return true
+        lock.locked {
+            guard awaitTurn(unless: stop, { !isOwned }) else { return false }
+            readerCount += 1
+            // The next in line may be a reader, too.
+            if turn < nextTicket { lock.wakeAll() }
+            return true
+        }
     }
 
     /// - Returns: Whether it is the thread's turn; false when `stop` was due before.
@@ -116,28 +99,23 @@ final class OwnerLock: @unchecked Sendable {
             return
         }
         passTurn()
-        pthread_cond_broadcast(condition)
+        lock.wakeAll()
     }
 
     private func sleep(looksAgain: Bool) {
-        guard looksAgain else {
-            pthread_cond_wait(condition, mutex)
-            return
+        if looksAgain {
+            lock.wait(until: MonotonicClock.after(milliseconds: Stop.lookInterval))
+        } else {
+            lock.wait()
         }
-        var deadline = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &deadline)
-        deadline.tv_nsec += Stop.lookInterval * 1_000_000
-        deadline.tv_sec += deadline.tv_nsec / 1_000_000_000
-        deadline.tv_nsec %= 1_000_000_000
-        pthread_cond_timedwait(condition, mutex, &deadline)
     }
 
     /// Gives back what `own` or `share` took.
     func release() {
-        pthread_mutex_lock(mutex)
-        if isOwned { isOwned = false } else { readerCount -= 1 }
-        if turn < nextTicket { pthread_cond_broadcast(condition) }
-        pthread_mutex_unlock(mutex)
+        lock.locked {
+            if isOwned { isOwned = false } else { readerCount -= 1 }
+            if turn < nextTicket { lock.wakeAll() }
+        }
     }
 
     /// Lets others have the lock for a moment, if one wants it.

@@ -1,6 +1,7 @@
 internal import CUV
 internal import Glibc
 package import OmenCore
+internal import OmenSystem
 
 /// One thread's event loop: sockets, timers, signals and children, over libuv.
 ///
@@ -29,7 +30,7 @@ package final class EventLoop {
     deinit { close() }
 
     /// Nanoseconds of the monotonic clock; unrelated to the time of day.
-    package var now: UInt64 { uv_hrtime() }
+    package var now: UInt64 { MonotonicClock.now }
 
     /// Runs turns until `stop()`, or until nothing is left that could wake the loop.
     ///

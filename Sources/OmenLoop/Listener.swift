@@ -1,6 +1,7 @@
 internal import CUV
 internal import Glibc
 package import OmenCore
+internal import OmenSystem
 
 /// A listening Unix socket.
 package final class Listener: LoopHandle {
@@ -102,7 +103,7 @@ extension EventLoop {
         guard unlink(path) == 0 || errno == ENOENT else {
             throw OmenError(
                 .ioFailure,
-                "cannot remove the stale socket \(path): \(String(cString: strerror(errno)))"
+                "cannot remove the stale socket \(path): \(systemErrorText(errno))"
             )
         }
     }
@@ -114,17 +115,10 @@ extension EventLoop {
             0
         )
         guard descriptor >= 0 else {
-            throw OmenError(.ioFailure, "cannot make a socket: \(String(cString: strerror(errno)))")
+            throw OmenError(.ioFailure, "cannot make a socket: \(systemErrorText(errno))")
         }
         defer { _ = Glibc.close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
+        let result = connectUnix(descriptor, to: path)
         // Only a refusal proves that nobody is there; a full backlog (EAGAIN) proves the contrary.
         return result == 0 || errno != ECONNREFUSED
     }
@@ -152,7 +146,7 @@ extension EventLoop {
         guard socketpair(AF_UNIX, kind, 0, &pair) == 0 else {
             throw OmenError(
                 .ioFailure,
-                "cannot make a socket pair: \(String(cString: strerror(errno)))"
+                "cannot make a socket pair: \(systemErrorText(errno))"
             )
         }
         return (pair[0], pair[1])

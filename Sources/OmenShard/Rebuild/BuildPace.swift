@@ -1,6 +1,7 @@
 internal import Glibc
 internal import OmenCore
 internal import OmenStorage
+internal import OmenSystem
 internal import Synchronization
 
 /// When a build gives way to searches; pure.
@@ -78,7 +79,7 @@ package final class BuildBrake {
     init(_ searches: Searches, turnPath: String?) {
         self.searches = searches
         self.turnPath = turnPath
-        pace = BuildPace(now: Self.now, searchCount: searches.count)
+        pace = BuildPace(now: MonotonicClock.now, searchCount: searches.count)
     }
 
     /// Pauses if it is time to; call it every few microseconds where that is possible.
@@ -93,18 +94,20 @@ package final class BuildBrake {
         } else {
             while !shouldStop(), isTime, !takeTurn() { Self.waitForTurn() }
         }
-        pace.resume(now: Self.now)
+        pace.resume(now: MonotonicClock.now)
     }
 
     /// Whether searches come in.
     func areSearchesExpected() -> Bool {
-        pace.areSearchesExpected(now: Self.now, searchCount: searches.count)
+        pace.areSearchesExpected(now: MonotonicClock.now, searchCount: searches.count)
     }
 
     /// Sleeps until it is time to look again whether a turn has ended.
     static func waitForTurn() { sleep(turnPollTime) }
 
-    private var isTime: Bool { pace.shouldPause(now: Self.now, searchCount: searches.count) }
+    private var isTime: Bool {
+        pace.shouldPause(now: MonotonicClock.now, searchCount: searches.count)
+    }
 
     /// - Returns: False while another build has the turn.
     private func takeTurn() -> Bool {
@@ -117,12 +120,6 @@ package final class BuildBrake {
             self.turnPath = nil
         }
         return true
-    }
-
-    private static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
     private static func sleep(_ nanoseconds: UInt64) {

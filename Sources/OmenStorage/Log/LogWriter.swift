@@ -1,5 +1,4 @@
 internal import OmenSystem
-internal import Glibc
 package import OmenCore
 
 /// What became of something submitted to a `LogWriter`; one for each submission, in order.
@@ -64,7 +63,7 @@ package final class LogWriter: Sendable {
 
 /// The queue between the submitters and the thread.
 ///
-/// Safety: `queue`, `isClosing`, `thread` and `byteCount` only change under `mutex`; `appender` is
+/// Safety: `queue`, `isClosing`, `thread` and `byteCount` only change under `lock`; `appender` is
 /// touched by the thread alone once it runs.
 private final class LogThread: @unchecked Sendable {
     enum Command {
@@ -75,8 +74,7 @@ private final class LogThread: @unchecked Sendable {
 
     private let appender: LogAppender
     private let completion: @Sendable (LogCompletion) -> Void
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let lock = ConditionLock()
     private var queue: [Command] = []
     private var isClosing = false
     private var byteCount = 0
@@ -86,35 +84,26 @@ private final class LogThread: @unchecked Sendable {
         self.appender = appender
         self.completion = completion
         byteCount = appender.offset
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
     }
 
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    var segmentByteCount: Int { locked { byteCount } }
+    var segmentByteCount: Int { lock.locked { byteCount } }
 
     func start() throws(OmenError) {
         thread = try BackgroundThread { self.run() }
     }
 
     func enqueue(_ command: Command) {
-        locked {
+        lock.locked {
             precondition(!isClosing, "the log writer is closed")
             queue.append(command)
-            pthread_cond_signal(condition)
+            lock.wakeOne()
         }
     }
 
     func stop() {
-        let running: BackgroundThread? = locked {
+        let running: BackgroundThread? = lock.locked {
             isClosing = true
-            pthread_cond_signal(condition)
+            lock.wakeOne()
             defer { thread = nil }
             return thread
         }
@@ -131,7 +120,7 @@ private final class LogThread: @unchecked Sendable {
                     case .rotate(let nonce): appender.rotate(nonce: nonce)
                     }
                 let count = appender.offset
-                locked { byteCount = count }
+                lock.locked { byteCount = count }
                 completion(result)
             }
         }
@@ -140,19 +129,13 @@ private final class LogThread: @unchecked Sendable {
 
     /// Waits for commands; nil when closing and none is left.
     private func nextCommands() -> [Command]? {
-        locked {
+        lock.locked {
             while queue.isEmpty {
                 if isClosing { return nil }
-                pthread_cond_wait(condition, mutex)
+                lock.wait()
             }
             defer { queue = [] }
             return queue
         }
-    }
-
-    private func locked<Value>(_ body: () -> Value) -> Value {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body()
     }
 }

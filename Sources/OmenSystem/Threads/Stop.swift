@@ -31,9 +31,7 @@ package final class Stop: Sendable {
     package var isDue: Bool {
         if requested.load(ordering: .relaxed) { return true }
         guard limit > 0 else { return false }
-        var clock = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &clock)
-        let now = Int64(clock.tv_sec) * 1_000_000_000 + Int64(clock.tv_nsec)
+        let now = Int64(MonotonicClock.now)
         let first = firstLook.load(ordering: .relaxed)
         if first == 0 { firstLook.store(now, ordering: .relaxed) }
         return first > 0 && now - first >= limit

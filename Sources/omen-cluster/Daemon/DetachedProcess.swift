@@ -1,3 +1,4 @@
+internal import OmenSystem
 internal import Glibc
 internal import OmenCore
 internal import OmenStorage
@@ -33,7 +34,7 @@ struct DetachedProcess {
         guard code == 0 else {
             throw OmenError(
                 .ioFailure,
-                "cannot start \(executable): \(String(cString: strerror(code)))"
+                "cannot start \(executable): \(systemErrorText(code))"
             )
         }
         pid = child
