@@ -37,7 +37,7 @@ struct LinkSearch {
             let end = min(list.count, expansionWidth)
             while cursor < end, left > 0 || count == 0 {
                 let key = list.keys[cursor]
-                if key & 1 == 0 {
+                if !Candidates.isMarked(key) {
                     left &-= 1
                     list.keys[cursor] = key | 1
                     count = gather(Candidates.row(key), count)

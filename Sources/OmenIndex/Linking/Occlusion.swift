@@ -40,7 +40,7 @@ struct Occlusion {
         var pinnedLeft = 0
         for i in 0..<count {
             let key = keys[i]
-            pinnedLeft &+= Int(truncatingIfNeeded: key & 1)
+            pinnedLeft &+= Int(truncatingIfNeeded: key & Candidates.mark)
             keptKeys[i] = key
             kept[i] = rowOf(Candidates.row(key))
         }
@@ -56,7 +56,7 @@ struct Occlusion {
                 let row = kept[first]
                 let key = keptKeys[first]
                 first &+= 1
-                if key & 1 != 0 {
+                if Candidates.isMarked(key) {
                     pinnedLeft &-= 1
                 } else if keptCount &+ pinnedLeft >= limit {
                     continue
@@ -92,7 +92,7 @@ struct Occlusion {
     ) -> Int {
         var pinnedLeft = 0
         for i in 0..<settledCount &+ freshCount {
-            pinnedLeft &+= Int(truncatingIfNeeded: keys[i] & 1)
+            pinnedLeft &+= Int(truncatingIfNeeded: keys[i] & Candidates.mark)
             rows[i] = Candidates.row(keys[i])
         }
         var settled = 0
@@ -106,13 +106,13 @@ struct Occlusion {
             let at = isFresh ? fresh : settled
             let key = keys[at]
             if isFresh { fresh &+= 1 } else { settled &+= 1 }
-            if key & 1 != 0 {
+            if Candidates.isMarked(key) {
                 pinnedLeft &-= 1
             } else if keptCount &+ pinnedLeft >= limit {
                 continue
             }
             let row = rows[at]
-            links[keptCount] = row | (key & 1 != 0 ? Link.pinned : 0)
+            links[keptCount] = row | (Candidates.isMarked(key) ? Link.pinned : 0)
             keptCount &+= 1
             if isFresh { settledEnd = crossOut(row, rows, keys, settled, settledEnd) }
             freshEnd = crossOut(row, rows, keys, fresh, freshEnd)
@@ -138,7 +138,7 @@ struct Occlusion {
         for i in first..<end {
             let key = keys[i]
             let isLeft =
-                key & 1 != 0 || distances[i &- first] * alpha > Candidates.distance(key)
+                Candidates.isMarked(key) || distances[i &- first] * alpha > Candidates.distance(key)
             keys[left] = key
             rows[left] = rows[i]
             left &+= isLeft ? 1 : 0

@@ -100,7 +100,7 @@ extension VectorIndex {
         var cursor = 0
         while cursor < scratch.beam.count {
             let key = scratch.beam.keys[cursor]
-            if key & 1 != 0 {
+            if Candidates.isMarked(key) {
                 cursor += 1
                 continue
             }

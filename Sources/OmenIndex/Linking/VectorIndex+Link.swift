@@ -1,15 +1,6 @@
 internal import OmenCore
 
 extension VectorIndex {
-    /// How the graph is built in bulk.
-    enum Build {
-        /// Stretch of the occlusion rule; on squared distances under every metric.
-        ///
-        /// Recall at ef 32 for 1.0, 1.1, 1.2: 0.935, 0.950, 0.952 on 100,000 SIFT descriptors, and
-        /// 0.958, 0.969, 0.963 on 20,000 text embeddings; 1.2 takes a tenth longer to build.
-        static let alpha: Float = 1.1
-    }
-
     /// Links the next hot rows into the graph.
     ///
     /// - Returns: How many rows left the hot part, at most `rows`; 0 when frozen or none is hot.

@@ -193,7 +193,7 @@ extension VectorIndex {
                 : choose(&long, row, candidateCount, limit: limit)
             for i in 0..<chosen {
                 let key = scratch.results.keys[i]
-                list[kept + i] = Candidates.row(key) | (key & 1 != 0 ? Link.pinned : 0)
+                list[kept + i] = Candidates.row(key) | (Candidates.isMarked(key) ? Link.pinned : 0)
             }
             kept += chosen
             var left = 0

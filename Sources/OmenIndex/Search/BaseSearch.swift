@@ -103,7 +103,7 @@ struct BaseSearch {
         var index = cursor
         while index < beam.count {
             let key = beam.keys[index]
-            if key & 1 == 0 {
+            if !Candidates.isMarked(key) {
                 if left == 0 { break }
                 left &-= 1
                 beam.keys[index] = key | 1

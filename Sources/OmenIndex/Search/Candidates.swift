@@ -11,6 +11,9 @@ internal import COmenKernels
 /// and "pinned" while pruning. Deleted rows are entries like others, because they lead on, but do
 /// not count towards `width`; `capacity` bounds them.
 struct Candidates {
+    /// The bit of a key that says "expanded" or "pinned".
+    static let mark: UInt64 = 1
+
     private(set) var keys: UnsafeMutablePointer<UInt64>
     private var allocated: Int
     var count = 0
@@ -53,6 +56,10 @@ struct Candidates {
         return UInt64(ordered) << 32 | UInt64(row) << 1
     }
 
+    /// Whether the entry was expanded, or its link is pinned.
+    @inline(__always)
+    static func isMarked(_ key: UInt64) -> Bool { key & mark != 0 }
+
     @inline(__always)
     static func row(_ key: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: key) >> 1 }
 
@@ -66,7 +73,7 @@ struct Candidates {
     /// Keys at or above this cannot enter.
     @inline(__always)
     var bound: UInt64 {
-        liveCount == width || count == capacity ? keys[count &- 1] & ~1 : .max
+        liveCount == width || count == capacity ? keys[count &- 1] & ~Self.mark : .max
     }
 
     /// The position of the first entry above `key`.
@@ -104,7 +111,7 @@ struct Candidates {
     @inline(__always)
     mutating func insertNew(_ key: UInt64) {
         let at = position(of: key)
-        if at < count, keys[at] & ~1 == key { return }
+        if at < count, keys[at] & ~Self.mark == key { return }
         _ = insertLive(key)
     }
 

@@ -32,7 +32,7 @@ struct EarlyStop {
     func isDue(_ beam: Candidates, from cursor: Int) -> Bool {
         guard rank > 0, beam.count > rank else { return false }
         var index = cursor
-        while index < beam.count, beam.keys[index] & 1 != 0 { index &+= 1 }
+        while index < beam.count, Candidates.isMarked(beam.keys[index]) { index &+= 1 }
         guard index < beam.count else { return false }
         let limit = Candidates.distance(beam.keys[rank &- 1]) * Self.stretch
         return Candidates.distance(beam.keys[index]) > limit && !isGrouped(beam)

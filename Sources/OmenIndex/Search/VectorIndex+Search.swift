@@ -120,7 +120,7 @@ extension VectorIndex {
         let deleted = UnsafePointer(deleted)
         var index = 0
         while index < beam.count, scratch.results.count < wanted {
-            let key = beam.keys[index] & ~1
+            let key = beam.keys[index] & ~Candidates.mark
             index += 1
             if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
             scratch.results.append(key)

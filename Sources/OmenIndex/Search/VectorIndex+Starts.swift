@@ -209,7 +209,7 @@ extension VectorIndex {
                 let key = scratch.beam.keys[cursor]
                 scratch.beam.keys[cursor] = key | 1
                 cursor += 1
-                if key & 1 != 0 { continue }
+                if Candidates.isMarked(key) { continue }
                 let links = level.links(Candidates.row(key))
                 for i in 0..<level.slots where links[i] != Link.none {
                     if scratch.visited.isNew(links[i], at: journaled + pending) { pending += 1 }

@@ -13,8 +13,6 @@ package final class ShardFile {
     private let file: File
     private let map: MappedFile
     private let header: ShardFileHeader
-    /// One bit for each block of the file that passed its check.
-    private var verified: [UInt64]
 
     package var identity: ShardIdentity { header.identity }
     package var collection: String { header.collection }
@@ -64,7 +62,6 @@ package final class ShardFile {
                 "\(path) is of LSN \(header.lsn), its name says \(named): another file has its name"
             )
         }
-        verified = [UInt64](repeating: 0, count: (header.blockCount + 63) / 64)
         try verifyTable()
         for section in header.sections where isWhole || !section.isLazy {
             try verifyWhole(section, progress: progress)
@@ -177,27 +174,6 @@ extension ShardFile {
         return ShardFileCheck(file, header, checksums: checksums)
     }
 
-    /// Checks the blocks that hold `range` of a section, each at most once per open file.
-    ///
-    /// - Precondition: The section is there, and the range lies inside it.
-    /// - Complexity: One bit test per block of 256 KiB that was checked before.
-    package func verifyBlocks(of kind: UInt32, _ range: Range<Int>) throws(OmenError) {
-        guard let section = section(kind) else {
-            preconditionFailure("\(path) has no section \(kind)")
-        }
-        precondition(
-            range.lowerBound >= 0 && range.upperBound <= section.byteCount,
-            "range \(range) of section \(kind), which has \(section.byteCount) bytes"
-        )
-        guard !range.isEmpty else { return }
-        let size = Limits.checksumBlockByteCount
-        for block in range.lowerBound / size...(range.upperBound - 1) / size {
-            let index = section.firstBlock + block
-            if verified[index >> 6] & (1 << UInt64(index & 63)) != 0 { continue }
-            try verifyBlock(block, of: section)
-        }
-    }
-
     private func verifyWhole(
         _ section: ShardFileHeader.Section,
         progress: () -> Void = {}
@@ -224,7 +200,6 @@ extension ShardFile {
                 "\(path) offset \(offset): a block of section \(section.kind) fails its checksum"
             )
         }
-        verified[index >> 6] |= 1 << UInt64(index & 63)
     }
 
     private func checksum(ofBlock index: Int) -> UInt32 {

@@ -97,12 +97,12 @@ package struct FrameEncoder {
     private mutating func seal() {
         guard let start = frameStart else { return }
         let body = writer.count - start - FrameHeader.byteCount
-        writer.patch(UInt16(messageCount), at: start + 6)
-        writer.patch(UInt32(body), at: start + 8)
+        writer.patch(UInt16(messageCount), at: start + FrameHeader.Offset.messageCount)
+        writer.patch(UInt32(body), at: start + FrameHeader.Offset.bodyByteCount)
         let checksum = writer.bytes.withUnsafeBytes {
             FrameHeader.checksum(ofFrame: UnsafeRawBufferPointer(rebasing: $0[start...]))
         }
-        writer.patch(checksum, at: start + 12)
+        writer.patch(checksum, at: start + FrameHeader.Offset.checksum)
         frameStart = nil
         messageCount = 0
     }

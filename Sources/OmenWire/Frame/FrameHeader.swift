@@ -9,13 +9,21 @@ package import OmenCore
 ///          8    4 bodyByteCount  multiple of 8, 16 per message...64 MiB
 ///         12    4 checksum       CRC-32C of bytes 0..<12, then of the body; 0: not computed
 ///
-/// `messageCount` messages of `MessageHead` form follow. The header can be trusted, and refused,
-/// before any byte of the body is there.
+/// `messageCount` messages of `MessageHead` form follow. A header is refused before any byte of the
+/// body is there when its magic, version or sizes cannot be right; that its bytes arrived unchanged
+/// is only known once the whole body is there, for the checksum covers both.
 package struct FrameHeader: Equatable, Sendable {
     package static let byteCount = 16
     /// "OMN1" read as a little-endian number.
     package static let magic: UInt32 = 0x314E_4D4F
     package static let version: UInt16 = 3
+
+    /// Where fields lie that are known only when the body is complete.
+    enum Offset {
+        static let messageCount = 6
+        static let bodyByteCount = 8
+        static let checksum = 12
+    }
 
     package var messageCount: UInt16
     package var bodyByteCount: UInt32

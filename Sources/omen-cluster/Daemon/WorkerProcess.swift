@@ -1,5 +1,6 @@
 internal import OmenSystem
 internal import ArgumentParser
+internal import OmenCoordinator
 internal import OmenCore
 internal import OmenShard
 internal import OmenStorage
@@ -20,9 +21,6 @@ struct Worker: ParsableCommand {
     @Option var durability = DurabilityArgument.always
     @Option(name: .customLong("durability-interval-ms"))
     var durabilityInterval: Int?
-
-    /// Where the coordinator leaves the worker's end of their socket.
-    private static let descriptor: Int32 = 3
 
     /// What this shard may need of the memory that is available.
     ///
@@ -67,7 +65,7 @@ struct Worker: ParsableCommand {
             configuration = WorkerServer.Configuration(
                 shard: shard,
                 incarnation: incarnation,
-                descriptor: Self.descriptor
+                descriptor: CoordinatorServer.workerDescriptor
             )
         } catch let error as OmenError {
             LogLine.write("shard \(shard)", "cannot open: \(error.message)")
