@@ -68,7 +68,7 @@ package final class Database: @unchecked Sendable {
     ) throws(OmenError) {
         let directory = Directory(path)
         try directory.create()
-        let lock = try LockFile.acquire(directory.path(of: clusterLockName))
+        let lock = try LockFile.acquire(directory.path(of: DataDirectory.lockName))
         let manifest = try ClusterManifest.loadOrMake(directory) { 1 }
         guard manifest.shardCount == 1 else {
             throw OmenError(
@@ -78,7 +78,7 @@ package final class Database: @unchecked Sendable {
         }
         let signal = CompletionSignal()
         var configuration = ShardEngine.Configuration(
-            directory: shardDirectory(0, in: directory).path,
+            directory: DataDirectory.shard(0, in: directory).path,
             identity: manifest.identity(ofShard: 0),
             durability: durability,
             memoryByteCountMax: try SystemMemory.availableByteCount()

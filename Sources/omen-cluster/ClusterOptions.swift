@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import OmenCore
+internal import OmenStorage
 
 /// Where the cluster is and how to answer: understood by every command.
 struct ClusterOptions: ParsableArguments {
@@ -89,7 +90,7 @@ struct Location: Equatable {
             guard !socket.isEmpty else { throw OmenError(.badRequest, "--socket is empty") }
             self.socket = try absolutePath(socket)
         } else {
-            self.socket = self.data + "/omen.sock"
+            self.socket = self.data + "/" + DataDirectory.socketName
         }
         for path in [self.data, self.socket] where path.utf8.contains(0) {
             throw OmenError(.badRequest, "path '\(path)' has a zero byte")

@@ -23,8 +23,8 @@ import Testing
             try scratch.directory.subdirectory("file").create()
         }
         #expect(error?.code == .ioFailure)
-        #expect(shardDirectory(3, in: scratch.directory) == directory)
-        #expect(shardDirectory(1234, in: scratch.directory).path.hasSuffix("/shards/1234"))
+        #expect(DataDirectory.shard(3, in: scratch.directory) == directory)
+        #expect(DataDirectory.shard(1234, in: scratch.directory).path.hasSuffix("/shards/1234"))
     }
 
     @Test func replacesAFileAsAWhole() throws {

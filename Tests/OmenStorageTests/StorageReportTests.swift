@@ -12,7 +12,7 @@ import Testing
         )
         try cluster.store(scratch.directory)
         for shard in 0..<2 {
-            let directory = shardDirectory(shard, in: scratch.directory)
+            let directory = DataDirectory.shard(shard, in: scratch.directory)
             try directory.create()
             let identity = cluster.identity(ofShard: shard)
             let storage = LogDirectory(directory)
@@ -124,7 +124,7 @@ import Testing
         ] {
             let scratch = try Scratch()
             _ = try Self.makeData(scratch)
-            let directory = shardDirectory(shard, in: scratch.directory)
+            let directory = DataDirectory.shard(shard, in: scratch.directory)
             try Self.flip(name, at: offset, in: directory)
             let report = try verifyDataDirectory(scratch.directory) { _, _ in }
             #expect(report.problems.count == 1, "\(name)")
@@ -143,7 +143,7 @@ import Testing
         ] {
             let scratch = try Scratch()
             _ = try Self.makeData(scratch)
-            try shardDirectory(shard, in: scratch.directory).remove(name)
+            try DataDirectory.shard(shard, in: scratch.directory).remove(name)
             let report = try verifyDataDirectory(scratch.directory) { _, _ in }
             #expect(!report.problems.isEmpty, "\(name)")
         }
@@ -157,7 +157,7 @@ import Testing
         let cluster = try Self.makeData(scratch)
         var report = StorageReport()
         try verifyShardDirectory(
-            shardDirectory(1, in: scratch.directory),
+            DataDirectory.shard(1, in: scratch.directory),
             identity: cluster.identity(ofShard: 0),
             into: &report
         )
@@ -168,7 +168,7 @@ import Testing
     @Test func unfinishedTailsAndLeftoversAreNotes() throws {
         let scratch = try Scratch()
         _ = try Self.makeData(scratch)
-        let directory = shardDirectory(0, in: scratch.directory)
+        let directory = DataDirectory.shard(0, in: scratch.directory)
         let name = "log-0000000000000001.wal"
         let bytes = try directory.read(name, byteCountMax: 1 << 30) ?? []
         let end = (bytes.lastIndex { $0 != 0 } ?? 0) + 1
@@ -187,7 +187,7 @@ import Testing
         _ = try Self.makeData(scratch)
         for path in [
             scratch.directory.path(of: "cluster.lock"),
-            shardDirectory(1, in: scratch.directory).path(of: "lock"),
+            DataDirectory.shard(1, in: scratch.directory).path(of: "lock"),
         ] {
             let lock = try LockFile.acquire(path)
             let error = #expect(throws: OmenError.self) {

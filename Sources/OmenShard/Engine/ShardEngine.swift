@@ -70,7 +70,7 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
         let (directory, expected) = try ShardRecovery.prepare(configuration)
-        let lock = try LockFile.acquire(directory.path(of: shardLockName))
+        let lock = try LockFile.acquire(directory.path(of: DataDirectory.shardLockName))
         var random = SystemRandomNumberGenerator()
         let (recovered, continuation) = try ShardRecovery.open(
             directory,

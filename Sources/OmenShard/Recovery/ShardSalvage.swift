@@ -43,11 +43,11 @@ package enum ShardSalvage {
         in directory: Directory,
         manifest: ClusterManifest
     ) throws(OmenError) -> SalvageReport {
-        let files = shardDirectory(shard, in: directory)
+        let files = DataDirectory.shard(shard, in: directory)
         let lock = try lockIfThere(files)
         defer { withExtendedLifetime(lock) {} }
         let identity = manifest.identity(ofShard: shard)
-        let staged = files.parent.subdirectory(shardDirectoryName(shard) + stagedSuffix)
+        let staged = files.parent.subdirectory(DataDirectory.shardName(shard) + stagedSuffix)
         let finished = try finished(staged, in: files, identity)
         let salvaged = try SalvagedShard(finished ?? files, identity: identity)
         let mismatch = try mismatch(files, identity, manifest.progress[shard])
@@ -75,7 +75,7 @@ package enum ShardSalvage {
         manifest: ClusterManifest
     ) throws(OmenError) -> ShardProgress {
         var configuration = ShardEngine.Configuration(
-            directory: shardDirectory(shard, in: directory).path,
+            directory: DataDirectory.shard(shard, in: directory).path,
             identity: manifest.identity(ofShard: shard),
             durability: .always,
             memoryByteCountMax: try SystemMemory.availableByteCount()
@@ -126,7 +126,7 @@ package enum ShardSalvage {
         defer { withExtendedLifetime(lock) {} }
         let parent = shardDirectory.parent
         try parent.create()
-        let name = shardDirectoryName(Int(identity.shard))
+        let name = DataDirectory.shardName(Int(identity.shard))
         let stagedName = name + stagedSuffix
         let staged = parent.subdirectory(stagedName)
         if try finished(staged, in: shardDirectory, identity) == nil {
@@ -236,6 +236,6 @@ package enum ShardSalvage {
     private static func lockIfThere(_ directory: Directory) throws(OmenError) -> LockFile? {
         try directory.checkKind()
         guard try directory.exists() else { return nil }
-        return try LockFile.acquireForReading(directory.path(of: shardLockName))
+        return try LockFile.acquireForReading(directory.path(of: DataDirectory.shardLockName))
     }
 }

@@ -10,9 +10,9 @@ package import OmenStorage
 /// - Complexity: Reads every byte; one shard at a time is in memory.
 package func verifyCluster(_ directory: Directory) throws(OmenError) -> StorageReport {
     try verifyDataDirectory(directory) { shard, manifest throws(OmenError) in
-        let files = shardDirectory(shard, in: directory)
+        let files = DataDirectory.shard(shard, in: directory)
         guard try files.exists() else { return }
-        let lock = try LockFile.acquireForReading(files.path(of: shardLockName))
+        let lock = try LockFile.acquireForReading(files.path(of: DataDirectory.shardLockName))
         defer { withExtendedLifetime(lock) {} }
         try ShardReading.check(
             files,

@@ -12,7 +12,7 @@ package import OmenCore
 ///         24 16384 slots        shard of each hash slot, below shardCount
 ///      16408 24·n  progress      of each shard, see `ShardProgress`
 package struct ClusterManifest: Equatable, Sendable {
-    package static let fileName = "cluster.manifest"
+    package static let fileName = DataDirectory.manifestName
     /// Version of the file's layout.
     package static let formatVersion: UInt32 = 2
     /// Version of `slot(of:)`.
@@ -69,7 +69,7 @@ package struct ClusterManifest: Equatable, Sendable {
         _ directory: Directory,
         shardCount: () -> Int
     ) throws(OmenError) -> ClusterManifest {
-        try shardsDirectory(in: directory).checkKind()
+        try DataDirectory.shards(in: directory).checkKind()
         if let manifest = try load(directory) { return manifest }
         try checkIsNew(directory)
         let manifest = try ClusterManifest(uuid: .random(), shardCount: shardCount())
@@ -79,7 +79,7 @@ package struct ClusterManifest: Equatable, Sendable {
 
     /// Makes sure that no shard is there whose cluster manifest is missing.
     package static func checkIsNew(_ directory: Directory) throws(OmenError) {
-        let shards = shardsDirectory(in: directory)
+        let shards = DataDirectory.shards(in: directory)
         guard try shards.exists(), let first = try shards.names().first else { return }
         throw OmenError(
             .corrupt,

@@ -6,7 +6,7 @@ package import OmenCore
 ///
 ///     drop count u32 (at most 256), each: name (u32 + UTF-8), client u64 (not 0), sequence u64
 package enum UnfinishedDropsFile {
-    package static let fileName = "cluster.drops"
+    package static let fileName = DataDirectory.dropsName
     package static let formatVersion: UInt32 = 1
     private static let magic: UInt64 = 0x504F_5244_4E45_4D4F
     static let byteCountMax =

@@ -51,7 +51,7 @@ package func verifyDataDirectory(
     _ directory: Directory,
     opening: (_ shard: Int, ClusterManifest) throws(OmenError) -> Void
 ) throws(OmenError) -> StorageReport {
-    let lock = try LockFile.acquireForReading(directory.path(of: clusterLockName))
+    let lock = try LockFile.acquireForReading(directory.path(of: DataDirectory.lockName))
     defer { withExtendedLifetime(lock) {} }
     var report = StorageReport()
     let path = directory.path(of: ClusterManifest.fileName)
@@ -72,7 +72,7 @@ package func verifyDataDirectory(
         let file = directory.path(of: UnfinishedDropsFile.fileName)
         report.problems.append(StorageFinding(file: file, error))
     }
-    let shards = shardsDirectory(in: directory)
+    let shards = DataDirectory.shards(in: directory)
     do {
         try shards.checkKind()
         try noteSetAside(shards, into: &report)
@@ -89,7 +89,7 @@ package func verifyDataDirectory(
         } catch {
             // Somebody works on the shard: nothing can be said about it.
             if error.code == .locked { throw error }
-            let file = shardDirectory(shard, in: directory).path
+            let file = DataDirectory.shard(shard, in: directory).path
             report.problems.append(StorageFinding(file: file, error))
         }
     }
@@ -117,7 +117,7 @@ private func verifyShard(
     _ directory: Directory,
     into report: inout StorageReport
 ) throws(OmenError) {
-    let files = shardDirectory(shard, in: directory)
+    let files = DataDirectory.shard(shard, in: directory)
     let known = manifest.progress[shard]
     try files.checkKind()
     guard try files.exists() else {
@@ -143,7 +143,7 @@ package func verifyShardDirectory(
     known: ShardProgress? = nil,
     into report: inout StorageReport
 ) throws(OmenError) {
-    let lock = try LockFile.acquireForReading(directory.path(of: shardLockName))
+    let lock = try LockFile.acquireForReading(directory.path(of: DataDirectory.shardLockName))
     defer { withExtendedLifetime(lock) {} }
     report.shardCount += 1
     let names = try directory.names()

@@ -71,7 +71,7 @@ struct AcceptLoss: ParsableCommand {
     /// The lock of a data directory that no coordinator has; nil when one runs.
     private func closedDirectoryLock(_ directory: Directory) throws(OmenError) -> LockFile? {
         do throws(OmenError) {
-            return try LockFile.acquire(directory.path(of: clusterLockName))
+            return try LockFile.acquire(directory.path(of: DataDirectory.lockName))
         } catch {
             guard error.code == .locked else { throw error }
             return nil
@@ -85,7 +85,7 @@ struct AcceptLoss: ParsableCommand {
         } catch {
             guard error.code == .unavailable else { throw error }
             // Not a coordinator: the database is open inside a process, or somebody else does this.
-            let path = Directory(try options.location().data).path(of: clusterLockName)
+            let path = Directory(try options.location().data).path(of: DataDirectory.lockName)
             _ = try LockFile.acquireForReading(path)
             throw error
         }
@@ -184,7 +184,8 @@ struct AcceptLoss: ParsableCommand {
 
     private func answer(_ report: SalvageReport) {
         guard options.json else {
-            Console.note("The old files stay under shards/\(shardDirectoryName(shard)).lost-N.")
+            let name = DataDirectory.shardName(shard)
+            Console.note("The old files stay under shards/\(name).lost-N.")
             return Console.out("shard \(shard) goes on with \(report.recordCount) records")
         }
         Console.out(

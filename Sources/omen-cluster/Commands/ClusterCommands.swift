@@ -110,7 +110,7 @@ struct Start: ParsableCommand {
         }
         return try DetachedProcess(
             arguments: CoordinatorProcess.arguments(settings),
-            logPath: settings.directory.path(of: "coordinator.log")
+            logPath: settings.directory.path(of: DataDirectory.logName)
         )
     }
 
@@ -188,7 +188,7 @@ struct Stop: ParsableCommand {
         let deadline = ContinuousClock.now + .seconds(150)
         while true {
             do throws(OmenError) {
-                _ = try LockFile.acquireForReading(directory.path(of: clusterLockName))
+                _ = try LockFile.acquireForReading(directory.path(of: DataDirectory.lockName))
                 return
             } catch {
                 guard error.code == .locked, ContinuousClock.now < deadline else { throw error }

@@ -61,7 +61,7 @@ struct ClusterSettings: Equatable {
     func lock() throws(OmenError) -> LockFile {
         try directory.create()
         do throws(OmenError) {
-            return try LockFile.acquire(directory.path(of: clusterLockName))
+            return try LockFile.acquire(directory.path(of: DataDirectory.lockName))
         } catch {
             guard error.code == .locked else { throw error }
             throw OmenError(.locked, "a cluster is already running: \(error.message)")

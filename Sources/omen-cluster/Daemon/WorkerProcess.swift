@@ -42,7 +42,7 @@ struct Worker: ParsableCommand {
                 throw OmenError(.badRequest, "shard \(shard) of \(manifest.shardCount)")
             }
             var shard = ShardEngine.Configuration(
-                directory: shardDirectory(shard, in: directory).path,
+                directory: DataDirectory.shard(shard, in: directory).path,
                 identity: manifest.identity(ofShard: shard),
                 durability: try durabilityNamed(
                     durability.rawValue,
@@ -51,7 +51,7 @@ struct Worker: ParsableCommand {
                 // Whatever ended the worker before this one may have been damage.
                 checksWhole: incarnation > 1,
                 memoryByteCountMax: try memoryByteCountMax(manifest.shardCount),
-                buildTurnPath: directory.path(of: "builds.lock")
+                buildTurnPath: directory.path(of: DataDirectory.buildsLockName)
             )
             shard.expected = manifest.progress[Int(shard.shard)]
             shard.acceptsLoss = acceptsLoss
