@@ -1,7 +1,7 @@
 internal import OmenSystem
 internal import Glibc
 package import OmenCore
-package import OmenShard
+internal import OmenShard
 
 // MARK: - Writing
 
@@ -110,10 +110,7 @@ extension Database {
         _ ids: [RecordID],
         in collection: String,
         withVector: Bool
-    ) throws(OmenError) -> (
-        element: ElementType,
-        records: [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)]
-    ) {
+    ) throws(OmenError) -> (element: ElementType, records: [Record]) {
         try reading { engine throws(OmenError) in
             let records = try engine.store.records(ids, in: collection, withVector: withVector)
             return (try engine.store.collection(collection).schema.element, records)
@@ -124,10 +121,10 @@ extension Database {
     /// lie, and the metadata of each.
     ///
     /// - Throws: `.notFound`.
-    package func place(
+    package func places(
         _ ids: [RecordID],
         in collection: String
-    ) throws(OmenError) -> (records: StoredRecords, metadata: [[UInt8]?]) {
+    ) throws(OmenError) -> (records: ListedRecords, metadata: [[UInt8]?]) {
         try reading { engine throws(OmenError) in
             try engine.store.collection(collection).stored(ids)
         }
@@ -138,7 +135,7 @@ extension Database {
     ///
     /// - Throws: `.notFound`.
     /// - Complexity: O(rows).
-    package func list(_ collection: String) throws(OmenError) -> StoredRecords {
+    package func list(_ collection: String) throws(OmenError) -> ListedRecords {
         try reading { engine throws(OmenError) in
             try engine.store.collection(collection).storedRecords()
         }
@@ -161,53 +158,24 @@ extension Database {
     }
 
     /// Every collection, in the order of creation.
-    package func collections() throws(OmenError) -> [CollectionCounts] {
+    package func collections() throws(OmenError) -> [CollectionStatus] {
         try reading { engine throws(OmenError) in
             engine.store.ordered.map { collection in
-                var counts = CollectionCounts(collection.name, collection.schema)
-                counts.vectorCount = collection.vectorCount
-                counts.linkedCount = collection.linkedCount
-                counts.rowCount = collection.rowCount
-                counts.deletedCount = collection.deletedCount
-                counts.fileByteCount = collection.fileByteCount
-                counts.buildPermille = engine.rebuildPermille(of: collection)
-                counts.buildByteCount = collection.buildByteCount
-                counts.buildWaits = engine.buildWaits(of: collection)
-                counts.calibration = collection.calibrationTable
-                counts.searches = collection.searches
-                return counts
+                CollectionStatus(
+                    name: collection.name,
+                    schema: collection.schema,
+                    vectors: UInt64(collection.vectorCount),
+                    linked: UInt64(collection.linkedCount),
+                    rows: UInt64(collection.rowCount),
+                    deleted: UInt64(collection.deletedCount),
+                    fileByteCount: UInt64(collection.fileByteCount),
+                    building: engine.rebuildPermille(of: collection),
+                    buildByteCount: UInt64(collection.buildByteCount),
+                    waitsForMemory: engine.buildWaits(of: collection),
+                    calibration: collection.calibrationTable,
+                    searches: collection.searches
+                )
             }
         }
-    }
-}
-
-/// What a collection has at one moment.
-package struct CollectionCounts: Sendable {
-    package var name: String
-    package var schema: CollectionSchema
-    /// Records a search can return.
-    package var vectorCount = 0
-    /// Rows in the graph, dead ones included; the others are compared one by one.
-    package var linkedCount = 0
-    /// Rows in all, dead ones included.
-    package var rowCount = 0
-    /// Dead rows that are not reclaimed yet.
-    package var deletedCount = 0
-    /// Bytes of the newest file; 0 before the first checkpoint and in memory.
-    package var fileByteCount = 0
-    /// Thousandths done of a new index; nil when none is built.
-    package var buildPermille: Int?
-    /// Bytes of memory that a rebuild of the index would take now, in addition to the index.
-    package var buildByteCount = 0
-    /// Whether a build that is due waits until there is so much memory.
-    package var buildWaits = false
-    /// What was measured of searches; nil when nothing was.
-    package var calibration: CalibrationTable?
-    /// What was searched in this process; nil where other processes search.
-    package var searches: SearchCounts?
-
-    package init(_ name: String, _ schema: CollectionSchema) {
-        self.name = name
-        self.schema = schema
     }
 }

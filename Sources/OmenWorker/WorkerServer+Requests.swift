@@ -72,7 +72,7 @@ extension WorkerServer {
             RecordsReply(
                 element: collection.schema.element,
                 records: records.map {
-                    StoredRecord(id: $0.id, metadata: $0.metadata, vector: $0.vector)
+                    Record(id: $0.id, metadata: $0.metadata, vector: $0.vector)
                 },
                 coverage: Self.alone
             )

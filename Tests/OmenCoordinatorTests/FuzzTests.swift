@@ -235,7 +235,7 @@ private struct Fuzz {
         case .write: return written(upserted: random.next() % 10)
         case .get(let get):
             let records = get.ids.filter { _ in chance(80) }
-                .map { StoredRecord(id: $0, metadata: nil, vector: nil) }
+                .map { Record(id: $0, metadata: nil, vector: nil) }
             return .records(RecordsReply(element: .f32, records: records, coverage: .one))
         case .count: return .counted(CountReply(count: random.next() % 100, coverage: .one))
         case .search(let search):

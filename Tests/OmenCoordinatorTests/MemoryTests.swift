@@ -134,7 +134,7 @@ private let mebibyte = 1 << 20
         let get = GetRequest(collection: "c", ids: ids.map { .number($0) }, withVector: false)
         fixture.ask(.get(get))
         let parts = fixture.sent
-        let record = StoredRecord(
+        let record = Record(
             id: .number(ids[0]),
             metadata: [UInt8](repeating: 32, count: 100 * mebibyte),
             vector: nil
@@ -194,7 +194,7 @@ private let mebibyte = 1 << 20
 
     private func records(_ byteCount: Int, count: Int) -> Message {
         let records = (0..<count).map { index in
-            StoredRecord(
+            Record(
                 id: .number(UInt64(index)),
                 metadata: byteCount == 0 ? nil : [UInt8](repeating: 32, count: byteCount),
                 vector: nil

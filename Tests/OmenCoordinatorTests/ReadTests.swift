@@ -187,7 +187,7 @@ import Testing
                     .map { .number($0) }
             )
             let found = request.ids.filter { $0 != .number(missing) }
-            let records = found.map { StoredRecord(id: $0, metadata: nil, vector: nil) }
+            let records = found.map { Record(id: $0, metadata: nil, vector: nil) }
             let reply = RecordsReply(element: .f32, records: records, coverage: .one)
             fixture.worker(part.shard, part.id, .records(reply))
         }

@@ -73,11 +73,11 @@ import Testing
             _ = try database.write(batch(first..<first + 5000))
         }
         let end = ContinuousClock.now + .seconds(600)
-        while let counts = try database.collections().first, counts.linkedCount < 10_000 {
+        while let counts = try database.collections().first, counts.linked < 10_000 {
             try #require(ContinuousClock.now < end, "\(counts)")
             #expect(try nearest(database, 9999) == .number(9999))
         }
-        #expect(try database.collections().first?.deletedCount == 0)
+        #expect(try database.collections().first?.deleted == 0)
         try database.close()
     }
 
@@ -93,7 +93,8 @@ import Testing
                 #expect(try nearest(database, 3) == .number(3))
                 let stored = try database.list("c")
                 #expect(stored.ids == (0..<round * 100 + 100).map { .number($0) })
-                #expect(stored.vectors.rowCount == stored.rows.count)
+                let places = try #require(stored.places)
+                #expect(places.vectors.rowCount == places.rows.count)
                 try database.close()
             }
             // The very files of a cluster with one shard.

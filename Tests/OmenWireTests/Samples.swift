@@ -125,8 +125,8 @@ enum Samples {
                 RecordsReply(
                     element: .f32,
                     records: [
-                        StoredRecord(id: .number(1), metadata: nil, vector: [0, 0, 128, 63]),
-                        StoredRecord(id: .text("b"), metadata: Array("{}".utf8), vector: nil),
+                        Record(id: .number(1), metadata: nil, vector: [0, 0, 128, 63]),
+                        Record(id: .text("b"), metadata: Array("{}".utf8), vector: nil),
                     ],
                     coverage: partial
                 )

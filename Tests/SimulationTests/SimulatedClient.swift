@@ -6,7 +6,7 @@ import OmenWire
 /// One request at a time.
 final class SimulatedClient {
     /// What the newest acknowledged write left, and what may be there instead.
-    private struct Record {
+    private struct Expected {
         /// 0: absent.
         var committed: UInt64 = 0
         var unsettled: [UInt64] = []
@@ -18,7 +18,7 @@ final class SimulatedClient {
 
     unowned let simulation: Simulation
     let number: UInt64
-    private var records: [UInt64: Record] = [:]
+    private var records: [UInt64: Expected] = [:]
     private var deletes: Set<UInt64> = []
     private var version: UInt64 = 0
     private var sequence: UInt64 = 0
@@ -79,7 +79,7 @@ final class SimulatedClient {
         // The first write makes the collection; until then there is nothing to delete from.
         let isDelete = acknowledged > 0 && simulation.draw(0...4) == 0
         if isDelete { deletes.insert(version) }
-        for id in ids { records[id, default: Record()].unsettled.append(version) }
+        for id in ids { records[id, default: Expected()].unsettled.append(version) }
         let names = ids.map { RecordID.number($0) }
         let operation: WriteOperation =
             isDelete
@@ -169,12 +169,12 @@ extension SimulatedClient {
         acknowledged += write.ids.count
         for id in write.ids {
             guard let newest = records[id]?.unsettled.last else { continue }
-            records[id] = Record(committed: newest)
+            records[id] = Expected(committed: newest)
         }
     }
 
-    private func compare(_ ids: [UInt64], _ found: [StoredRecord]) {
-        var stored: [UInt64: StoredRecord] = [:]
+    private func compare(_ ids: [UInt64], _ found: [Record]) {
+        var stored: [UInt64: Record] = [:]
         for record in found {
             guard case .number(let id) = record.id else { continue }
             if stored.updateValue(record, forKey: id) != nil {
@@ -184,7 +184,7 @@ extension SimulatedClient {
         for id in ids { judge(id, stored[id]) }
     }
 
-    private func judge(_ id: UInt64, _ found: StoredRecord?) {
+    private func judge(_ id: UInt64, _ found: Record?) {
         guard let record = records[id] else { return }
         let allowed = [record.committed] + record.unsettled
         guard let found else {

@@ -190,7 +190,7 @@ final class SimulatedWorker {
                 withVector: request.withVector
             )
             let records = found.map {
-                StoredRecord(id: $0.id, metadata: $0.metadata, vector: $0.vector)
+                Record(id: $0.id, metadata: $0.metadata, vector: $0.vector)
             }
             let coverage = Coverage(shardsTotal: 1)
             send(id, .records(RecordsReply(element: .u8, records: records, coverage: coverage)))

@@ -100,13 +100,14 @@ public func omendb_get(
         let store = try Handles.store(database)
         let count = try Arguments.count(given.count, "ids")
         if let vectors, with_vector != 0,
-            let found = try store.place(try Arguments.ids(given, 0..<count), in: name)
+            let found = try store.places(try Arguments.ids(given, 0..<count), in: name)
         {
             target.pointee = try ResultWriter.records(found)
-            vectors.pointee = found.place.map { VectorsBox.make($0.vectors) }
+            vectors.pointee = found.places.map { VectorsBox.make($0.vectors) }
             return
         }
-        var found = FoundRecords(element: .f32, records: [])
+        let none = Coverage(shardsTotal: 0)
+        var found = FoundRecords(element: .f32, records: [], coverage: none)
         for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
             try Stop.check()
             let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
@@ -116,8 +117,9 @@ public func omendb_get(
             }
             found.element = records.element
             found.records += records.records
-            found.shardsTotal = records.shardsTotal
-            found.shardsFailed = max(found.shardsFailed, records.shardsFailed)
+            if records.coverage.failures.count >= found.coverage.failures.count {
+                found.coverage = records.coverage
+            }
         }
         target.pointee = try ResultWriter.records(found)
     }
@@ -138,7 +140,7 @@ public func omendb_list(
         let name = try Arguments.text(collection, "collection")
         let listed = try Handles.store(database).list(name)
         target.pointee = try ResultWriter.ids(listed)
-        if let stored = listed.place?.vectors { vectors?.pointee = VectorsBox.make(stored) }
+        if let stored = listed.places?.vectors { vectors?.pointee = VectorsBox.make(stored) }
     }
 }
 

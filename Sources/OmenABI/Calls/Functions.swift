@@ -1,6 +1,7 @@
 internal import OmenSystem
 public import COmenDB
 internal import Glibc
+internal import OmenClient
 internal import OmenCore
 internal import OmenEmbedded
 

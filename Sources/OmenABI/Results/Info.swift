@@ -1,17 +1,16 @@
 internal import OmenCore
-internal import OmenEmbedded
 
 /// The JSON text of `omendb_info`; names of collections need no escapes.
-func infoText(_ collections: [CollectionCounts], residentByteCount: Int) -> String {
+func infoText(_ collections: [CollectionStatus], residentByteCount: Int) -> String {
     let parts = collections.map { collection in
         let schema = collection.schema
-        let building = collection.buildPermille.map { "\(Double($0) / 1000)" } ?? "null"
+        let building = collection.building.map { "\(Double($0) / 1000)" } ?? "null"
         return """
-            "\(collection.name)": {"vectors": \(collection.vectorCount), \
-            "linked": \(collection.linkedCount), "rows": \(collection.rowCount), \
-            "deleted": \(collection.deletedCount), "file_bytes": \(collection.fileByteCount), \
+            "\(collection.name)": {"vectors": \(collection.vectors), \
+            "linked": \(collection.linked), "rows": \(collection.rows), \
+            "deleted": \(collection.deleted), "file_bytes": \(collection.fileByteCount), \
             "building": \(building), "build_bytes": \(collection.buildByteCount), \
-            "build_waits": \(collection.buildWaits), \
+            "build_waits": \(collection.waitsForMemory), \
             "calibration": \(text(collection.calibration)), \
             "searches": \(text(collection.searches)), "dim": \(schema.dim), "metric": "\(schema.metric)", \
             "element": "\(schema.element)", "codes": "\(schema.codes)", "m": \(schema.m), \

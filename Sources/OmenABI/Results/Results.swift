@@ -43,7 +43,10 @@ struct ResultWriter {
             ids.withUnsafeBytes { (base + numbers).copy($0) }
             result.pointee.ids.numbers = (base + numbers).column()
         case .full(let hits):
-            let columns = RecordColumns(&writer, hits.map { ($0.id, $0.metadata, $0.vector) })
+            let columns = RecordColumns(
+                &writer,
+                hits.map { Record(id: $0.id, metadata: $0.metadata, vector: $0.vector) }
+            )
             base = try writer.allocate()
             result = OpaqueResult(base, count: hits.count)
             let target = (base + distances).assumingMemoryBound(to: Float.self)
@@ -54,7 +57,7 @@ struct ResultWriter {
         result.pointee.query_count = UInt64(found.counts.count)
         result.pointee.counts = (base + counts).column()
         result.pointee.distances = (base + distances).column()
-        result.describe(found.element, dim, found.shardsTotal, found.shardsFailed)
+        result.describe(found.element, dim, found.coverage)
         return result
     }
 
@@ -62,31 +65,31 @@ struct ResultWriter {
 
     static func records(_ found: FoundRecords) throws(OmenError) -> OpaqueResult {
         let vectorByteCount = found.records.first?.vector?.count ?? 0
-        let dim = found.place?.vectors.dim ?? vectorByteCount / found.element.byteCount
+        let dim = found.places?.vectors.dim ?? vectorByteCount / found.element.byteCount
         var writer = ResultWriter()
-        let columns = RecordColumns(&writer, found.records, rows: found.place?.rows)
+        let columns = RecordColumns(&writer, found.records, rows: found.places?.rows)
         let base = try writer.allocate()
         let result = OpaqueResult(base, count: found.records.count)
         columns.fill(result, base)
-        result.describe(found.element, dim, found.shardsTotal, found.shardsFailed)
+        result.describe(found.element, dim, found.coverage)
         return result
     }
 
     static func ids(_ listed: ListedRecords) throws(OmenError) -> OpaqueResult {
         let (ids, schema) = (listed.ids, listed.schema)
         var writer = ResultWriter()
-        let records = ids.map { FoundRecords.Record($0, nil, nil) }
-        let columns = RecordColumns(&writer, records, rows: listed.place?.rows)
+        let records = ids.map { Record(id: $0, metadata: nil, vector: nil) }
+        let columns = RecordColumns(&writer, records, rows: listed.places?.rows)
         let base = try writer.allocate()
         let result = OpaqueResult(base, count: ids.count)
         columns.fill(result, base)
-        result.describe(schema.element, schema.dim, 1, 0)
+        result.describe(schema.element, schema.dim, Coverage(shardsTotal: 1))
         return result
     }
 
     /// Where the columns of ids, metadata, vectors and rows go.
     private struct RecordColumns {
-        let records: [FoundRecords.Record]
+        let records: [Record]
         /// Nil when vectors are in other processes or were copied.
         let rows: [UInt32]?
         private let numbers: Int
@@ -101,7 +104,7 @@ struct ResultWriter {
 
         init(
             _ writer: inout ResultWriter,
-            _ records: [FoundRecords.Record],
+            _ records: [Record],
             rows: [UInt32]? = nil
         ) {
             self.records = records
@@ -114,13 +117,13 @@ struct ResultWriter {
             var metadataByteCount = 0
             var vectorByteCount = 0
             var hasTexts = false
-            for (id, object, vector) in records {
-                if case .text(let text) = id {
+            for record in records {
+                if case .text(let text) = record.id {
                     hasTexts = true
                     textByteCount += text.utf8.count
                 }
-                metadataByteCount += object?.count ?? 0
-                vectorByteCount += vector?.count ?? 0
+                metadataByteCount += record.metadata?.count ?? 0
+                vectorByteCount += record.vector?.count ?? 0
             }
             if hasTexts {
                 texts = (
@@ -207,12 +210,11 @@ extension OpaqueResult {
         pointee.ids.count = UInt64(count)
     }
 
-    fileprivate func describe(_ element: ElementType, _ dim: Int, _ total: UInt32, _ failed: UInt32)
-    {
+    fileprivate func describe(_ element: ElementType, _ dim: Int, _ coverage: Coverage) {
         pointee.element = Int32(element.rawValue)
         pointee.dim = UInt32(dim)
-        pointee.shards_total = total
-        pointee.shards_failed = failed
+        pointee.shards_total = coverage.shardsTotal
+        pointee.shards_failed = UInt32(coverage.failures.count)
     }
 }
 

@@ -2,40 +2,6 @@ internal import OmenSystem
 package import OmenCore
 internal import OmenIndex
 
-/// The full vectors of a collection where they lie.
-///
-/// Rows never change, and the memory stays until this goes, also when the collection is built anew
-/// or dropped meanwhile.
-package struct StoredVectors: Sendable {
-    package let element: ElementType
-    package let dim: Int
-    /// Bytes from one row to the next.
-    package let stride: Int
-    /// Rows there are, dead ones included.
-    package let rowCount: Int
-    private let region: ReservedRegion
-
-    init(_ region: ReservedRegion, schema: CollectionSchema, stride: Int, rowCount: Int) {
-        self.region = region
-        element = schema.element
-        dim = schema.dim
-        self.stride = stride
-        self.rowCount = rowCount
-    }
-
-    /// The first row.
-    package var base: UnsafeRawPointer { UnsafeRawPointer(region.base) }
-}
-
-/// Live records of a collection: ids, and where their vectors are.
-package struct StoredRecords: Sendable {
-    package let schema: CollectionSchema
-    package let ids: [RecordID]
-    /// Row of each in `vectors`.
-    package let rows: [UInt32]
-    package let vectors: StoredVectors
-}
-
 extension ShardCollection {
     /// Rows looked at between two looks at `Stop.current`: some milliseconds.
     private static let rowsPerLook = 16_384
@@ -44,7 +10,7 @@ extension ShardCollection {
     ///
     /// - Throws: `.stopped`.
     /// - Complexity: O(rows).
-    package func storedRecords() throws(OmenError) -> StoredRecords {
+    package func storedRecords() throws(OmenError) -> ListedRecords {
         var ids: [RecordID] = []
         var rows: [UInt32] = []
         ids.reserveCapacity(vectorCount)
@@ -56,15 +22,22 @@ extension ShardCollection {
             ids.append(records.id(of: row))
             rows.append(row)
         }
-        return StoredRecords(schema: schema, ids: ids, rows: rows, vectors: storedVectors)
+        return listed(ids, rows)
     }
 
-    private var storedVectors: StoredVectors {
-        StoredVectors(
-            index.vectorRegion,
+    private func listed(_ ids: [RecordID], _ rows: [UInt32]) -> ListedRecords {
+        let region = index.vectorRegion
+        let vectors = StoredVectors(
+            region,
+            base: UnsafeRawPointer(region.base),
             schema: schema,
             stride: index.vectorStride,
             rowCount: index.rowCount
+        )
+        return ListedRecords(
+            schema: schema,
+            ids: ids,
+            places: RowPlaces(rows: rows, vectors: vectors)
         )
     }
 
@@ -74,7 +47,7 @@ extension ShardCollection {
     /// - Complexity: O(wanted), and the bytes of their metadata.
     package func stored(
         _ wanted: [RecordID]
-    ) throws(OmenError) -> (records: StoredRecords, metadata: [[UInt8]?]) {
+    ) throws(OmenError) -> (records: ListedRecords, metadata: [[UInt8]?]) {
         var ids: [RecordID] = []
         var rows: [UInt32] = []
         var metadata: [[UInt8]?] = []
@@ -88,8 +61,7 @@ extension ShardCollection {
             rows.append(row)
             metadata.append(records.metadata(of: row))
         }
-        let stored = StoredRecords(schema: schema, ids: ids, rows: rows, vectors: storedVectors)
-        return (stored, metadata)
+        return (listed(ids, rows), metadata)
     }
 
     /// Rows looked at for one page: what other requests wait for meanwhile.

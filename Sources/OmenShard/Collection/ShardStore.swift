@@ -136,15 +136,17 @@ package final class ShardStore {
         _ ids: [RecordID],
         in name: String,
         withVector: Bool
-    ) throws(OmenError) -> [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] {
+    ) throws(OmenError) -> [Record] {
         let collection = try collection(name)
-        var records: [(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?)] = []
+        var records: [Record] = []
         var byteCount = 0
         for id in ids {
             guard let found = collection.record(id, withVector: withVector) else { continue }
             byteCount += ReplyBudget.byteCount(metadata: found.metadata, vector: found.vector)
             try ReplyBudget.check(byteCount)
-            records.append((id, found.metadata, found.vector))
+            records.append(
+                Record(id: id, metadata: found.metadata, vector: found.vector)
+            )
         }
         return records
     }

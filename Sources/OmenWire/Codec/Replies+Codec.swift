@@ -140,7 +140,7 @@ extension RecordsReply {
             let id = try RecordID(from: &reader)
             let metadata = try reader.readOptional(limit: Limits.metadataByteCountMax)
             let vector = try reader.readOptional(limit: Limits.vectorByteCountMax)
-            records.append(StoredRecord(id: id, metadata: metadata, vector: vector))
+            records.append(Record(id: id, metadata: metadata, vector: vector))
         }
     }
 }

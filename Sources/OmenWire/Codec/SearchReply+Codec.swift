@@ -3,14 +3,14 @@ internal import OmenCore
 extension SearchReply {
     var bodyByteCount: Int {
         coverage.bodyByteCount + 2 + 4 + hitCounts.count * 4 + 4
-            + HitColumns(list).byteCount(hitCount: list.count)
+            + ReplyColumns(list).byteCount(hitCount: list.count)
     }
 
     /// Columns, not rows: distances, then ids, each copied in one piece.
     ///
     /// - Precondition: `hitCounts` add up to `list.count`.
     func encode(into writer: inout ByteWriter) {
-        let columns = HitColumns(list)
+        let columns = ReplyColumns(list)
         coverage.encode(into: &writer)
         writer.write(element.rawValue)
         writer.write(columns.flags)
@@ -28,7 +28,7 @@ extension SearchReply {
 
     private static func encode(
         _ hits: [Hit],
-        _ columns: HitColumns,
+        _ columns: ReplyColumns,
         into writer: inout ByteWriter
     ) {
         Self.writeColumn(hits, into: &writer) { $0.distance }
@@ -92,7 +92,7 @@ extension SearchReply {
 
     private static func readHits(
         _ distances: UnsafeRawBufferPointer,
-        _ columns: HitColumns,
+        _ columns: ReplyColumns,
         from reader: inout ByteReader
     ) throws(OmenError) -> [Hit] {
         let count = distances.count / 4

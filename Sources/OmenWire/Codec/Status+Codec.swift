@@ -49,8 +49,10 @@ extension CollectionStatus {
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
-        name = try reader.readCollectionName()
-        schema = try CollectionSchema(from: &reader)
+        self.init(
+            name: try reader.readCollectionName(),
+            schema: try CollectionSchema(from: &reader)
+        )
         vectors = try reader.read(UInt64.self)
         linked = try reader.read(UInt64.self)
         rows = try reader.read(UInt64.self)

@@ -94,32 +94,6 @@ package struct ListReply: Equatable, Sendable {
     }
 }
 
-/// Why a shard's part of a request is missing.
-package struct ShardFailure: Equatable, Sendable {
-    package var shard: UInt32
-    package var error: OmenError
-
-    package init(shard: UInt32, error: OmenError) {
-        self.shard = shard
-        self.error = error
-    }
-}
-
-/// Which shards a reply speaks for; carried by everything that is answered by many.
-package struct Coverage: Equatable, Sendable {
-    package var shardsTotal: UInt32
-    /// Shards whose part is missing, ascending; empty when the answer is whole.
-    package var failures: [ShardFailure]
-
-    package init(shardsTotal: UInt32, failures: [ShardFailure] = []) {
-        self.shardsTotal = shardsTotal
-        self.failures = failures
-    }
-
-    package var isPartial: Bool { !failures.isEmpty }
-    package var shardsAnswered: Int { Int(shardsTotal) - failures.count }
-}
-
 package struct WriteReply: Equatable, Sendable {
     /// Sums over the shards that applied their part.
     ///
@@ -133,26 +107,13 @@ package struct WriteReply: Equatable, Sendable {
     }
 }
 
-/// A stored record; the vector is there when it was asked for.
-package struct StoredRecord: Equatable, Sendable {
-    package var id: RecordID
-    package var metadata: [UInt8]?
-    package var vector: [UInt8]?
-
-    package init(id: RecordID, metadata: [UInt8]?, vector: [UInt8]?) {
-        self.id = id
-        self.metadata = metadata
-        self.vector = vector
-    }
-}
-
 /// Found records in the order of the request; ids that are not there are left out.
 package struct RecordsReply: Equatable, Sendable {
     package var element: ElementType
-    package var records: [StoredRecord]
+    package var records: [Record]
     package var coverage: Coverage
 
-    package init(element: ElementType, records: [StoredRecord], coverage: Coverage) {
+    package init(element: ElementType, records: [Record], coverage: Coverage) {
         self.element = element
         self.records = records
         self.coverage = coverage
@@ -213,56 +174,6 @@ package struct CollectionInfo: Equatable, Sendable {
     package init(name: String, schema: CollectionSchema) {
         self.name = name
         self.schema = schema
-    }
-}
-
-/// One collection on one shard, or summed over shards.
-package struct CollectionStatus: Equatable, Sendable {
-    package var name: String
-    package var schema: CollectionSchema
-    /// Records a search can return.
-    package var vectors: UInt64
-    /// Rows in the graph, dead ones included; the rest is scanned.
-    package var linked: UInt64
-    /// Rows in all, dead ones included.
-    package var rows: UInt64
-    /// Dead rows not yet reclaimed.
-    package var deleted: UInt64
-    /// Bytes of the collection's shard file; 0 before the first checkpoint.
-    package var fileByteCount: UInt64
-    /// Thousandths done of a rebuild of the index; nil when there is none.
-    package var building: Int?
-    /// Bytes of memory that a rebuild of the index would take now, in addition to the index.
-    package var buildByteCount: UInt64
-    /// Whether a build that is due waits until there is so much memory.
-    package var waitsForMemory: Bool
-    /// What was measured of searches; nil when nothing was.
-    package var calibration: CalibrationTable?
-
-    package init(
-        name: String,
-        schema: CollectionSchema,
-        vectors: UInt64,
-        linked: UInt64,
-        rows: UInt64,
-        deleted: UInt64,
-        fileByteCount: UInt64,
-        building: Int? = nil,
-        buildByteCount: UInt64 = 0,
-        waitsForMemory: Bool = false,
-        calibration: CalibrationTable? = nil
-    ) {
-        self.name = name
-        self.schema = schema
-        self.vectors = vectors
-        self.linked = linked
-        self.rows = rows
-        self.deleted = deleted
-        self.fileByteCount = fileByteCount
-        self.building = building
-        self.buildByteCount = buildByteCount
-        self.waitsForMemory = waitsForMemory
-        self.calibration = calibration
     }
 }
 

@@ -5,7 +5,7 @@ package import OmenCore
 #endif
 
 /// What the hits of a reply have, found in one pass; decides which columns are sent.
-struct HitColumns {
+struct ReplyColumns {
     private enum Flag {
         static let texts: UInt8 = 1
         static let metadata: UInt8 = 2
@@ -64,7 +64,7 @@ struct HitColumns {
 /// A search's answer as it lies in a frame, behind its coverage; borrows the frame's bytes.
 struct SearchReplyColumns {
     let element: ElementType
-    let flags: HitColumns
+    let flags: ReplyColumns
     let queryCount: Int
     let hitCount: Int
     let counts: UnsafeRawBufferPointer
@@ -74,7 +74,7 @@ struct SearchReplyColumns {
 
     init(from reader: inout ByteReader) throws(OmenError) {
         element = try reader.readElementType()
-        flags = try HitColumns(flags: try reader.read(UInt8.self))
+        flags = try ReplyColumns(flags: try reader.read(UInt8.self))
         queryCount = try reader.readItemCount(limit: Limits.queryCountMax, least: 4)
         counts = try reader.read(count: queryCount * 4)
         hitCount = try reader.readItemCount(

@@ -29,7 +29,7 @@ struct EmbeddedBenchmark {
             database = try Database()
             addSeconds = min(addSeconds, try add(to: database))
         }
-        while let counts = try database.collections().first, counts.linkedCount < base.rows {
+        while let counts = try database.collections().first, counts.linked < base.rows {
             usleep(10_000)
         }
         var points: [String] = []

@@ -157,13 +157,13 @@ extension CoordinatorCore {
         element: ElementType
     ) -> Message {
         if let error = commonFailure(request) { return .failure(error) }
-        var heads = [ArraySlice<StoredRecord>](repeating: [], count: workers.count)
+        var heads = [ArraySlice<Record>](repeating: [], count: workers.count)
         var element = element
         for (shard, reply) in request.recordReplies {
             heads[shard] = reply.records[...]
             element = reply.element
         }
-        var records: [StoredRecord] = []
+        var records: [Record] = []
         records.reserveCapacity(heads.reduce(0) { $0 + $1.count })
         for (id, shard) in zip(ids, shards) {
             guard let head = heads[Int(shard)].first, head.id == id else { continue }

@@ -1,0 +1,148 @@
+package import OmenCore
+internal import OmenWire
+internal import Synchronization
+
+/// A running cluster, through as many connections as calls are made at once.
+package final class ClusterStore: RecordStore {
+    /// A client that one thread has at a time.
+    private struct Lent: @unchecked Sendable { var client: ClusterClient }
+    private struct Pool: ~Copyable {
+        var idle: [Lent] = []
+        var isClosed = false
+    }
+
+    private let path: String
+    private let pool = Mutex(Pool())
+
+    /// - Throws: `.unavailable` when nobody listens at `path`.
+    package init(path: String) throws(OmenError) {
+        self.path = path
+        let first = Lent(client: try ClusterClient.connect(path: path))
+        pool.withLock { $0.idle.append(first) }
+    }
+
+    private func withClient<Result>(
+        _ body: (ClusterClient) throws(OmenError) -> Result
+    ) throws(OmenError) -> Result {
+        let (lent, isClosed) = pool.withLock { ($0.idle.popLast(), $0.isClosed) }
+        guard !isClosed else { throw OmenError(.unavailable, "the connection is closed") }
+        let client: ClusterClient
+        if let lent { client = lent.client } else { client = try ClusterClient.connect(path: path) }
+        defer {
+            let back = Lent(client: client)
+            pool.withLock { if !$0.isClosed { $0.idle.append(back) } }
+        }
+        return try body(client)
+    }
+
+    package func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+        let reply = try withClient { client throws(OmenError) in try client.write(operation) }
+        // A write that some shards have and others have not must not look like a whole one.
+        if let failure = reply.coverage.failures.first {
+            throw OmenError(
+                failure.error.code,
+                "\(reply.coverage.failures.count) of \(reply.coverage.shardsTotal) shards did not write: shard \(failure.shard): \(failure.error.message)"
+            )
+        }
+        return reply.counts
+    }
+
+    /// Other processes do not hear of it.
+    package func adding(
+        _ count: Int,
+        to collection: String,
+        _ body: () throws(OmenError) -> Void
+    ) throws(OmenError) { try body() }
+
+    /// On the threads of the cluster's processes.
+    package func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
+        let reply = try withClient { client throws(OmenError) in try client.search(query) }
+        return FoundHits(
+            element: reply.element,
+            counts: reply.hitCounts,
+            list: reply.list,
+            coverage: reply.coverage
+        )
+    }
+
+    /// Never: an answer over a socket comes in memory of its own.
+    package func search(
+        _ query: SearchQuery,
+        _ vector: UnsafeRawPointer,
+        into columns: HitColumns
+    ) throws(OmenError) -> Int? { nil }
+
+    package func records(
+        _ ids: [RecordID],
+        in collection: String,
+        withVector: Bool
+    ) throws(OmenError) -> FoundRecords {
+        let reply = try withClient { client throws(OmenError) in
+            try client.get(collection: collection, ids: ids, withVector: withVector)
+        }
+        return FoundRecords(
+            element: reply.element,
+            records: reply.records,
+            coverage: reply.coverage
+        )
+    }
+
+    package func places(
+        _ ids: [RecordID],
+        in collection: String
+    ) throws(OmenError) -> FoundRecords? { nil }
+
+    package func list(_ collection: String) throws(OmenError) -> ListedRecords {
+        let schema = try schema(of: collection)
+        let ids = try withClient { client throws(OmenError) in
+            let shardCount = try client.status().workers.count
+            return try client.list(collection: collection, shardCount: shardCount)
+        }
+        return ListedRecords(schema: schema, ids: ids)
+    }
+
+    package func collections() throws(OmenError) -> [CollectionStatus] {
+        let status = try withClient { client throws(OmenError) in try client.status() }
+        var found: [String: CollectionStatus] = [:]
+        var tables: [String: [CalibrationTable?]] = [:]
+        for worker in status.workers {
+            for part in worker.shardStatus?.collections ?? [] {
+                found[part.name, default: CollectionStatus(name: part.name, schema: part.schema)]
+                    .add(part)
+                // A shard without records finds all of them.
+                if part.vectors > 0 { tables[part.name, default: []].append(part.calibration) }
+            }
+        }
+        for (name, shards) in tables {
+            found[name]?.calibration = CalibrationTable.mean(of: shards)
+        }
+        return found.values.sorted { $0.name < $1.name }
+    }
+
+    package func schema(of collection: String) throws(OmenError) -> CollectionSchema {
+        let all = try withClient { client throws(OmenError) in try client.listCollections() }
+        guard let found = all.first(where: { $0.name == collection }) else {
+            throw OmenError(.notFound, "collection \(collection) does not exist")
+        }
+        return found.schema
+    }
+
+    package func count(_ collection: String) throws(OmenError) -> UInt64 {
+        try withClient { client throws(OmenError) in
+            let reply = try client.count(collection: collection)
+            if let failure = reply.coverage.failures.first { throw failure.error }
+            return reply.count
+        }
+    }
+
+    package func checkpoint() throws(OmenError) {
+        try withClient { client throws(OmenError) in try client.checkpoint() }
+    }
+
+    package func close() throws(OmenError) {
+        pool.withLock { pool in
+            pool.isClosed = true
+            pool.idle = []
+        }
+    }
+}
