@@ -193,7 +193,7 @@ def compile_c(tmp_path):
                 str(source),
                 "-o",
                 str(program),
-                f"-I{ROOT / 'Sources' / 'COmenDB'}",
+                f"-I{ROOT / 'Sources' / 'C' / 'COmenDB'}",
                 str(library),
                 f"-Wl,-rpath,{library.parent}",
                 "-Wl,--allow-shlib-undefined",
