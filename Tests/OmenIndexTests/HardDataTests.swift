@@ -131,6 +131,24 @@ import Testing
         #expect(Double(found) >= 0.93 * Double(10 * Self.dim))
     }
 
+    @Test func whereDataMoveOnSomeNewRowsAreLandmarks() throws {
+        var generator = SplitMix64(seed: 9)
+        var place = [Float](repeating: 0, count: Self.dim)
+        let rows = (0..<2 * Self.count).map { _ in
+            place = zip(place, Self.normal(&generator)).map { $0 + $1 }
+            return place
+        }
+        let schema = CollectionSchema(dim: Self.dim, m: 8, efConstruction: 64)
+        let checked = try Self.linked(schema, Array(rows.prefix(Self.count)), inBulk: true)
+        let before = checked.index.landmarks.count
+        for row in rows.suffix(Self.count) { try checked.append(row) }
+        checked.linkAll()
+        let added = checked.index.landmarks.count - before
+        #expect((1..<Landmarks.farCountMax).contains(added), "\(added) landmarks")
+        let queries = stride(from: 0, to: rows.count, by: 50).map { rows[$0] }
+        #expect(try checked.recall(queries, ef: 64) >= 0.98)
+    }
+
     @Test func rowsThatAreAsNearToManyLeadersDoNotAllFollowTheFirst() throws {
         let checked = try Checked(CollectionSchema(dim: Self.dim))
         for i in 0..<Self.count {

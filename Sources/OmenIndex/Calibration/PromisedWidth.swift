@@ -14,7 +14,8 @@ extension VectorIndex {
     /// nearest `k`: see `RecallCurve`.
     ///
     /// Rows that were linked one by one after the measurement are found less often, so the width
-    /// grows with their share, besides what it grows by in each search.
+    /// grows with their share, besides what it grows by in each search; twice as much for many
+    /// hits, of which more are such rows.
     /// - Parameters:
     ///   - wanted: The recall of all shards, above 0 and below 1.
     ///   - k: Hits wanted of all shards together, above 0.
@@ -25,6 +26,7 @@ extension VectorIndex {
         guard let ef = calibration.ef(recall: wanted, k: k, shardCount: shardCount) else {
             return .unreached
         }
-        return .width(min(Limits.efMax, Int(Double(ef) * (1 + Double(newShare)))))
+        let growth = Double(newShare) * (k > SearchCalibration.nearRankCount ? 2 : 1)
+        return .width(min(Limits.efMax, Int(Double(ef) * (1 + growth))))
     }
 }

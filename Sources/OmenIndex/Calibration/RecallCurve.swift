@@ -28,8 +28,10 @@ package struct RecallCurve: Equatable, Sendable {
         return recalls[index * rankCount + k - 1]
     }
 
-    /// What a promise may be missed by, of what is measured.
+    /// Above `highRecall`, what was measured may be so much less than what was asked for: a sample
+    /// of 64 queries, of which none missed anything, could not promise 0.99 otherwise.
     private static let tolerance = 0.005
+    private static let highRecall = 0.98
 
     /// The least width at which so many shards like this one, which divide a collection evenly,
     /// together find the wanted share of the nearest `k`.
@@ -45,7 +47,7 @@ package struct RecallCurve: Equatable, Sendable {
     package func ef(recall wanted: Double, k: Int, shardCount: Int) -> Int? {
         precondition((1...rankCount).contains(k) && shardCount > 0, "k is \(k)")
         let weights = shardCount == 1 ? [] : Self.rankWeights(k: k, shardCount: shardCount)
-        let needed = wanted - Self.tolerance
+        let needed = wanted > Self.highRecall ? wanted - Self.tolerance : wanted
         var below: (ef: Int, recall: Double)?
         for e in efs.indices {
             let reached =

@@ -45,6 +45,8 @@ final class LinkBatch {
     let chosenCounts: UnsafeMutablePointer<UInt32>
     /// A linked row near by: the nearest found, or where to begin while undecided.
     let nearest: UnsafeMutablePointer<UInt32>
+    /// Whether a search for the row began farther off than it does for rows of the last build.
+    let isStranger: UnsafeMutablePointer<Bool>
     /// Elements clamped when the row was encoded.
     let clampedCounts: UnsafeMutablePointer<UInt32>
 
@@ -58,6 +60,8 @@ final class LinkBatch {
         chosen = .allocate(capacity: count * linkCountMax)
         chosenCounts = .allocate(capacity: count)
         nearest = .allocate(capacity: count)
+        isStranger = .allocate(capacity: count)
+        isStranger.initialize(repeating: false, count: count)
         clampedCounts = .allocate(capacity: count)
         for list in [chosenCounts, nearest, clampedCounts] {
             list.initialize(repeating: 0, count: count)
@@ -66,6 +70,7 @@ final class LinkBatch {
 
     deinit {
         places.deallocate()
+        isStranger.deallocate()
         for list in [chosen, chosenCounts, nearest, clampedCounts] { list.deallocate() }
     }
 

@@ -61,7 +61,7 @@ extension VectorIndex {
         let top = addNodes(row, level: level)
         if level > 0 { connectUppers(row, level: level, node: top.slot, from: entry) }
         connectBase(row, from: batch)
-        noteFarRow(row, nearest: batch.nearest[index])
+        noteFarRow(row, nearest: batch.nearest[index], isStranger: batch.isStranger[index])
         if top.level > entry.level { self.entry = top }
     }
 

@@ -74,6 +74,7 @@ extension VectorIndex {
             }
             place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
             place.start = nearestStart(scorer, from: entry, walkEnd: slot)
+            batch.isStranger[index] = isStranger(from: place.start, scorer)
         }
         batch.places[index] = place
     }

@@ -22,6 +22,10 @@ enum Landmarks {
     /// Of two rows nearer to each other than so many times the usual distance to the nearest row,
     /// in squared distance, one is a landmark at most.
     static let apartFactor: Float = 3
+    /// A row is a stranger if the search for it begins so many times as far off, in squared
+    /// distance, as for the strangest query of the calibration: a walk crosses such a distance,
+    /// but not a larger one.
+    static let strangerFactor: Float = 9
 }
 
 extension VectorIndex {
@@ -107,20 +111,57 @@ extension VectorIndex {
     ///
     /// Such a row has one link to it, from the outermost row of a group, and a walk that comes from
     /// elsewhere does not find that. When the graph is built again, it is one among others.
-    /// `nearest` is the nearest row that the search for its links found.
-    func noteFarRow(_ row: UInt32, nearest: UInt32) {
+    /// A stranger is a landmark as well: where data move on, each row is near the one before, and
+    /// all are far from where searches begin.
+    /// - Parameters:
+    ///   - row: The row.
+    ///   - nearest: The nearest row that the search for its links found.
+    ///   - isStranger: Whether that search began farther off than it does for rows of the build.
+    func noteFarRow(_ row: UInt32, nearest: UInt32, isStranger: Bool) {
         // A row that was held out while measuring is none.
-        guard builtCount > 0, settings.farLimit < .infinity,
-            landmarks.count - chosenLandmarkCount < Landmarks.farCountMax
-        else { return }
+        guard builtCount > 0, landmarks.count - chosenLandmarkCount < Landmarks.farCountMax else {
+            return
+        }
+        let added = landmarks[chosenLandmarkCount...]
+        if isStranger {
+            var scorer = rowScorer()
+            scorer.aim(at: row)
+            if isApart(from: added, by: settings.strangerLimit * Landmarks.strangerFactor, scorer) {
+                landmarks.append(row)
+                return
+            }
+        }
+        guard settings.farLimit < .infinity else { return }
         var scorer = exactRowScorer()
         scorer.aim(at: row)
-        // Of a group that is far from all others one row is enough.
+        // The search did not see rows of the same batch, which the row may be linked to. Of a group
+        // that is far from all others one row is enough.
         if isApart(from: [nearest], by: settings.farLimit, scorer),
-            isApart(from: landmarks[chosenLandmarkCount...], by: settings.farLimit, scorer)
+            isApart(from: linkedRows(of: row), by: settings.farLimit, scorer),
+            isApart(from: added, by: settings.farLimit, scorer)
         {
             landmarks.append(row)
         }
+    }
+
+    /// Whether the search for a row, which the scorer is aimed at, begins much farther off than for
+    /// every query of the calibration.
+    ///
+    /// Products say nothing about that, and the distances of single bits too little.
+    func isStranger(from start: UInt32, _ scorer: Scorer) -> Bool {
+        guard builtCount > 0, settings.strangerLimit < .infinity, schema.metric != .ip,
+            schema.codes != .u1
+        else { return false }
+        scratch.rows[0] = start
+        scorer.score(scratch.rows, 1, into: scratch.distances)
+        return scratch.distances[0] > settings.strangerLimit * Landmarks.strangerFactor
+    }
+
+    /// The rows that a row links to.
+    private func linkedRows(of row: UInt32) -> ArraySlice<UInt32> {
+        let list = baseLinks(row)
+        return (0..<layout.baseSlots).map { list[$0] }.prefix { $0 != Link.none }
+            .map { $0 & Link.rowMask }[...]
     }
 
     /// Whether all of some rows are farther away than `limit`.
