@@ -9,8 +9,8 @@ package enum MonotonicClock {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// The moment that so many milliseconds from now will be.
+    /// The moment that so many milliseconds from now will be; at most a day.
     package static func after(milliseconds: Int) -> UInt64 {
-        now + UInt64(max(0, milliseconds)) * 1_000_000
+        now + UInt64(min(max(0, milliseconds), 86_400_000)) * 1_000_000
     }
 }

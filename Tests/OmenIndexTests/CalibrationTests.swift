@@ -35,6 +35,11 @@ import Testing
         let curve = RecallCurve(efs: [100, 200], rankCount: 1, recalls: [0.5, 0.988])
         #expect(curve.ef(recall: 0.99, k: 1, shardCount: 1) == 200)
         #expect(curve.ef(recall: 0.999, k: 1, shardCount: 1) == nil)
+        // More recall never takes a narrower search.
+        let efs = (950...990).map {
+            curve.ef(recall: Double($0) / 1000, k: 1, shardCount: 1) ?? .max
+        }
+        #expect(efs == efs.sorted())
     }
 
     @Test func theNearestTakeTheWidthOfTen() throws {

@@ -106,7 +106,7 @@ public func omendb_get(
             vectors.pointee = found.places.map { VectorsBox.make($0.vectors) }
             return
         }
-        let none = Coverage(shardsTotal: 0)
+        let none = Coverage(shardsTotal: 1)
         var found = FoundRecords(element: .f32, records: [], coverage: none)
         for first in stride(from: 0, to: count, by: Limits.recordsPerReply) {
             try Stop.check()

@@ -47,7 +47,7 @@ package struct RecallCurve: Equatable, Sendable {
     package func ef(recall wanted: Double, k: Int, shardCount: Int) -> Int? {
         precondition((1...rankCount).contains(k) && shardCount > 0, "k is \(k)")
         let weights = shardCount == 1 ? [] : Self.rankWeights(k: k, shardCount: shardCount)
-        let needed = wanted > Self.highRecall ? wanted - Self.tolerance : wanted
+        let needed = max(min(wanted, Self.highRecall), wanted - Self.tolerance)
         var below: (ef: Int, recall: Double)?
         for e in efs.indices {
             let reached =

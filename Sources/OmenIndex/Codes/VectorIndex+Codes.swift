@@ -29,10 +29,25 @@ extension VectorIndex {
             let factor = codeFactor(row)
             for d in 0..<schema.dim { sample.append(vector[d] * factor) }
         }
+        let old = quantizer
         quantizer.train(sample: sample, rowCount: rowCount)
+        convertStrangerLimit(from: old)
         guard quantizer.kind == .affine else { return }
         for row in 0..<linkedCount { encode(row) }
         packedCount = 0
+    }
+
+    /// Expresses the limit for strangers, which was measured with an older quantizer, in the units
+    /// of the new one: under l2 these are squared steps of codes.
+    private func convertStrangerLimit(from old: Quantizer) {
+        guard schema.metric == .l2 else { return }
+        guard old.kind == quantizer.kind else {
+            settings.strangerLimit = .infinity
+            return
+        }
+        guard quantizer.kind == .affine else { return }
+        let ratio = old.scale / quantizer.scale
+        settings.strangerLimit *= ratio * ratio
     }
 
     /// Derives what searching needs from the codes of rows that were linked since the last call;

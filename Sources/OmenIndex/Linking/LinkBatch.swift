@@ -45,7 +45,7 @@ final class LinkBatch {
     let chosenCounts: UnsafeMutablePointer<UInt32>
     /// A linked row near by: the nearest found, or where to begin while undecided.
     let nearest: UnsafeMutablePointer<UInt32>
-    /// Whether a search for the row began farther off than it does for rows of the last build.
+    /// Whether the search for the row began far off: see `VectorIndex.isStranger`.
     let isStranger: UnsafeMutablePointer<Bool>
     /// Elements clamped when the row was encoded.
     let clampedCounts: UnsafeMutablePointer<UInt32>

@@ -126,7 +126,7 @@ extension VectorIndex {
         if isStranger {
             var scorer = rowScorer()
             scorer.aim(at: row)
-            if isApart(from: added, by: settings.strangerLimit * Landmarks.strangerFactor, scorer) {
+            if isApart(from: added, by: rowStrangerLimit, scorer) {
                 landmarks.append(row)
                 return
             }
@@ -144,6 +144,13 @@ extension VectorIndex {
         }
     }
 
+    /// Distance of a start from which on a row is a stranger; under cosine at least what rounding
+    /// leaves between equal rows.
+    private var rowStrangerLimit: Float {
+        let limit = settings.strangerLimit * Landmarks.strangerFactor
+        return schema.metric == .cosine ? max(limit, 1e-6) : limit
+    }
+
     /// Whether the search for a row, which the scorer is aimed at, begins much farther off than for
     /// every query of the calibration.
     ///
@@ -154,7 +161,7 @@ extension VectorIndex {
         else { return false }
         scratch.rows[0] = start
         scorer.score(scratch.rows, 1, into: scratch.distances)
-        return scratch.distances[0] > settings.strangerLimit * Landmarks.strangerFactor
+        return scratch.distances[0] > rowStrangerLimit
     }
 
     /// The rows that a row links to.

@@ -1,4 +1,4 @@
-/// What lies where in a data directory, `DATA`: the one place that knows the names.
+/// What lies where in a data directory, `DATA`: the one place in Swift that knows the names.
 ///
 ///     DATA/cluster.manifest   which shards there are, and how far each had come
 ///     DATA/cluster.drops      drops of collections that are not finished

@@ -2,7 +2,7 @@ internal import CMalloc
 
 /// How the C library's allocator treats freed memory in the processes of a cluster.
 ///
-/// A busy process keeps freed blocks, because batches of the same size follow each other; a process
+/// A busy process keeps freed blocks, because batches of the same size follow each other; a worker
 /// that has become quiet gives them back. The host process of an embedded database chooses its own
 /// policy, so only `returnFreed` is called there.
 package enum AllocatorPolicy {

@@ -106,9 +106,12 @@ enum StatusOutput {
     private static let shownEfs = [16, 32, 64, 128, 256]
 
     /// A table of what searches for ten find at least, one line for each collection that was
-    /// measured on all shards.
+    /// measured on all shards; nothing while a shard does not tell its state.
     private static func recallText(_ status: ClusterStatus) -> String {
-        let all = status.workers.compactMap(\.shardStatus).flatMap(\.collections)
+        let shards = status.workers.compactMap(\.shardStatus)
+        guard shards.count == status.workers.count else { return "" }
+        // A shard without records finds all of them.
+        let all = shards.flatMap(\.collections).filter { $0.vectors > 0 }
         let lines = Dictionary(grouping: all, by: \.name).sorted { $0.key < $1.key }
             .compactMap { name, shards -> [String]? in
                 guard let table = CalibrationTable.mean(of: shards.map(\.calibration)) else {

@@ -174,8 +174,9 @@ struct omen_kernels {
     struct omen_gram_pair gram_f32;
     /// Writes the columns of the `k <= OMEN_SELECT_MAX` smallest finite distances, ascending.
     ///
-    /// Among equal ones those from column `start` on are preferred, or equal rows would all choose
-    /// the same few. Returns how many there are: fewer than `k` only when there are no more.
+    /// Among equal ones those from the block of columns that has `start` on are preferred, or equal
+    /// rows would all choose the same few. Returns how many there are: fewer than `k` only when
+    /// there are no more.
     size_t (*_Nonnull select)(const float *_Nonnull distances, size_t count, size_t k,
                               size_t start, uint32_t *_Nonnull out);
     /// How many of `keys[0..<count]` are below `key`.

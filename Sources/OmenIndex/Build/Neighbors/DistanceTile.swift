@@ -220,8 +220,8 @@ final class DistanceTile {
     /// - Parameters:
     ///   - k: Columns wanted, at most `OMEN_SELECT_MAX`.
     ///   - index: The row among those measured.
-    ///   - start: Of columns that are equally far, those from this one on are preferred. It should
-    ///     differ from row to row.
+    ///   - start: Of columns that are equally far, those from the sixteen around this one on are
+    ///     preferred. It should differ from row to row.
     /// - Returns: How many are in `chosen`.
     func nearest(_ k: Int, ofRow index: Int, from start: Int) -> Int {
         let row = distances + index * stride
