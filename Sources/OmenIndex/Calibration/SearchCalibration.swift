@@ -15,6 +15,8 @@ package struct SearchCalibration: Equatable, Sendable {
     static let farEfs = [100, 128, 192, 256, 512, 1024]
     /// Recall of all ranks from which on wider searches are not tried.
     static let recallComplete: Float = 0.9995
+    /// Recall that is told of all ranks from which on no promise needs a wider search.
+    static let promiseComplete: Float = 0.995
     /// Queries that look for a hundred rows; each of them tells more than one that looks for ten.
     static let farQueryCount = 64
     /// Standard errors that a recall is told less than what was measured.
@@ -32,7 +34,13 @@ package struct SearchCalibration: Equatable, Sendable {
     /// Queries that are searched at a width, of so many: wide searches take longer, and their
     /// recalls differ less from query to query.
     static func queryCount(of count: Int, ef: Int) -> Int {
-        min(count, ef <= 128 ? 256 : 128)
+        min(count, ef <= 128 ? 256 : ef <= 256 ? 128 : 64)
+    }
+
+    /// Which of so many queries look for a hundred rows.
+    static func farPositions(of count: Int) -> Set<Int> {
+        let farCount = min(farQueryCount, count)
+        return Set((0..<farCount).map { $0 * count / farCount })
     }
 
     /// The least width at which so many shards like this one together find the wanted share of the

@@ -249,6 +249,12 @@ extension VectorIndex {
             recalls += found.atLeast
             mean = found.mean
             if mean >= SearchCalibration.recallComplete { break }
+            // Whether wide searches find all rows is only asked of the nearest ten.
+            if rankCount > SearchCalibration.nearRankCount,
+                found.atLeast[rankCount - 1] >= SearchCalibration.promiseComplete
+            {
+                break
+            }
         }
         return (RecallCurve(efs: tried, rankCount: rankCount, recalls: recalls), mean)
     }
