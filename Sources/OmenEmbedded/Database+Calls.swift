@@ -159,23 +159,6 @@ extension Database {
 
     /// Every collection, in the order of creation.
     package func collections() throws(OmenError) -> [CollectionStatus] {
-        try reading { engine throws(OmenError) in
-            engine.store.ordered.map { collection in
-                CollectionStatus(
-                    name: collection.name,
-                    schema: collection.schema,
-                    vectors: UInt64(collection.vectorCount),
-                    linked: UInt64(collection.linkedCount),
-                    rows: UInt64(collection.rowCount),
-                    deleted: UInt64(collection.deletedCount),
-                    fileByteCount: UInt64(collection.fileByteCount),
-                    building: engine.rebuildPermille(of: collection),
-                    buildByteCount: UInt64(collection.buildByteCount),
-                    waitsForMemory: engine.buildWaits(of: collection),
-                    calibration: collection.calibrationTable,
-                    searches: collection.searches
-                )
-            }
-        }
+        try reading { engine in engine.collectionStatuses }
     }
 }

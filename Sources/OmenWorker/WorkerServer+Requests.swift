@@ -86,21 +86,7 @@ extension WorkerServer {
             appliedLSN: engine.core.appliedLSN,
             durableLSN: engine.core.durableLSN,
             checkpointLSN: engine.core.checkpointLSN,
-            collections: engine.store.ordered.map { collection in
-                CollectionStatus(
-                    name: collection.name,
-                    schema: collection.schema,
-                    vectors: UInt64(collection.vectorCount),
-                    linked: UInt64(collection.linkedCount),
-                    rows: UInt64(collection.rowCount),
-                    deleted: UInt64(collection.deletedCount),
-                    fileByteCount: UInt64(collection.fileByteCount),
-                    building: engine.rebuildPermille(of: collection),
-                    buildByteCount: UInt64(collection.buildByteCount),
-                    waitsForMemory: engine.buildWaits(of: collection),
-                    calibration: collection.calibrationTable
-                )
-            }
+            collections: engine.collectionStatuses
         )
     }
 }

@@ -137,7 +137,7 @@ extension VectorIndex {
         // The search did not see rows of the same batch, which the row may be linked to. Of a group
         // that is far from all others one row is enough.
         if isApart(from: [nearest], by: settings.farLimit, scorer),
-            isApart(from: linkedRows(of: row), by: settings.farLimit, scorer),
+            groupLinks(of: row, settings.farLimit).isEmpty,
             isApart(from: added, by: settings.farLimit, scorer)
         {
             landmarks.append(row)
@@ -162,13 +162,6 @@ extension VectorIndex {
         scratch.rows[0] = start
         scorer.score(scratch.rows, 1, into: scratch.distances)
         return scratch.distances[0] > rowStrangerLimit
-    }
-
-    /// The rows that a row links to.
-    private func linkedRows(of row: UInt32) -> ArraySlice<UInt32> {
-        let list = baseLinks(row)
-        return (0..<layout.baseSlots).map { list[$0] }.prefix { $0 != Link.none }
-            .map { $0 & Link.rowMask }[...]
     }
 
     /// Whether all of some rows are farther away than `limit`.
