@@ -103,20 +103,9 @@ package final class ClusterStore: RecordStore {
 
     package func collections() throws(OmenError) -> [CollectionStatus] {
         let status = try withClient { client throws(OmenError) in try client.status() }
-        var found: [String: CollectionStatus] = [:]
-        var tables: [String: [CalibrationTable?]] = [:]
-        for worker in status.workers {
-            for part in worker.shardStatus?.collections ?? [] {
-                found[part.name, default: CollectionStatus(name: part.name, schema: part.schema)]
-                    .add(part)
-                // A shard without records finds all of them.
-                if part.vectors > 0 { tables[part.name, default: []].append(part.calibration) }
-            }
-        }
-        for (name, shards) in tables {
-            found[name]?.calibration = CalibrationTable.mean(of: shards)
-        }
-        return found.values.sorted { $0.name < $1.name }
+        return CollectionStatus.merged(
+            status.workers.flatMap { $0.shardStatus?.collections ?? [] }
+        )
     }
 
     package func schema(of collection: String) throws(OmenError) -> CollectionSchema {

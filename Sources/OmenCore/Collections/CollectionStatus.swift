@@ -51,8 +51,25 @@ package struct CollectionStatus: Equatable, Sendable {
         self.searches = searches
     }
 
-    /// Adds what another shard has of the same collection; leaves the calibration as it is.
-    package mutating func add(_ other: CollectionStatus) {
+    /// The state of each collection over all shards.
+    ///
+    /// - Parameter parts: What every shard tells of its part of every collection.
+    /// - Returns: One for each name, ascending; its calibration is the mean of the shards', or nil
+    ///   when a shard with records was not measured.
+    package static func merged(_ parts: [CollectionStatus]) -> [CollectionStatus] {
+        Dictionary(grouping: parts, by: \.name).values
+            .map { shards in
+                var whole = CollectionStatus(name: shards[0].name, schema: shards[0].schema)
+                for part in shards { whole.add(part) }
+                // A shard without records finds all of them.
+                let tables = shards.filter { $0.vectors > 0 }.map(\.calibration)
+                whole.calibration = CalibrationTable.mean(of: tables)
+                return whole
+            }
+            .sorted { $0.name < $1.name }
+    }
+
+    private mutating func add(_ other: CollectionStatus) {
         vectors += other.vectors
         linked += other.linked
         rows += other.rows

@@ -110,15 +110,11 @@ enum StatusOutput {
     private static func recallText(_ status: ClusterStatus) -> String {
         let shards = status.workers.compactMap(\.shardStatus)
         guard shards.count == status.workers.count else { return "" }
-        // A shard without records finds all of them.
-        let all = shards.flatMap(\.collections).filter { $0.vectors > 0 }
-        let lines = Dictionary(grouping: all, by: \.name).sorted { $0.key < $1.key }
-            .compactMap { name, shards -> [String]? in
-                guard let table = CalibrationTable.mean(of: shards.map(\.calibration)) else {
-                    return nil
-                }
+        let lines = CollectionStatus.merged(shards.flatMap(\.collections))
+            .compactMap { collection -> [String]? in
+                guard let table = collection.calibration else { return nil }
                 let recalls = shownEfs.map { table.recall(ofTen: $0) }
-                return [name, table.isOfSample ? "sample" : "rows"]
+                return [collection.name, table.isOfSample ? "sample" : "rows"]
                     + recalls.map { $0.map { rounded(Double($0), digits: 3) } ?? "-" }
             }
         guard !lines.isEmpty else { return "" }
