@@ -102,7 +102,8 @@ package final class RebuildJob: @unchecked Sendable {
         var clock = BuildClock()
         try index.fill(rows, vectors: vectors.base, aux: aux.base, pulse)
         clock.lap(\.copy)
-        var build = BulkBuilder(index, count: bulkCount, team: BuildTeam(pulse, helpers))
+        let team = BuildTeam(pulse, helpers)
+        var build = BulkBuilder(index, count: bulkCount, team: team)
         try build.run(sourceRows: &rows)
         var times = build.clock.times
         times.copy = clock.times.copy
@@ -110,11 +111,13 @@ package final class RebuildJob: @unchecked Sendable {
         index.packCodes()
         var rest = BuildClock()
         if heldOutCount > 0 {
-            index.calibration = try index.calibrate(bulkCount..<rows.count, pulse)
+            let queries = bulkCount..<rows.count
+            index.calibration = try Calibrator(index, queries: queries, areForeign: false, team)
+                .run()
             while index.link(atMost: 16) > 0 { try pulse.check() }
         }
         if !sample.vectors.isEmpty, bulkCount >= SearchCalibration.rowCountMin {
-            try index.calibrateWithSample(pulse)
+            try index.calibrateWithSample(team)
         }
         index.calibratedLSN = sample.lsn
         rest.lap(\.calibration)

@@ -51,7 +51,7 @@ extension VectorIndex {
     ///
     /// - Precondition: Nobody else uses the index; all rows are linked, none is deleted; there is a
     ///   sample.
-    func calibrateWithSample(_ pulse: BuildProgress) throws(BuildEnd) {
+    func calibrateWithSample(_ team: BuildTeam) throws(BuildEnd) {
         // A full index goes without.
         guard sample.vectors.count / schema.vectorByteCount <= rowCountMax - rowCount else {
             return
@@ -70,7 +70,8 @@ extension VectorIndex {
         // Queries say nothing about how long rows are.
         (squaredNormMin, squaredNormMax) = before
         if let failure { throw .failed(failure) }
-        calibration = try calibrate(count..<rowCount, areForeign: true, pulse)
+        let calibrator = try Calibrator(self, queries: count..<rowCount, areForeign: true, team)
+        calibration = try calibrator.run()
     }
 }
 
