@@ -129,6 +129,27 @@ import Testing
         #expect(recall >= reference - 0.05, "recall \(recall), without codes \(reference)")
     }
 
+    @Test func vectorsThatAreZeroAlmostEverywhereHaveCodes() throws {
+        // What is not zero lies sixteen standard deviations from the mean.
+        let schema = CollectionSchema(dim: 256, metric: .l2, codes: .u4, m: 8, efConstruction: 48)
+        let checked = try Checked(schema)
+        for i in 0..<1200 {
+            var vector = [Float](repeating: 0, count: 256)
+            vector[i * 7 % 256] = 1
+            try checked.append(vector)
+        }
+        checked.linkAll()
+        #expect(PersistenceTests.bytes(checked.index)[.packed] != nil)
+        // One value far from all others does not widen the range that all of them share.
+        var data = Self.data(count: 1200)
+        data.vectors[500][3] = 5000
+        let plain = try Self.filled(Self.schema(.u4, metric: .l2), Self.data(count: 1200))
+        let outlier = try Self.filled(Self.schema(.u4, metric: .l2), data)
+        let expected = try plain.recall(data.queries, ef: 40)
+        let recall = try outlier.recall(data.queries, ef: 40)
+        #expect(recall >= expected - 0.02, "recall \(recall), without the outlier \(expected)")
+    }
+
     @Test func schemasNameWhatDoesNotFit() throws {
         let cases: [(CollectionSchema, String)] = [
             (CollectionSchema(dim: 512, element: .u8, codes: .u4), "codes u4 with element u8"),

@@ -12,8 +12,8 @@ struct Calibrator {
     private struct Trial {
         var starts: Starts
         var landmarks: [UInt32]
-        /// Recall@10 at the standard width.
-        var recall: Float
+        /// What they found at the standard width.
+        var standard: RecallMeter.FoundShares
         /// Part of some rows that did not even find their group, in narrow searches for them.
         var lost: Float
     }
@@ -56,19 +56,12 @@ struct Calibrator {
         index.settings = SearchSettings()
         // Inner products say nothing about how near rows are.
         let nearest = index.schema.metric == .ip ? [] : index.linkDistances()
-        let (lost, recall) = try chooseStarts(nearest: nearest)
+        let (lost, first) = try chooseStarts(nearest: nearest)
         index.settings.farLimit = (nearest.last ?? .infinity) * Landmarks.farFactor
         index.settings.strangerLimit = try meter.largestStrangeness()
-        try chooseStretch(recall: recall)
-        let (near, wideRecall) = try meter.curve(
-            SearchCalibration.nearEfs,
-            rankCount: SearchCalibration.nearRankCount
-        )
-        let (far, _) = try meter.curve(
-            SearchCalibration.farEfs,
-            rankCount: SearchCalibration.farRankCount,
-            queryCountMax: SearchCalibration.farQueryCount
-        )
+        let standard = try chooseStretch(first)
+        let (near, wideRecall) = try meter.nearCurve(standard: standard)
+        let far = try meter.farCurve()
         // Not before the last measurement: it makes some of them scans.
         index.settings.wideRecall = min(wideRecall, 1 - lost)
         return SearchCalibration(near: near, far: far)
@@ -79,20 +72,18 @@ struct Calibrator {
     /// Groups of near-duplicates are each other's links, and a walk down from group to group often
     /// ends in a wrong one. Elsewhere further starts cost time and find nothing.
     /// - Parameter nearest: Distances of rows to the nearest of their links, ascending.
-    /// - Returns: The part of some stored rows whose group is not found for all that; and the
-    ///   recall at the standard width.
+    /// - Returns: The part of some stored rows whose group is not found for all that; and what
+    ///   is found at the standard width.
+    /// - Throws: `.stopped`, `.failed`.
     private func chooseStarts(
         nearest: [Float]
-    ) throws(BuildEnd) -> (lost: Float, recall: Float) {
+    ) throws(BuildEnd) -> (lost: Float, standard: RecallMeter.FoundShares) {
         guard index.schema.metric != .ip else { return (0, try chooseProductLandmarks()) }
-        guard !nearest.isEmpty else { return (0, try meter.standardRecall().mean) }
+        guard !nearest.isEmpty else { return (0, try meter.standardRecalls()) }
         let apart = nearest[nearest.count / 2] * Landmarks.apartFactor
-        var best = Trial(starts: .walk, landmarks: [], recall: -1, lost: 0)
         index.landmarks = []
-        for starts in [Starts.walk, .few] {
-            try choose(starts, ifBetterThan: &best, apart: apart)
-            if best.lost < Starts.lostEnough { break }
-        }
+        var best = try trial(of: .walk, apart: apart)
+        if best.lost >= Starts.lostEnough { try choose(.few, ifBetterThan: &best, apart: apart) }
         if best.lost >= Starts.lostEnough {
             try index.chooseLandmarks(apart: apart, pulse)
             let found = index.landmarks
@@ -110,7 +101,7 @@ struct Calibrator {
         index.settings.starts = best.starts
         index.landmarks = best.landmarks
         index.chosenLandmarkCount = best.landmarks.count
-        return (best.lost, best.recall)
+        return (best.lost, best.standard)
     }
 
     /// Tries starts with the landmarks that there are.
@@ -120,48 +111,58 @@ struct Calibrator {
         apart: Float
     ) throws(BuildEnd) {
         if starts == .landmarks, index.landmarks.isEmpty { return }
+        let tried = try trial(of: starts, apart: apart)
+        let gain = (tried.standard.mean - tried.lost) - (best.standard.mean - best.lost)
+        if gain >= Starts.gainMin { best = tried }
+    }
+
+    private func trial(of starts: Starts, apart: Float) throws(BuildEnd) -> Trial {
         index.settings.starts = starts
-        let tried = Trial(
+        return Trial(
             starts: starts,
             landmarks: index.landmarks,
-            recall: try meter.standardRecall().mean,
+            standard: try meter.standardRecalls(),
             // Under cosine a distance of 0 may be rounded.
             lost: try meter.lostShare(
                 beyond: index.schema.metric == .cosine ? max(apart, 1e-6) : apart
             )
         )
-        let gain = (tried.recall - tried.lost) - (best.recall - best.lost)
-        if best.recall < 0 || gain >= Starts.gainMin { best = tried }
     }
 
     /// Under ip every search begins at landmarks; at more of them where that finds clearly more.
     ///
-    /// - Returns: The recall at the standard width.
-    private func chooseProductLandmarks() throws(BuildEnd) -> Float {
+    /// - Returns: What is found at the standard width.
+    /// - Throws: `.stopped`, `.failed`.
+    private func chooseProductLandmarks() throws(BuildEnd) -> RecallMeter.FoundShares {
         // Inner products say nothing about how near rows are: only equal rows are left out.
         try index.chooseLandmarks(apart: 0, pulse)
         let all = index.landmarks
         let few = Array(all.prefix(Landmarks.productCount))
         index.landmarks = few
         defer { index.chosenLandmarkCount = index.landmarks.count }
-        let recall = try meter.standardRecall().mean
-        guard all.count > few.count, recall < SearchSettings.recallEnough else { return recall }
+        let found = try meter.standardRecalls()
+        guard all.count > few.count, found.mean < SearchSettings.recallEnough else { return found }
         index.landmarks = all
-        let recallOfAll = try meter.standardRecall().mean
-        guard recallOfAll < recall + Starts.gainMin else { return recallOfAll }
+        let foundFromAll = try meter.standardRecalls()
+        guard foundFromAll.mean < found.mean + Starts.gainMin else { return foundFromAll }
         index.landmarks = few
-        return recall
+        return found
     }
 
     /// Lets searches walk wider than asked where that finds too little.
     ///
-    /// - Parameter recall: What they find at the standard width now.
-    private func chooseStretch(recall: Float) throws(BuildEnd) {
-        var recall = recall
+    /// - Parameter first: What they find at the standard width now.
+    /// - Returns: What they find then.
+    /// - Throws: `.stopped`, `.failed`.
+    private func chooseStretch(
+        _ first: RecallMeter.FoundShares
+    ) throws(BuildEnd) -> RecallMeter.FoundShares {
+        var found = first
         for stretch in SearchSettings.stretches.dropFirst() {
-            guard recall < SearchSettings.recallEnough else { return }
+            guard found.mean < SearchSettings.recallEnough else { break }
             index.settings.stretch = stretch
-            recall = try meter.standardRecall().mean
+            found = try meter.standardRecalls()
         }
+        return found
     }
 }

@@ -26,6 +26,7 @@ struct GroundTruth {
     ///   - isByVectors: Full vectors are compared, not codes: these round what lies beyond all
     ///     rows, and queries that are no rows of the collection have none.
     ///   - team: The threads that compare.
+    /// - Throws: `.stopped`.
     init(
         _ index: VectorIndex,
         queries: Range<Int>,

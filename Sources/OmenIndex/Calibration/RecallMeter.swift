@@ -37,35 +37,65 @@ struct RecallMeter {
     }
 
     /// Recalls of the nearest ten at the standard width.
-    func standardRecall() throws(BuildEnd) -> FoundShares {
-        try recalls(ef: VectorIndex.efStandard)
+    func standardRecalls() throws(BuildEnd) -> FoundShares {
+        try recalls(ef: VectorIndex.efStandard, rankCount: SearchCalibration.nearRankCount)
     }
 
-    /// Recalls at each of some widths, up to one that finds nearly all, and the mean recall there.
-    func curve(
+    /// Recalls of the nearest ten, up to a width that finds nearly all.
+    ///
+    /// - Parameter standard: What was found at the standard width.
+    /// - Returns: The curve, and the mean recall at its last width.
+    /// - Throws: `.stopped`, `.failed`.
+    func nearCurve(
+        standard: FoundShares
+    ) throws(BuildEnd) -> (curve: RecallCurve, wideRecall: Float) {
+        try curve(
+            SearchCalibration.nearEfs,
+            rankCount: SearchCalibration.nearRankCount,
+            isEnough: { $0.mean >= SearchCalibration.recallComplete },
+            measure: { ef throws(BuildEnd) in
+                ef == VectorIndex.efStandard
+                    ? standard : try recalls(ef: ef, rankCount: SearchCalibration.nearRankCount)
+            }
+        )
+    }
+
+    /// Recalls of the nearest hundred, up to a width from which on no promise needs a wider one.
+    func farCurve() throws(BuildEnd) -> RecallCurve {
+        try curve(
+            SearchCalibration.farEfs,
+            rankCount: SearchCalibration.farRankCount,
+            isEnough: {
+                $0.mean >= SearchCalibration.recallComplete
+                    || $0.atLeast[SearchCalibration.farRankCount - 1]
+                        >= SearchCalibration.promiseComplete
+            },
+            measure: { ef throws(BuildEnd) in
+                try recalls(
+                    ef: ef,
+                    rankCount: SearchCalibration.farRankCount,
+                    queryCountMax: SearchCalibration.farQueryCount
+                )
+            }
+        ).curve
+    }
+
+    /// Recalls at each of some widths up to one that finds enough, and the mean recall there.
+    private func curve(
         _ efs: [Int],
         rankCount: Int,
-        queryCountMax: Int = .max
-    ) throws(BuildEnd) -> (RecallCurve, wideRecall: Float) {
+        isEnough: (FoundShares) -> Bool,
+        measure: (_ ef: Int) throws(BuildEnd) -> FoundShares
+    ) throws(BuildEnd) -> (curve: RecallCurve, wideRecall: Float) {
         var recalls: [Float] = []
         var tried: [Int] = []
         var mean: Float = 0
         for ef in efs {
-            let found = try self.recalls(
-                ef: ef,
-                rankCount: rankCount,
-                queryCountMax: queryCountMax
-            )
+            let found = try measure(ef)
             tried.append(ef)
             recalls += found.atLeast
             mean = found.mean
-            if mean >= SearchCalibration.recallComplete { break }
-            // Whether wide searches find all rows is only asked of the nearest ten.
-            if rankCount > SearchCalibration.nearRankCount,
-                found.atLeast[rankCount - 1] >= SearchCalibration.promiseComplete
-            {
-                break
-            }
+            if isEnough(found) { break }
         }
         return (RecallCurve(efs: tried, rankCount: rankCount, recalls: recalls), mean)
     }
@@ -73,7 +103,7 @@ struct RecallMeter {
     /// Searches for the nearest `rankCount` rows of some of the queries, by default all.
     private func recalls(
         ef: Int,
-        rankCount: Int = SearchCalibration.nearRankCount,
+        rankCount: Int,
         queryCountMax: Int = .max
     ) throws(BuildEnd) -> FoundShares {
         let all = truth.queries.count

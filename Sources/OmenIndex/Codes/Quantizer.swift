@@ -37,6 +37,8 @@ struct Quantizer {
 
     /// Rows looked at when training.
     static let sampleCountMax = 2048
+    /// How often far outliers are cut off the range of a dimension.
+    static let cutCount = 3
     /// Largest squared error of a pair, relative to the squared distance of near neighbours, that
     /// reranking is trusted to repair.
     static let errorMax: Float = 0.05
@@ -91,15 +93,28 @@ struct Quantizer {
 
     /// Chooses offsets and scale from a sample, and decides whether codes are fit for it.
     ///
+    /// Codes cover what lies near the mean, or everything where that alone is fit: of vectors that
+    /// are zero almost everywhere, the few other elements are what tells them apart.
     /// The sample has the shape `[sampleCount][dim]` and is already multiplied by `factor`.
     /// - Complexity: O(sampleCount * dim).
     mutating func train(sample: [Float], rowCount: Int) {
-        let sampleCount = sample.count / dim
-        precondition(sampleCount > 0, "no sample to train on")
+        precondition(sample.count >= dim, "no sample to train on")
+        trainedRowCount = rowCount
+        encodedCount = 0
+        clampedCount = 0
+        let isFit = [Self.cutCount, 0].contains { cover(sample, cutCount: $0) }
+        kind = isFit ? .affine : .unsuitable
+        blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
+    }
+
+    /// Chooses offsets and scale for the range that is left when outliers were cut so many times.
+    ///
+    /// - Returns: Whether codes resolve near neighbours of the sample then.
+    private mutating func cover(_ sample: [Float], cutCount: Int) -> Bool {
         var widest: Float = 0
         // The middle of each dimension, until the scale is known.
         for d in 0..<dim {
-            let (range, mean) = Self.range(sample, at: d, dim: dim)
+            let (range, mean) = Self.range(sample, at: d, dim: dim, cutCount: cutCount)
             let middle = isCentred ? mean : range.lowerBound / 2 + range.upperBound / 2
             offsets[d] = middle
             widest = max(widest, 2 * max(range.upperBound - middle, middle - range.lowerBound))
@@ -107,26 +122,23 @@ struct Quantizer {
         // A little room, so that a new extreme is not clamped at once.
         scale = max(widest * 1.04 / 255, .leastNormalMagnitude)
         setOffsets { offsets[$0] - 127.5 * scale }
-        trainedRowCount = rowCount
-        encodedCount = 0
-        clampedCount = 0
         // Distances of codes are multiples of the square, which must not vanish.
-        let isFine = scale * scale >= Float.leastNormalMagnitude
-        kind = isFine && relativeError(sample, step: 1) <= Self.errorMax ? .affine : .unsuitable
-        blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
+        return scale * scale >= Float.leastNormalMagnitude
+            && relativeError(sample, step: 1) <= Self.errorMax
     }
 
-    /// The range of one dimension without far outliers, thrice cut at six standard deviations, and
-    /// its mean.
+    /// The range of one dimension without what was cut so many times at six standard deviations
+    /// from the mean, and the mean of the rest.
     private static func range(
         _ sample: [Float],
         at d: Int,
-        dim: Int
+        dim: Int,
+        cutCount: Int
     ) -> (ClosedRange<Float>, mean: Float) {
         var low = -Float.infinity
         var high = Float.infinity
         var middle: Float = 0
-        for _ in 0..<3 {
+        for _ in 0..<max(1, cutCount) {
             var count = 0.0
             var sum = 0.0
             var squares = 0.0
@@ -148,8 +160,9 @@ struct Quantizer {
             let mean = sum / count
             let deviation = max(0, squares / count - mean * mean).squareRoot()
             middle = Float(mean)
-            low = max(least, Float(mean - 6 * deviation))
-            high = min(most, Float(mean + 6 * deviation))
+            let reach = cutCount > 0 ? 6 * deviation : .infinity
+            low = max(least, Float(mean - reach))
+            high = min(most, Float(mean + reach))
             // Also when either is not a number.
             guard low <= high else { return (middle...middle, middle) }
         }
