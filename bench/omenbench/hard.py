@@ -1,13 +1,14 @@
 """Recall where it is hard: sets on which graphs do badly, beside hnswlib and faiss on the same arrays.
 
-Each set and metric in a process of its own: ours built at once and streamed in pieces, with each kind of
-codes, then the peers, all searched by one thread. Processor time, not time: the machine may be busy. Ties
-count as right. Then the rule of bench/omenbench/hard_rule.py, cell by cell.
+Each set and metric in a process of its own, as many at once as there are processors: ours built at once
+and streamed in pieces, then the peers, all searched by one thread; then ours with each kind of codes, on the
+first 20,000 rows. Processor time, not time: the machine may be busy. Ties count as right. Then the rule of bench/omenbench/hard_rule.py, cell by cell.
 """
 
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from omenbench import hard_rule, hard_sets, machine, results
@@ -27,6 +28,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--codes", default="all", help="default, or all (all)")
     parser.add_argument("--ways", default="bulk,streamed,cluster")
     parser.add_argument("--peers", default="hnswlib,faiss")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(),
+                        help="sets that are measured at once (one a processor)")
     parser.add_argument("--list", action="store_true", help="shows the sets, measures nothing")
 
 
@@ -52,18 +55,25 @@ def run(options, recorder) -> None:
         return
     recorder.rows.update(kept_rows(options))
     failed = []
-    for hard in sets:
-        for metric in hard.metrics:
-            name = f"{hard.name} {metric}"
-            say(f"hard: {name}")
-            try:
-                recorder.rows[name] = measure(hard, metric, options, recorder)
-            except Failure as failure:
-                # The others are still worth having.
-                say(f"  {failure}")
-                failed.append(name)
-                continue
-            show_set(name, recorder.rows[name])
+    # Builds the library, once.
+    environment()
+
+    def measure_one(hard, metric: str) -> None:
+        name = f"{hard.name} {metric}"
+        try:
+            row = measure(hard, metric, options, recorder)
+        except Failure as failure:
+            # The others are still worth having.
+            say(f"hard: {name}: {failure}")
+            failed.append(name)
+            return
+        recorder.rows[name] = row
+        show_set(name, row)
+
+    with ThreadPoolExecutor(max(1, options.jobs)) as jobs:
+        for measured in [jobs.submit(measure_one, hard, metric)
+                         for hard in sets for metric in hard.metrics]:
+            measured.result()
     show(recorder.rows)
     if failed:
         say(f"hard: not measured: {', '.join(failed)}")
@@ -120,17 +130,18 @@ def summary(row: dict) -> list[dict]:
 def show_set(name: str, row: dict) -> None:
     peer = row["peers"].get("hnswlib", {"points": []})["points"]
     text = " ".join(f"{point['recall']:.3f}/{point['us']:.0f}" for point in peer)
-    say(f"  hnswlib   {text}")
+    lines = [f"hard: {name}", f"  hnswlib   {text}"]
     for way, kinds in row["ours"].items():
         ours = kinds["default"].get("points")
         if not ours:
             continue
         text = " ".join(f"{hard_rule.at(ours, ef)['recall']:.3f}/{hard_rule.at(ours, ef)['us']:.0f}"
                         for ef in hard_rule.EFS)
-        say(f"  {way:9} {text}, codes {kinds['default']['info']['codes']}")
+        lines.append(f"  {way:9} {text}, codes {kinds['default']['info']['codes']}")
     for line in summary(row):
-        for complaint in line["complaints"]:
-            say(f"  {name}, {line['way']}: {complaint}")
+        lines += [f"  {name}, {line['way']}: {complaint}" for complaint in line["complaints"]]
+    # At once: another set may be measured beside this one.
+    say("\n".join(lines))
 
 
 def signed(value) -> str:

@@ -25,6 +25,8 @@ PASSES = 3
 PIECE = 1000
 THREADS = 2
 M, EF_CONSTRUCTION = 16, 200
+# Rows on which codes other than the default are measured: each of them is built twice.
+CODES_ROWS = 20_000
 # Narrow codes need dimensions.
 DIM_MIN = {"u4": 64, "u1": 256}
 
@@ -203,9 +205,10 @@ def promises(engine, truth, queries) -> dict:
             for k in (1, K, 100) if len(truth.nearest[0]) >= k}
 
 
-def measure_cluster(hard, base, queries, dead, metric, truth) -> dict:
+def measure_cluster(hard, arrays, metric: str) -> dict:
     """What a cluster promises; its searches have other processes and other times."""
-    engine = Ours(hard, base, dead, metric, None, False, CLUSTER_SHARDS)
+    engine = Ours(hard, arrays.base, arrays.dead, metric, None, False, CLUSTER_SHARDS)
+    truth, queries = arrays.truth, arrays.queries
     try:
         return {"build_seconds": engine.seconds, "promises": promises(engine, truth, queries),
                 "default": truth.recall(engine.search(queries, K), K)}
@@ -213,17 +216,19 @@ def measure_cluster(hard, base, queries, dead, metric, truth) -> dict:
         engine.db.close()
 
 
-def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_pieces) -> dict:
-    engine = Ours(hard, base, dead, metric, codes, in_pieces)
+def measure_ours(hard, arrays, metric: str, codes: str | None, in_pieces: bool) -> dict:
+    truth, queries = arrays.truth, arrays.queries
+    engine = Ours(hard, arrays.base, arrays.dead, metric, codes, in_pieces)
     efs = OUR_EFS if codes is None else PEER_EFS
     measured = {
+        "rows": len(arrays.base),
         "build_seconds": engine.seconds,
         "build_cpu_seconds": engine.cpu_seconds,
         "info": engine.info(),
         "points": points(engine, truth, queries, efs),
         "widest": truth.recall(engine.search(queries, K, ef=WIDEST), K),
         "default": truth.recall(engine.search(queries, K), K),
-        "own": own_rows(engine, base, metric, alive),
+        "own": own_rows(engine, arrays.base, metric, arrays.alive),
         "promises": promises(engine, truth, queries),
         "k": {str(k): points(engine, truth, queries, [128, 256], k) for k in (1, 100)
               if len(truth.nearest[0]) >= k},
@@ -236,44 +241,57 @@ def measure_ours(hard, base, queries, dead, alive, metric, truth, codes, in_piec
     engine.db.close()
     if codes is None:
         # The same calls again.
-        engine = Ours(hard, base, dead, metric, codes, in_pieces)
+        engine = Ours(hard, arrays.base, arrays.dead, metric, codes, in_pieces)
         measured["same"] = bool((engine.search(queries, K, ef=64) == found).all())
         engine.db.close()
     return measured
 
 
+class Arrays:
+    """A set as it is measured: rows, those of them that are deleted, queries, and what is right."""
+
+    def __init__(self, hard, metric: str, rows: int | None, seed: int, query_step: int = 1):
+        self.base, queries = hard.make(rows, seed)
+        self.queries = queries[::query_step]
+        count = len(self.base)
+        self.dead = np.random.default_rng(3).permutation(count)[:int(hard.deleted * count)]
+        self.alive = np.ones(count, dtype=bool)
+        self.alive[self.dead] = False
+        self.truth = Truth(self.base, self.queries, metric, self.alive)
+
+
 def main(spec: dict) -> dict:
     hard = hard_sets.SETS[spec["set"]]
     metric = spec["metric"]
-    base, queries = hard.make(spec["rows"], spec["seed"])
-    random = np.random.default_rng(3)
-    dead = random.permutation(len(base))[:int(hard.deleted * len(base))]
-    alive = np.ones(len(base), dtype=bool)
-    alive[dead] = False
-    truth = Truth(base, queries, metric, alive)
-    result = {"rows": len(base), "dim": base.shape[1], "ours": {}, "peers": {}}
-    for codes in spec["codes"]:
-        if base.shape[1] < DIM_MIN.get(codes, 1):
-            continue
+    whole = Arrays(hard, metric, spec["rows"], spec["seed"])
+    result = {"rows": len(whole.base), "dim": whole.base.shape[1], "ours": {}, "peers": {}}
+    for way in spec["ways"]:
+        measured = measure_cluster(hard, whole, metric) if way == "cluster" else measure_ours(
+            hard, whole, metric, None, way == "streamed")
+        result["ours"][way] = {"default": measured}
+    measure_peers(hard, whole, metric, spec["peers"], result["peers"])
+    codes = [name for name in spec["codes"] if name != "default"
+             and whole.base.shape[1] >= DIM_MIN.get(name, 1)]
+    part = whole
+    if codes and len(whole.base) > CODES_ROWS:
+        part = Arrays(hard, metric, CODES_ROWS, spec["seed"])
+    for name in codes:
         for way in spec["ways"]:
-            if way == "cluster":
-                if codes == "default":
-                    result["ours"][way] = {codes: measure_cluster(
-                        hard, base, queries, dead, metric, truth)}
-                continue
-            measured = measure_ours(hard, base, queries, dead, alive, metric, truth,
-                                    None if codes == "default" else codes, way == "streamed")
-            result["ours"].setdefault(way, {})[codes] = measured
-    for name, kind in (("hnswlib", Hnswlib), ("faiss", Faiss)):
-        if name not in spec["peers"]:
-            continue
-        if name == "faiss" and (len(dead) or hard.writes > 1):
-            continue
-        engine = kind(hard, base, dead, metric)
-        efs = [ef for ef in PEER_EFS]
-        result["peers"][name] = {"build_seconds": engine.seconds,
-                                 "points": points(engine, truth, queries, efs)}
+            if way != "cluster":
+                result["ours"][way][name] = measure_ours(hard, part, metric, name,
+                                                         way == "streamed")
     return result
+
+
+def measure_peers(hard, arrays: Arrays, metric: str, names: list[str], measured: dict) -> None:
+    for name, kind in (("hnswlib", Hnswlib), ("faiss", Faiss)):
+        # Its graphs do not know of deleted rows and of new versions.
+        if name not in names or name == "faiss" and (hard.deleted or hard.writes > 1):
+            continue
+        engine = kind(hard, arrays.base, arrays.dead, metric)
+        measured[name] = {
+            "build_seconds": engine.seconds,
+            "points": points(engine, arrays.truth, arrays.queries, PEER_EFS)}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
@@ -33,18 +32,11 @@ def test_hard_sets_hold_the_rule(name, metric, way, monkeypatch):
     # Passes are for times.
     monkeypatch.setattr(hard_process, "PASSES", 1)
     hard = hard_sets.SETS[name]
-    base, queries = hard.make(ROWS, hard_sets.SEED)
-    queries = queries[::2]
-    alive = np.ones(len(base), dtype=bool)
-    truth = hard_process.Truth(base, queries, metric, alive)
-    peer = hard_process.Hnswlib(hard, base, [], metric)
-    theirs = {
-        "points": hard_process.points(peer, truth, queries, hard_process.PEER_EFS),
-    }
-    ours = hard_process.measure_ours(
-        hard, base, queries, [], alive, metric, truth, None, way == "streamed"
-    )
-    found = hard_rule.complaints(ours, theirs)
+    arrays = hard_process.Arrays(hard, metric, ROWS, hard_sets.SEED, query_step=2)
+    peers = {}
+    hard_process.measure_peers(hard, arrays, metric, ["hnswlib"], peers)
+    ours = hard_process.measure_ours(hard, arrays, metric, None, way == "streamed")
+    found = hard_rule.complaints(ours, peers["hnswlib"])
     if hard.like_rows:
         found += hard_rule.broken_promises(ours)
     assert [one for one in found if NOT_TOLD_HERE not in one] == []
