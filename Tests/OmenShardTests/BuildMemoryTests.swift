@@ -52,15 +52,19 @@ private final class Room: Sendable {
         }
     }
 
-    @Test func rowsOfACallThatAreTooFewForABuildAreLinkedWhileTheyCome() throws {
+    @Test func rowsOfACallThatAreTooFewForABuildAreLinkedTogether() throws {
         try withTemporaryDirectory { directory in
             let harness = try EngineHarness(directory)
             try harness.write(create)
             harness.engine.beginBatch(of: 399, in: "c")
-            try harness.write(.upsert(batch(100, seed: 1)))
-            while harness.engine.work(atMost: 1000) {}
-            #expect(try linked(harness) == 100)
+            for start in [UInt64(0), 100] {
+                try harness.write(.upsert(batch(100, start: start, seed: start)))
+                for _ in 0..<RebuildPolicy.patienceTickCount { harness.engine.maintain() }
+                #expect(!harness.engine.work(atMost: 1000), "more rows are to come")
+            }
             harness.engine.endBatch(in: "c")
+            while harness.engine.work(atMost: 1000) {}
+            #expect(try linked(harness) == 200)
         }
     }
 

@@ -24,6 +24,8 @@ package final class ShardCollection {
     var openBatchCount = 0
     /// Whether what they bring is to be built at once.
     var isBatchBuilt = false
+    /// Whether the rows of open batches are so few that they wait for each other.
+    var isBatchHeld = false
     /// How often the rows were put into another order.
     package private(set) var orderCount: UInt64 = 0
     /// Memory for searches beside each other.

@@ -22,6 +22,8 @@ final class Rebuilder {
     private var admission: BuildGate.Admission?
     /// Collections whose build waits for memory.
     private var withoutRoom: Set<String> = []
+    /// Whether no more rows were taken before some are linked, at the last tick.
+    private var isCrowded = false
     /// Ticks until the system is asked again what it has left.
     private var ticksToLook = 0
     /// Ticks between two looks: a second.
@@ -80,6 +82,7 @@ final class Rebuilder {
     ///   - isCrowded: Whether no more rows are taken before some are linked.
     func tick(_ store: ShardStore, appliedLSN: UInt64, isCrowded: Bool) {
         let collections = store.ordered
+        self.isCrowded = isCrowded
         let due = policy.next(
             collections.map { ($0.name, $0.rebuildShape(isCrowded: isCrowded)) },
             appliedLSN: appliedLSN
@@ -120,14 +123,22 @@ final class Rebuilder {
     }
 
     /// Leaves rows to a build that is under way, or due and not waiting for memory.
+    ///
+    /// And to the end of a call that brings more of them: how fast they come is not to decide which
+    /// of them are linked together.
     func pauseLinking(_ collection: ShardCollection) {
         let shape = collection.rebuildShape(isCrowded: false)
         let isWasted =
-            collection.isBatchBuilt || policy.isLinkingWasted(collection.name, shape)
+            collection.isBatchBuilt || (collection.isBatchHeld && !isCrowded)
+            || policy.isLinkingWasted(collection.name, shape)
         collection.isLinkingPaused =
             rebuild?.collection === collection
             || (isWasted && !withoutRoom.contains(collection.name))
     }
+
+    /// Rows of one call that wait for each other before they are linked one by one: searches scan
+    /// them until then.
+    private static let heldRowCountMax = 16_384
 
     /// Expects `count` rows in one call: where they are enough for a build, none of them is linked
     /// before it, however slowly they come.
@@ -135,6 +146,7 @@ final class Rebuilder {
         collection.openBatchCount += 1
         let shape = collection.rebuildShape(isCrowded: false).adding(count)
         if policy.isLinkingWasted(collection.name, shape) { collection.isBatchBuilt = true }
+        if count <= Self.heldRowCountMax { collection.isBatchHeld = true }
         pauseLinking(collection)
     }
 
@@ -142,7 +154,10 @@ final class Rebuilder {
         // It may have been cleared since the call began: then this is another one.
         guard collection.openBatchCount > 0 else { return }
         collection.openBatchCount -= 1
-        if collection.openBatchCount == 0 { collection.isBatchBuilt = false }
+        if collection.openBatchCount == 0 {
+            collection.isBatchBuilt = false
+            collection.isBatchHeld = false
+        }
         pauseLinking(collection)
     }
 
