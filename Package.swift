@@ -107,7 +107,10 @@ let package = Package(
         ),
         tests("OmenWireTests", ["OmenCore", "OmenWire"]),
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
-        tests("OmenShardTests", ["OmenCore", "OmenIndex", "OmenStorage", "OmenShard"]),
+        tests(
+            "OmenShardTests",
+            ["OmenCore", "OmenSystem", "OmenIndex", "OmenStorage", "OmenShard"]
+        ),
         tests(
             "OmenWorkerTests",
             [

@@ -26,7 +26,8 @@ import Testing
         return "\(directory)/\(name)"
     }
 
-    private static func flip(_ path: String, kind: UInt32) throws {
+    /// Changes a byte in the midst of a section, or changes it back.
+    static func flip(_ path: String, kind: UInt32) throws {
         let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0)
         let file = try ShardFile(path: path, identity: identity)
         let bytes = try #require(file.bytes(of: kind))
@@ -120,8 +121,10 @@ import Testing
             change(&slots)
             var check = RecordTable.SlotCheck(table)
             try slots.withUnsafeBytes { bytes in
-                try check.add(UnsafeRawBufferPointer(rebasing: bytes[..<400]))
-                try check.add(UnsafeRawBufferPointer(rebasing: bytes[400...]))
+                let kind = RecordSection.idSlots.rawValue
+                for part in [bytes[..<400], bytes[400...]] {
+                    try check.add(UnsafeRawBufferPointer(rebasing: part), of: kind, at: 0)
+                }
             }
             try check.finish()
         }

@@ -33,6 +33,7 @@ final class EngineHarness {
         checksWhole: Bool = false,
         memoryByteCountMax: Int = .max,
         buildGate: BuildGate = BuildGate(),
+        partTypes: PartTypes = .standard,
         progress: (UInt64) -> Void = { _ in }
     ) throws {
         let wakeups = Wakeups()
@@ -47,6 +48,7 @@ final class EngineHarness {
         configuration.expected = expected
         configuration.rebuildRowCountMin = 400
         configuration.buildGate = buildGate
+        configuration.partTypes = partTypes
         engine = try ShardEngine(
             configuration,
             progress: progress,

@@ -1,14 +1,12 @@
 package import OmenCore
 internal import OmenIndex
 
-/// One shard of one collection: an index over rows, and the ids and metadata of the rows.
-///
-/// Row numbers agree: row r of the index is row r of the records.
+/// One shard of one collection: its parts, and what its owner has to know of them.
 package final class ShardCollection {
     package let name: String
     package let schema: CollectionSchema
-    private(set) var index: VectorIndex
-    private(set) var records: RecordTable
+    /// What it consists of.
+    private(set) var parts: CollectionParts
     /// LSN of the last operation that changed something here.
     var changedLSN: UInt64
     /// Name, LSN and size of the newest shard file; nil before the first checkpoint.
@@ -34,33 +32,36 @@ package final class ShardCollection {
     private var formerSearches = SearchCounts()
 
     /// An empty collection.
-    init(name: String, schema: CollectionSchema, lsn: UInt64) throws(OmenError) {
+    ///
+    /// - Parameters:
+    ///   - name: The name.
+    ///   - schema: What its records are like.
+    ///   - types: The parts that it has.
+    ///   - lsn: The LSN of the operation that makes it.
+    /// - Throws: `.resourceExhausted` without address space.
+    init(
+        name: String,
+        schema: CollectionSchema,
+        _ types: PartTypes,
+        lsn: UInt64
+    ) throws(OmenError) {
         self.name = name
         self.schema = schema
-        index = try VectorIndex(schema: schema, seed: hashID(.text(name)))
-        records = try RecordTable()
+        parts = try CollectionParts(emptyFor: name, schema: schema, types)
         scratches = ScratchPool(schema)
         changedLSN = lsn
     }
 
-    /// A collection whose rows lie in a mapped shard file.
+    /// A collection whose parts lie in a mapped shard file.
     init(
         name: String,
         schema: CollectionSchema,
-        index: VectorIndex,
-        records: RecordTable,
+        parts: CollectionParts,
         file: CheckpointFile
-    ) throws(OmenError) {
-        guard index.rowCount == records.rowCount, index.liveCount == records.liveCount else {
-            throw OmenError(
-                .corrupt,
-                "collection \(name): index has \(index.rowCount) rows and \(index.liveCount) live, records \(records.rowCount) and \(records.liveCount)"
-            )
-        }
+    ) {
         self.name = name
         self.schema = schema
-        self.index = index
-        self.records = records
+        self.parts = parts
         scratches = ScratchPool(schema)
         changedLSN = file.lsn
         noteSaved(file)
@@ -72,21 +73,26 @@ package final class ShardCollection {
         savedLinkedCount = index.linkedCount
     }
 
-    /// Goes on with an index and records that hold the same live records in other rows.
+    /// Goes on with parts that hold the same live records in other rows.
     ///
+    /// - Parameter new: The parts, which nobody else uses.
     /// - Precondition: No checkpoint is running.
-    func adopt(index: VectorIndex, records: RecordTable) {
+    func adopt(_ new: CollectionParts) {
         precondition(
-            !self.index.isFrozen && index.liveCount == records.liveCount
-                && records.liveCount == self.records.liveCount,
-            "\(records.liveCount) live records and \(index.liveCount) live rows for \(self.records.liveCount)"
+            !index.isFrozen && new.index.liveCount == new.records.liveCount
+                && new.records.liveCount == records.liveCount,
+            "\(new.records.liveCount) live records and \(new.index.liveCount) live rows for \(records.liveCount)"
         )
-        formerSearches += self.index.scratch.counts
-        self.index = index
-        self.records = records
+        formerSearches += index.scratch.counts
+        parts = new
         orderCount += 1
         savedLinkedCount = nil
     }
+
+    /// The vectors of the rows.
+    var index: VectorIndex { parts.index }
+    /// The ids and metadata of the rows.
+    var records: RecordTable { parts.records }
 
     /// Whether writing another file would save nothing new.
     var isStored: Bool {
@@ -112,8 +118,6 @@ package final class ShardCollection {
     package var linkedCount: Int { index.linkedCount }
     /// Rows that a build linked together.
     var builtCount: Int { index.builtCount }
-    /// Rows that the links of the file name which it was opened from.
-    var storedLinkedCount: Int { index.storedLinkedCount }
     package var deletedCount: Int { index.deletedCount }
     package var hotRowCount: Int { index.rowCount - index.linkedCount }
     /// What was measured of searches; nil when nothing was.
@@ -135,38 +139,19 @@ extension ShardCollection {
             batch.vectors.count == batch.ids.count * schema.vectorByteCount,
             batch.metadata.isEmpty || batch.metadata.count == batch.ids.count
         else { throw OmenError(.corrupt, "collection \(name): an unvalidated batch") }
-        var counts = WriteCounts()
-        let rowByteCount = schema.vectorByteCount
-        for (position, id) in batch.ids.enumerated() {
-            let object = batch.metadata.isEmpty ? [] : batch.metadata[position]
-            let replaced = try records.append(id, metadata: object)
-            let appended: Result<UInt32, OmenError> = batch.vectors.withUnsafeBytes { bytes in
-                guard let base = bytes.baseAddress else {
-                    return .failure(OmenError(.badRequest, "the batch has no vectors"))
-                }
-                do throws(OmenError) {
-                    return .success(try index.append(base + position * rowByteCount))
-                } catch { return .failure(error) }
-            }
-            let row = try appended.get()
-            precondition(Int(row) == records.rowCount - 1, "row \(row) of \(records.rowCount)")
-            counts.upserted += 1
-            if let replaced {
-                index.markDeleted(replaced)
-                counts.replaced += 1
-            }
-        }
-        return counts
+        let replacedCount = try parts.append(batch)
+        return WriteCounts(
+            upserted: UInt64(batch.ids.count),
+            replaced: UInt64(replacedCount)
+        )
     }
 
+    /// Deletes records.
+    ///
+    /// - Parameter ids: The ids; those that are not there change nothing.
+    /// - Returns: How many there were.
     func delete(_ ids: [RecordID]) -> WriteCounts {
-        var counts = WriteCounts()
-        for id in ids {
-            guard let row = records.remove(id) else { continue }
-            index.markDeleted(row)
-            counts.deleted += 1
-        }
-        return counts
+        WriteCounts(deleted: UInt64(parts.delete(ids)))
     }
 
     /// Keeps the queries of a validated sample, with which the next build calibrates searches; one

@@ -11,11 +11,13 @@ enum ShardReading {
     ///   - identity: Whose files they must be.
     ///   - expected: What the cluster knows of the shard; nil for a directory that was just written
     ///     and must have a manifest.
+    ///   - partTypes: The parts that collections have.
     /// - Throws: What `ShardRecovery.open` would throw.
     static func check(
         _ directory: Directory,
         identity: ShardIdentity,
-        expected: ShardProgress?
+        expected: ShardProgress?,
+        partTypes: PartTypes = .standard
     ) throws(OmenError) {
         let manifest = try ShardRecovery.loadManifest(
             directory,
@@ -29,7 +31,7 @@ enum ShardReading {
                 "\(directory.path(of: ShardManifest.fileName)) is missing"
             )
         }
-        let store = ShardStore()
+        let store = ShardStore(partTypes: partTypes)
         _ = try ShardRecovery.openCollections(
             of: checkpoint,
             directory,

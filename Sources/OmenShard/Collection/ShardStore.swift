@@ -14,7 +14,16 @@ package final class ShardStore {
     /// Empty collections for operations that are accepted and not applied yet.
     var prepared: [String: ShardCollection] = [:]
 
-    package init() {}
+    /// The parts that its collections have.
+    let partTypes: PartTypes
+
+    /// Makes an empty store.
+    ///
+    /// - Parameter partTypes: The parts that its collections have.
+    init(partTypes: PartTypes) { self.partTypes = partTypes }
+
+    /// Makes an empty store whose collections have the parts of this build.
+    package convenience init() { self.init(partTypes: .standard) }
 
     /// Collections in the order of creation.
     package var ordered: [ShardCollection] { names.compactMap { collections[$0] } }
@@ -72,7 +81,7 @@ package final class ShardStore {
         lsn: UInt64
     ) throws(OmenError) -> ShardCollection {
         guard let found = prepared.removeValue(forKey: name), found.schema == schema else {
-            return try ShardCollection(name: name, schema: schema, lsn: lsn)
+            return try ShardCollection(name: name, schema: schema, partTypes, lsn: lsn)
         }
         found.changedLSN = lsn
         return found

@@ -30,6 +30,8 @@ extension ShardEngine {
         package var buildGate = BuildGate()
         /// Threads that build an index besides the one that leads.
         package var buildHelperCount = 0
+        /// The parts that collections have.
+        var partTypes = PartTypes.standard
 
         package init(
             directory: String,

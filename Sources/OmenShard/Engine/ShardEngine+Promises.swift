@@ -1,6 +1,5 @@
 internal import OmenSystem
 internal import OmenCore
-internal import OmenIndex
 internal import OmenStorage
 
 /// Addresses for what is accepted, where they are limited: what is in the log must not fail.
@@ -45,22 +44,19 @@ extension ShardEngine {
         in collection: ShardCollection,
         isAmple: Bool
     ) throws(OmenError) {
-        let (index, records) = (collection.index, collection.records)
-        let before = (index.capacity, records.capacity)
+        let undo = try collection.parts.makeRoom(for: promise, isAmple: isAmple)
         do throws(OmenError) {
-            try promise.reserve(index, records, isAmple: isAmple)
             // Where nothing had to grow, nothing is taken from others.
-            if before != (index.capacity, records.capacity) { try checkLeft() }
+            if !undo.isEmpty { try checkLeft() }
         } catch {
-            index.release(to: before.0)
-            records.release(to: before.1)
+            for step in undo { step() }
             throw error
         }
     }
 
     private func prepare(_ name: String, _ schema: CollectionSchema) throws(OmenError) {
         guard store.prepared[name] == nil else { return }
-        let collection = try ShardCollection(name: name, schema: schema, lsn: 0)
+        let collection = try ShardCollection(name: name, schema: schema, store.partTypes, lsn: 0)
         try checkLeft()
         store.prepared[name] = collection
     }
@@ -88,41 +84,4 @@ extension CollectionSchema {
 extension ShardCore {
     /// Whether everything that was accepted is applied or refused.
     fileprivate var isIdle: Bool { gathering.isEmpty && inFlight.isEmpty && applying.isEmpty }
-}
-
-/// Rows, and bytes of texts, that a collection has when everything that was accepted is applied.
-struct Promise {
-    private var rowCount = 0
-    private var idByteCount = 0
-    private var metadataByteCount = 0
-
-    /// Adds what a batch brings.
-    mutating func add(_ batch: UpsertBatch, to collection: ShardCollection) {
-        let records = collection.records
-        rowCount = max(rowCount, collection.rowCount) + batch.ids.count
-        idByteCount = max(idByteCount, records.idHeapByteCount)
-        for id in batch.ids {
-            if case .text(let text) = id { idByteCount += text.utf8.count }
-        }
-        metadataByteCount = max(metadataByteCount, records.metadataHeapByteCount)
-        for object in batch.metadata { metadataByteCount += object.count }
-    }
-
-    /// Makes room for all of it.
-    ///
-    /// - Throws: `.resourceExhausted` naming the limit.
-    func reserve(
-        _ index: VectorIndex,
-        _ records: RecordTable,
-        isAmple: Bool = true
-    ) throws(OmenError) {
-        guard rowCount > 0 else { return }
-        try index.reserve(rowCount, isAmple: isAmple)
-        try records.reserve(
-            rows: rowCount,
-            idBytes: idByteCount,
-            metadataBytes: metadataByteCount,
-            isAmple: isAmple
-        )
-    }
 }

@@ -53,7 +53,7 @@ package final class ShardEngine {
     private var check: DeferredCheck?
     private var checkThread: BackgroundThread?
     let rebuilder: Rebuilder
-    /// The collections a running checkpoint froze, in the order of its parts.
+    /// The collections a running checkpoint froze, in the order of the job.
     private var frozen: [ShardCollection] = []
 
     /// Locks and opens the shard, or creates it.
@@ -79,6 +79,7 @@ package final class ShardEngine {
             nonce: random.next(),
             isWhole: configuration.checksWhole || AddressSpace.limit != nil,
             memoryByteCountMax: configuration.memoryByteCountMax,
+            partTypes: configuration.partTypes,
             progress: progress
         )
         store = recovered.store
@@ -93,6 +94,7 @@ package final class ShardEngine {
             logByteCount: recovered.logByteCount,
             hotLimits: configuration.hotLimits
         )
+        core.partTypes = configuration.partTypes
         let completions = CompletionQueue(wake: wake)
         self.completions = completions
         let policy = RebuildPolicy(rowCountMin: configuration.rebuildRowCountMin)
@@ -473,7 +475,7 @@ extension ShardEngine {
                 collection.noteSaved(file)
             }
         }
-        for collection in collections { collection.index.thaw() }
+        for collection in collections { collection.parts.thaw() }
         switch result {
         case .success(let written):
             // Before the outcome, after which the owner may leave.

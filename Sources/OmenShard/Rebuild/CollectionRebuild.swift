@@ -2,7 +2,7 @@ package import OmenCore
 internal import OmenIndex
 internal import Synchronization
 
-/// A collection's index and records built anew, while the old ones go on.
+/// A build of a collection: new parts from its live rows, while the old parts go on.
 ///
 /// The owner of the collection begins it, runs `work` on any thread, gives its output back, calls
 /// `catchUp` until nothing is left, and then `finish` in the same breath. Rows below the count at
@@ -15,20 +15,20 @@ package final class CollectionRebuild {
     /// Rows of the collection when it began; the work takes in those that were alive then.
     let capturedRowCount: Int
     private var output: RebuildWork.Output?
-    /// Old row of each row of the output's index.
+    /// Old row of each row of the output.
     private var sourceRows: [UInt32] = []
     /// The next old row to take in.
     private var nextRow: Int
 
     /// - Throws: `.resourceExhausted` without address space or memory for the work.
     package init(_ collection: ShardCollection) throws(OmenError) {
-        need = collection.buildNeed
+        need = collection.parts.buildNeed
         self.collection = collection
         capturedRowCount = collection.rowCount
         nextRow = collection.rowCount
         work = RebuildWork(
             job: collection.index.rebuildJob(),
-            records: collection.records.rows
+            others: collection.parts.copying
         )
     }
 
@@ -55,26 +55,20 @@ package final class CollectionRebuild {
     /// Takes up to `count` of the rows in that were appended since it began.
     ///
     /// - Returns: Whether nothing is left.
-    /// - Throws: `.resourceExhausted` when the new index takes no more; then it is of no use.
+    /// - Throws: `.resourceExhausted` when a new part takes no more; the build is then of no use.
     package func catchUp(atMost count: Int) throws(OmenError) -> Bool {
         guard let output else { preconditionFailure("catching up before the work is done") }
         let end = min(nextRow + count, collection.rowCount)
-        while nextRow < end {
-            let row = UInt32(nextRow)
-            nextRow += 1
-            guard !collection.index.isDeleted(row) else { continue }
-            let replaced = try output.records.append(row, of: collection.records)
-            let newRow = try output.index.append(row, of: collection.index)
-            precondition(Int(newRow) == output.records.rowCount - 1, "rows of index and records")
-            if let replaced { output.index.markDeleted(replaced) }
-            sourceRows.append(row)
-        }
-        // What was accepted must not fail in the new index, either.
-        if isCaughtUp { try collection.promised.reserve(output.index, output.records) }
+        let live = (nextRow..<end).map { UInt32($0) }.filter { !collection.index.isDeleted($0) }
+        nextRow = end
+        try output.parts.append(live, of: collection.parts)
+        sourceRows += live
+        // What was accepted must not fail in the new parts, either.
+        if isCaughtUp { try output.parts.makeRoom(for: collection.promised) }
         return isCaughtUp
     }
 
-    /// Hides what was deleted since it began and puts the new index in the place of the old.
+    /// Deletes what was deleted since it began, and puts the new parts in the place of the old.
     ///
     /// - Precondition: `catchUp` just said that nothing is left; no checkpoint is running.
     /// - Complexity: O(rows) bit tests: some 2 ms for a million.
@@ -82,25 +76,24 @@ package final class CollectionRebuild {
         guard let output, isCaughtUp else {
             preconditionFailure("finishing before everything is taken in")
         }
+        let index = output.parts.index
+        var deleted: [UInt32] = []
         for (row, source) in sourceRows.enumerated() where collection.index.isDeleted(source) {
-            let row = UInt32(row)
             // A row whose id was written again is hidden already.
-            guard !output.index.isDeleted(row) else { continue }
-            output.index.markDeleted(row)
-            _ = output.records.remove(output.records.id(of: row))
+            if !index.isDeleted(UInt32(row)) { deleted.append(UInt32(row)) }
         }
+        output.parts.delete(rows: deleted)
         // A newer one than it was calibrated with makes another build due.
-        output.index.sample = collection.index.sample
-        collection.adopt(index: output.index, records: output.records)
+        index.sample = collection.index.sample
+        collection.adopt(output.parts)
     }
 }
 
 /// The part of a rebuild that may run on any thread, once.
 package struct RebuildWork: Sendable {
-    /// A new index and its records, handed from the thread that made them to the owner.
+    /// New parts, handed from the thread that made them to the owner.
     package struct Output: @unchecked Sendable {
-        let index: VectorIndex
-        let records: RecordTable
+        let parts: CollectionParts
         let sourceRows: [UInt32]
     }
 
@@ -115,12 +108,12 @@ package struct RebuildWork: Sendable {
     }
 
     private let job: RebuildJob
-    private let records: RecordTable.Rows
+    private let others: CollectionParts.Copying
     private let pulse = Pulse()
 
-    init(job: RebuildJob, records: RecordTable.Rows) {
+    init(job: RebuildJob, others: CollectionParts.Copying) {
         self.job = job
-        self.records = records
+        self.others = others
     }
 
     /// Thousandths done.
@@ -169,12 +162,7 @@ package struct RebuildWork: Sendable {
         )
         guard let rebuilt else { return nil }
         return Output(
-            index: rebuilt.index,
-            records: try RecordTable(
-                copying: rebuilt.sourceRows,
-                of: records,
-                breathe: breathe
-            ),
+            parts: try others.run(rebuilt.index, rebuilt.sourceRows, breathe: breathe),
             sourceRows: rebuilt.sourceRows
         )
     }

@@ -59,13 +59,21 @@ extension RecordTable {
         }
     }
 
-    /// Appends row `row` of another table and makes it the live one of its id.
+    /// Appends rows of another table and makes each the live one of its id.
     ///
-    /// - Returns: The row that was live before.
-    /// - Throws: `.resourceExhausted` before anything changed when a limit is reached.
-    func append(_ row: UInt32, of other: RecordTable) throws(OmenError) -> UInt32? {
-        precondition(row < other.rowCount, "row \(row) of \(other.rowCount)")
-        return try append(Int(row), of: other.rows)
+    /// - Parameters:
+    ///   - sources: Rows of `other`.
+    ///   - other: The table that a build replaces.
+    /// - Returns: The rows that were live before.
+    /// - Throws: `.resourceExhausted` when a limit is reached.
+    func append(_ sources: [UInt32], of other: RecordTable) throws(OmenError) -> [UInt32] {
+        let rows = other.rows
+        var replaced: [UInt32] = []
+        for source in sources {
+            precondition(source < other.rowCount, "row \(source) of \(other.rowCount)")
+            if let row = try append(Int(source), of: rows) { replaced.append(row) }
+        }
+        return replaced
     }
 
     private func append(_ row: Int, of rows: Rows) throws(OmenError) -> UInt32? {

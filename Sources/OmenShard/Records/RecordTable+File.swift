@@ -5,7 +5,7 @@ internal import OmenStorage
 /// Numbers of the record sections in a shard file; those of the index are below 32.
 ///
 /// Never renumber.
-enum RecordSection: UInt32, CaseIterable {
+enum RecordSection: UInt32, PartSection {
     case state = 32
     case idWords = 33
     case idKinds = 34
@@ -13,6 +13,8 @@ enum RecordSection: UInt32, CaseIterable {
     case idSlots = 36
     case metadataWords = 37
     case metadataHeap = 38
+
+    var isLazy: Bool { self != .state }
 }
 
 struct RecordRegions {
@@ -85,38 +87,19 @@ struct RecordState: Equatable {
 }
 
 extension RecordTable {
-    /// The sections as they are now; `state` and `idSlots` are copied because they go on changing.
-    struct Frozen: @unchecked Sendable {
-        let table: RecordTable
-        let state: RecordState
-        let stateBytes: [UInt8]
-        let slots: [UInt32]
-    }
-
-    func freeze() -> Frozen {
-        let state = RecordState(self)
-        return Frozen(
-            table: self,
-            state: state,
-            stateBytes: state.encode(),
-            slots: Array(UnsafeBufferPointer(start: slots, count: slotCapacity))
-        )
-    }
-
-    /// Maps the record sections of `file`.
+    /// Maps the record sections of a file.
     ///
-    /// - Parameters:
-    ///   - file: Open, its `state` checked.
-    ///   - isWhole: Whether to check now that following words and slots stays inside the sections.
-    ///     Otherwise `SlotCheck` is for that, and a word that leads out of its heap ends the
-    ///     process when it is followed.
+    /// Where the slots are not deferred, it is checked now that following words and slots stays
+    /// inside the sections. Otherwise `SlotCheck` is for that, and a word that leads out of its
+    /// heap ends the process when it is followed.
+    /// - Parameter source: The sections.
     /// - Throws: `.corrupt` when a section does not agree with `state`; `.resourceExhausted`
     ///   without address space.
     /// - Complexity: O(rows) reads of eight bytes, or O(1).
-    convenience init(file: ShardFile, isWhole: Bool) throws(OmenError) {
-        let stateByteCount = file.byteCount(of: RecordSection.state.rawValue) ?? 0
-        let stateRegion = try file.region(
-            of: RecordSection.state.rawValue,
+    convenience init(opening source: PartSource) throws(OmenError) {
+        let stateByteCount = source.byteCount(of: RecordSection.state) ?? 0
+        let stateRegion = try source.region(
+            of: RecordSection.state,
             byteCountMax: max(stateByteCount, 1)
         )
         let state = try RecordState(
@@ -127,7 +110,7 @@ extension RecordTable {
             used: Int,
             byteCountMax: Int
         ) throws(OmenError) -> ReservedRegion {
-            let byteCount = file.byteCount(of: section.rawValue) ?? 0
+            let byteCount = source.byteCount(of: section) ?? 0
             guard byteCount == used else {
                 throw OmenError(
                     .corrupt,
@@ -137,7 +120,7 @@ extension RecordTable {
             guard byteCount > 0 else {
                 return try ReservedRegion(growingTo: byteCountMax, from: 0)
             }
-            return try file.region(of: section.rawValue, byteCountMax: byteCountMax)
+            return try source.region(of: section, byteCountMax: byteCountMax)
         }
         let rows = state.rowCount
         let rowsMax = Limits.shardRowCountMax
@@ -169,7 +152,7 @@ extension RecordTable {
             ),
             state: state
         )
-        if isWhole { try validate() }
+        if !source.isDeferred(RecordSection.idSlots) { try validate() }
     }
 
     private func validate() throws(OmenError) {
@@ -190,7 +173,11 @@ extension RecordTable {
             }
         }
         var check = SlotCheck(self)
-        try check.add(UnsafeRawBufferPointer(start: slots, count: slotCapacity * 4))
+        try check.add(
+            UnsafeRawBufferPointer(start: slots, count: slotCapacity * 4),
+            of: RecordSection.idSlots.rawValue,
+            at: 0
+        )
         try check.finish()
     }
 }
@@ -198,7 +185,7 @@ extension RecordTable {
 extension RecordTable {
     /// Checks the slots of a file part by part: all of them name rows, and there are as many as the
     /// state says.
-    struct SlotCheck {
+    struct SlotCheck: SectionCheck {
         private let rowCount: Int
         private let liveCount: Int
         private let slotsUsed: Int
@@ -212,8 +199,12 @@ extension RecordTable {
             slotsUsed = table.slotsUsed
         }
 
-        /// Takes the next bytes of the section, whole slots.
-        mutating func add(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
+        mutating func add(
+            _ bytes: UnsafeRawBufferPointer,
+            of kind: UInt32,
+            at offset: Int
+        ) throws(OmenError) {
+            guard kind == RecordSection.idSlots.rawValue else { return }
             for place in stride(from: 0, to: bytes.count & ~3, by: 4) {
                 let slot = bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
                 guard slot != 0 else { continue }
@@ -226,7 +217,6 @@ extension RecordTable {
             }
         }
 
-        /// Ends the check when all bytes were added.
         func finish() throws(OmenError) {
             guard used - removed == liveCount, used == slotsUsed else {
                 throw OmenError(
@@ -235,52 +225,5 @@ extension RecordTable {
                 )
             }
         }
-    }
-}
-
-extension RecordTable.Frozen {
-    /// What never changes below the frozen counts.
-    var immutableRegions: [(RecordSection, ReservedRegion)] {
-        [
-            (.idWords, table.idWords), (.idKinds, table.idKinds), (.idHeap, table.idHeap),
-            (.metadataWords, table.metadataWords), (.metadataHeap, table.metadataHeap),
-        ]
-    }
-
-    /// The sections to write; valid inside `body`.
-    func withSections<Result>(
-        _ body: (_ sections: [FileSection]) throws(OmenError) -> Result
-    ) throws(OmenError) -> Result {
-        var sections: [FileSection] = []
-        func add(_ section: RecordSection, _ base: UnsafeRawPointer, _ byteCount: Int) {
-            guard byteCount > 0 else { return }
-            sections.append(
-                FileSection(
-                    kind: section.rawValue,
-                    base: base,
-                    byteCount: byteCount,
-                    isLazy: section != .state
-                )
-            )
-        }
-        let rows = state.rowCount
-        add(.idWords, table.idWords.base, rows * 8)
-        add(.idKinds, table.idKinds.base, rows)
-        add(.idHeap, table.idHeap.base, state.idHeapByteCount)
-        if state.metadataHeapByteCount > 0 {
-            add(.metadataWords, table.metadataWords.base, rows * 8)
-            add(.metadataHeap, table.metadataHeap.base, state.metadataHeapByteCount)
-        }
-        // `withUnsafeBytes` does not carry typed throws, so the outcome travels as a value.
-        let outcome: Swift.Result<Result, OmenError> = stateBytes.withUnsafeBytes { stateBytes in
-            slots.withUnsafeBytes { slots in
-                if let base = stateBytes.baseAddress { add(.state, base, stateBytes.count) }
-                if let base = slots.baseAddress { add(.idSlots, base, slots.count) }
-                do throws(OmenError) {
-                    return .success(try body(sections))
-                } catch { return .failure(error) }
-            }
-        }
-        return try outcome.get()
     }
 }

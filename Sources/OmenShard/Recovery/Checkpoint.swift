@@ -1,6 +1,5 @@
 internal import OmenSystem
 internal import OmenCore
-internal import OmenIndex
 internal import OmenStorage
 
 /// One shard file as the manifest names it.
@@ -13,7 +12,7 @@ struct CheckpointFile: Equatable, Sendable {
 
 /// What a checkpoint left on disk.
 struct WrittenCheckpoint: Sendable {
-    /// The files now in force, one per collection in the order of the job's parts.
+    /// The files now in force, one for each collection of the job, in that order.
     var files: [CheckpointFile]
     /// The manifest's, with them.
     var generation: UInt64
@@ -25,21 +24,25 @@ struct WrittenCheckpoint: Sendable {
 /// writing thread reads the very memory that goes on answering searches. Collections that did not
 /// change since their last file keep it.
 struct CheckpointJob: Sendable {
-    struct Part: @unchecked Sendable {
+    /// One collection of the shard.
+    struct FrozenCollection: Sendable {
         var name: String
         var schema: CollectionSchema
-        /// The file to keep, when nothing changed.
-        var existing: CheckpointFile?
-        /// What to write otherwise.
-        ///
-        /// The objects are only read, within the frozen counts.
-        var frozen: (index: IndexSnapshot, records: RecordTable.Frozen)?
+        var origin: FileOrigin
+    }
+
+    /// Where the file of a collection comes from.
+    enum FileOrigin: Sendable {
+        /// Nothing changed since that file was written.
+        case existing(CheckpointFile)
+        /// These pictures of the collection's parts are to be written.
+        case frozen([any FrozenPart])
     }
 
     var directory: Directory
     var identity: ShardIdentity
     var throughLSN: UInt64
-    var parts: [Part]
+    var collections: [FrozenCollection]
     var requests: [RememberedRequest]
     /// What must hold before anything is written: the frozen rows come out of those files.
     var check: DeferredCheck?
@@ -58,20 +61,12 @@ struct CheckpointJob: Sendable {
         self.identity = identity
         self.throughLSN = throughLSN
         self.requests = requests
-        parts = store.ordered.map { collection in
-            guard let file = collection.file, collection.isStored else {
-                return Part(
-                    name: collection.name,
-                    schema: collection.schema,
-                    existing: nil,
-                    frozen: (collection.index.freeze(), collection.records.freeze())
-                )
-            }
-            return Part(
+        collections = store.ordered.map { collection in
+            let stored = collection.isStored ? collection.file : nil
+            return FrozenCollection(
                 name: collection.name,
                 schema: collection.schema,
-                existing: file,
-                frozen: nil
+                origin: stored.map { .existing($0) } ?? .frozen(collection.parts.freeze())
             )
         }
     }
@@ -87,13 +82,17 @@ struct CheckpointJob: Sendable {
             throw OmenError(.corrupt, "\(directory.path): the manifest has disappeared")
         }
         let files = try writeFiles(generation: old.generation + 1, breathe)
-        let collections = zip(parts, files).map { part, file in
-            ShardCheckpoint.Collection(name: part.name, schema: part.schema, file: file.name)
+        let entries = zip(collections, files).map { collection, file in
+            ShardCheckpoint.Collection(
+                name: collection.name,
+                schema: collection.schema,
+                file: file.name
+            )
         }
         let manifest = old.advanced(
             to: ShardCheckpoint(
                 appliedLSN: throughLSN,
-                collections: collections,
+                collections: entries,
                 requests: requests
             )
         )
@@ -109,38 +108,38 @@ struct CheckpointJob: Sendable {
     /// Leaves what searches seldom read to the files that now hold it, and what writing took to the
     /// system.
     private func releaseMemory(_ files: [CheckpointFile]) throws(OmenError) {
-        for (part, file) in zip(parts, files) {
-            guard let frozen = part.frozen else { continue }
+        for (collection, file) in zip(collections, files) {
+            guard case .frozen(let parts) = collection.origin else { continue }
             let opened = try ShardFile(path: directory.path(of: file.name), identity: identity)
-            if let vectors = frozen.index.rerankVectors {
-                try opened.replaceMemory(at: vectors, with: VectorIndex.Section.vectors.rawValue)
-            }
-            for (section, region) in frozen.records.immutableRegions {
-                try opened.replaceMemory(at: region.base, with: section.rawValue)
-            }
+            for part in parts { try part.release(to: opened) }
         }
         AllocatorPolicy.returnFreed()
     }
 
-    /// Writes every part that changed, or none: a disk that is full gets its space back.
+    /// Writes every collection that changed, or none: a disk that is full gets its space back.
     private func writeFiles(
         generation: UInt64,
         _ breathe: () -> Void
     ) throws(OmenError) -> [CheckpointFile] {
         var files: [CheckpointFile] = []
         do throws(OmenError) {
-            for (ordinal, part) in parts.enumerated() {
-                if let existing = part.existing {
-                    files.append(existing)
-                } else {
-                    files.append(
-                        try write(part, ordinal: ordinal, generation: generation, breathe)
+            for (ordinal, collection) in collections.enumerated() {
+                switch collection.origin {
+                case .existing(let file): files.append(file)
+                case .frozen(let parts):
+                    // Two checkpoints may end at one LSN, when only links changed: the generation
+                    // tells their files apart.
+                    let name = ShardFileName.make(
+                        lsn: throughLSN,
+                        ordinal: UInt16(truncatingIfNeeded: generation) << 8
+                            | UInt16(ordinal & 0xFF)
                     )
+                    files.append(try write(parts, of: collection, to: name, breathe))
                 }
             }
         } catch {
-            for (part, file) in zip(parts, files) where part.existing == nil {
-                try directory.remove(file.name)
+            for (collection, file) in zip(collections, files) {
+                if case .frozen = collection.origin { try directory.remove(file.name) }
             }
             throw error
         }
@@ -148,44 +147,23 @@ struct CheckpointJob: Sendable {
     }
 
     private func write(
-        _ part: Part,
-        ordinal: Int,
-        generation: UInt64,
+        _ parts: [any FrozenPart],
+        of collection: FrozenCollection,
+        to name: String,
         _ breathe: () -> Void
     ) throws(OmenError) -> CheckpointFile {
-        guard let frozen = part.frozen else {
-            preconditionFailure("collection \(part.name) is neither frozen nor stored")
-        }
-        // Two checkpoints may end at one LSN, when only links changed: the generation tells their
-        // files apart.
-        let name = ShardFileName.make(
+        var sections: [FileSection] = []
+        for part in parts { sections += try part.sections(breathe: breathe) }
+        let byteCount = try ShardFileWriter.write(
+            directory: directory,
+            name: name,
+            identity: identity,
+            collection: collection.name,
+            schema: collection.schema,
             lsn: throughLSN,
-            ordinal: UInt16(truncatingIfNeeded: generation) << 8 | UInt16(ordinal & 0xFF)
+            sections: sections,
+            breathe: breathe
         )
-        let byteCount = try frozen.records.withSections { records throws(OmenError) in
-            var sections: [FileSection] = []
-            for (section, bytes) in frozen.index.sections {
-                guard let base = bytes.baseAddress else { continue }
-                sections.append(
-                    FileSection(
-                        kind: section.rawValue,
-                        base: base,
-                        byteCount: bytes.count,
-                        isLazy: section.isPerRow
-                    )
-                )
-            }
-            return try ShardFileWriter.write(
-                directory: directory,
-                name: name,
-                identity: identity,
-                collection: part.name,
-                schema: part.schema,
-                lsn: throughLSN,
-                sections: sections + records,
-                breathe: breathe
-            )
-        }
         return CheckpointFile(name: name, lsn: throughLSN, byteCount: byteCount)
     }
 }

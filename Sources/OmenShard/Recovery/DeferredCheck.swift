@@ -1,6 +1,5 @@
 internal import Glibc
 internal import OmenCore
-internal import OmenIndex
 internal import OmenStorage
 internal import Synchronization
 
@@ -11,26 +10,17 @@ internal import Synchronization
 /// file is large. Whoever calls `step` does the next block: a thread with pauses in the background,
 /// and a checkpoint, which cannot wait for that thread. Safe on any thread.
 final class DeferredCheck: Sendable {
-    /// One file, and what else must hold in it.
-    struct Part {
+    /// One file, and what its parts ask of it besides checksums.
+    struct UncheckedFile {
+        /// The check of the checksums.
         var check: ShardFileCheck
-        /// Rows that links may name.
-        var linkedCount: Int
-        /// Nil when the slots were checked.
-        var slots: RecordTable.SlotCheck?
-
-        /// For a file and the collection that was just opened from it.
-        init(_ check: ShardFileCheck, of file: ShardFile, _ collection: ShardCollection) {
-            self.check = check
-            linkedCount = collection.storedLinkedCount
-            let isLazy = file.isLazy(RecordSection.idSlots.rawValue)
-            slots = isLazy ? RecordTable.SlotCheck(collection.records) : nil
-        }
+        /// Called with each block whose checksum holds.
+        var parts: [any SectionCheck]
     }
 
     private struct State: ~Copyable {
         /// The file at the end is being checked.
-        var parts: [Part]
+        var files: [UncheckedFile]
         var failure: OmenError?
     }
 
@@ -44,8 +34,11 @@ final class DeferredCheck: Sendable {
     /// The first searches come before the first block.
     private static let delayMicroseconds: UInt32 = 100_000
 
-    init(_ parts: [Part]) {
-        state = Mutex(State(parts: parts, failure: nil))
+    /// Begins a check.
+    ///
+    /// - Parameter files: The files, each just opened.
+    init(_ files: [UncheckedFile]) {
+        state = Mutex(State(files: files, failure: nil))
     }
 
     /// Checks the next block.
@@ -56,10 +49,10 @@ final class DeferredCheck: Sendable {
         // `withLock` does not carry typed throws, so the outcome travels as a value.
         let outcome: Result<Bool, OmenError> = state.withLock { state in
             if let failure = state.failure { return .failure(failure) }
-            guard !state.parts.isEmpty else { return .success(false) }
+            guard !state.files.isEmpty else { return .success(false) }
             do throws(OmenError) {
-                let last = state.parts.count - 1
-                if try !state.parts[last].next() { state.parts.removeLast() }
+                let last = state.files.count - 1
+                if try !state.files[last].next() { state.files.removeLast() }
                 return .success(true)
             } catch {
                 state.failure = error
@@ -96,23 +89,17 @@ final class DeferredCheck: Sendable {
     }
 }
 
-extension DeferredCheck.Part {
+extension DeferredCheck.UncheckedFile {
     /// - Returns: Whether there was another block.
     fileprivate mutating func next() throws(OmenError) -> Bool {
         let path = check.path
-        let linkedCount = linkedCount
-        var slots = slots
-        defer { self.slots = slots }
+        var parts = parts
+        defer { self.parts = parts }
         do throws(OmenError) {
             let isNext = try check.next { kind, offset, bytes throws(OmenError) in
-                switch kind {
-                case VectorIndex.Section.links.rawValue:
-                    try VectorIndex.checkLinks(bytes, at: offset, linkedCount: linkedCount)
-                case RecordSection.idSlots.rawValue: try slots?.add(bytes)
-                default: break
-                }
+                for place in parts.indices { try parts[place].add(bytes, of: kind, at: offset) }
             }
-            if !isNext { try slots?.finish() }
+            if !isNext { for part in parts { try part.finish() } }
             return isNext
         } catch {
             guard !error.message.contains(path) else { throw error }

@@ -9,7 +9,7 @@ internal import OmenStorage
 /// and missing files are left out: a file that the system refuses to read, for want of rights or of
 /// descriptors, is an error, because it may be whole.
 struct SalvagedShard {
-    private(set) var store = ShardStore()
+    let store: ShardStore
     private(set) var keys = RequestKeyTable()
     /// The last record whose effect is kept.
     private(set) var lastLSN: UInt64 = 0
@@ -33,9 +33,15 @@ struct SalvagedShard {
     /// - Parameters:
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be; others are left out.
+    ///   - partTypes: The parts that collections have.
     /// - Throws: `.ioFailure` or `.resourceExhausted` when the system refuses to read something;
     ///   damage is never thrown.
-    init(_ directory: Directory, identity: ShardIdentity) throws(OmenError) {
+    init(
+        _ directory: Directory,
+        identity: ShardIdentity,
+        partTypes: PartTypes = .standard
+    ) throws(OmenError) {
+        store = ShardStore(partTypes: partTypes)
         self.directory = directory
         self.identity = identity
         guard try directory.exists() else {

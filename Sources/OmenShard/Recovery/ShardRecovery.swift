@@ -1,6 +1,5 @@
 internal import OmenSystem
 internal import OmenCore
-internal import OmenIndex
 internal import OmenStorage
 
 /// What opening a shard directory found.
@@ -39,7 +38,8 @@ enum ShardRecovery {
             try ShardSalvage.run(
                 directory,
                 identity: configuration.identity,
-                expected: configuration.expected ?? .notBegun
+                expected: configuration.expected ?? .notBegun,
+                partTypes: configuration.partTypes
             )
             return (directory, nil)
         }
@@ -61,6 +61,7 @@ enum ShardRecovery {
     ///   - isWhole: Check everything before anything is served, instead of leaving the large
     ///     sections of shard files to `RecoveredShard.check`.
     ///   - memoryByteCountMax: More than this the shard files must not need.
+    ///   - partTypes: The parts that collections have.
     ///   - progress: Called with the records replayed so far, after each record and each checked
     ///     block of a file: whoever watches takes silence for a hang.
     /// - Returns: The shard's data, and where its log goes on.
@@ -74,12 +75,13 @@ enum ShardRecovery {
         nonce: UInt64,
         isWhole: Bool,
         memoryByteCountMax: Int,
+        partTypes: PartTypes = .standard,
         progress: (_ replayed: UInt64) -> Void
     ) throws(OmenError) -> (RecoveredShard, LogContinuation) {
         let manifest = try loadManifest(directory, identity: identity, expected: expected)
         _ = try directory.removeTemporaryFiles()
         let checkpoint = manifest?.current ?? ShardCheckpoint()
-        let store = ShardStore()
+        let store = ShardStore(partTypes: partTypes)
         var keys = RequestKeyTable()
         for request in checkpoint.requests { keys.finish(request.key, request.counts) }
         let check = try openCollections(
@@ -175,7 +177,7 @@ enum ShardRecovery {
         progress: () -> Void,
         into store: ShardStore
     ) throws(OmenError) -> DeferredCheck? {
-        var unchecked: [DeferredCheck.Part] = []
+        var unchecked: [DeferredCheck.UncheckedFile] = []
         var neededByteCount = 0
         for entry in checkpoint.collections {
             let file = try ShardFile(
@@ -184,13 +186,15 @@ enum ShardRecovery {
                 isWhole: isWhole,
                 progress: progress
             )
-            neededByteCount += file.residentByteCount
+            try store.partTypes.checkKinds(of: file)
+            neededByteCount += store.partTypes.residentByteCount(of: file)
             try SystemMemory.require(
                 neededByteCount,
                 available: memoryByteCountMax,
                 for: "the shard, up to collection \(entry.name),"
             )
-            let collection = try openCollection(entry, file, isWhole: isWhole)
+            let source = PartSource(file: file, isWhole: isWhole)
+            let collection = try openCollection(entry, source, store.partTypes)
             // A later write would take itself for saved in this file.
             guard collection.changedLSN <= checkpoint.appliedLSN else {
                 throw OmenError(
@@ -199,7 +203,8 @@ enum ShardRecovery {
                 )
             }
             if !isWhole, let check = file.check() {
-                unchecked.append(DeferredCheck.Part(check, of: file, collection))
+                let parts = collection.parts.deferredChecks(of: source)
+                unchecked.append(DeferredCheck.UncheckedFile(check: check, parts: parts))
             }
             store.insert(collection)
         }
@@ -208,36 +213,20 @@ enum ShardRecovery {
 
     private static func openCollection(
         _ entry: ShardCheckpoint.Collection,
-        _ file: ShardFile,
-        isWhole: Bool
+        _ source: PartSource,
+        _ types: PartTypes
     ) throws(OmenError) -> ShardCollection {
+        let file = source.file
         guard file.collection == entry.name, file.schema == entry.schema else {
             throw OmenError(
                 .corrupt,
                 "\(entry.file) holds collection \(file.collection) with \(file.schema), the manifest says \(entry.name) with \(entry.schema)"
             )
         }
-        var sections: [VectorIndex.Section: (region: ReservedRegion, byteCount: Int)] = [:]
-        for section in VectorIndex.Section.allCases {
-            guard let byteCount = file.byteCount(of: section.rawValue) else { continue }
-            let region = try file.region(
-                of: section.rawValue,
-                byteCountMax: VectorIndex.regionByteCountMax(section, schema: entry.schema)
-            )
-            sections[section] = (region, byteCount)
-        }
-        // Files of earlier versions have no lazy sections: they are checked whole, links and all.
-        let checksLinks = isWhole || !file.isLazy(VectorIndex.Section.links.rawValue)
-        let checksRecords = isWhole || !file.isLazy(RecordSection.idSlots.rawValue)
-        return try ShardCollection(
+        return ShardCollection(
             name: entry.name,
             schema: entry.schema,
-            index: try VectorIndex(
-                schema: entry.schema,
-                sections: sections,
-                checksLinks: checksLinks
-            ),
-            records: try RecordTable(file: file, isWhole: checksRecords),
+            parts: try CollectionParts(opening: source, types),
             file: CheckpointFile(
                 name: entry.file,
                 lsn: file.lsn,

@@ -48,7 +48,7 @@ package enum ShardSalvage {
         defer { withExtendedLifetime(lock) {} }
         let identity = manifest.identity(ofShard: shard)
         let staged = files.parent.subdirectory(DataDirectory.shardName(shard) + stagedSuffix)
-        let finished = try finished(staged, in: files, identity)
+        let finished = try finished(staged, in: files, identity, .standard)
         let salvaged = try SalvagedShard(finished ?? files, identity: identity)
         let mismatch = try mismatch(files, identity, manifest.progress[shard])
         return SalvageReport(
@@ -115,12 +115,14 @@ package enum ShardSalvage {
     ///   - shardDirectory: The shard's directory, which may be missing.
     ///   - identity: Whose files they must be.
     ///   - expected: How far the cluster knows the shard to have come.
+    ///   - partTypes: The parts that collections have.
     /// - Throws: `.locked`, `.resourceExhausted` on a full disk, `.ioFailure`; then the old
     ///   directory is as it was.
     static func run(
         _ shardDirectory: Directory,
         identity: ShardIdentity,
-        expected: ShardProgress
+        expected: ShardProgress,
+        partTypes: PartTypes = .standard
     ) throws(OmenError) {
         let lock = try lockIfThere(shardDirectory)
         defer { withExtendedLifetime(lock) {} }
@@ -129,8 +131,12 @@ package enum ShardSalvage {
         let name = DataDirectory.shardName(Int(identity.shard))
         let stagedName = name + stagedSuffix
         let staged = parent.subdirectory(stagedName)
-        if try finished(staged, in: shardDirectory, identity) == nil {
-            let salvaged = try SalvagedShard(shardDirectory, identity: identity)
+        if try finished(staged, in: shardDirectory, identity, partTypes) == nil {
+            let salvaged = try SalvagedShard(
+                shardDirectory,
+                identity: identity,
+                partTypes: partTypes
+            )
             // An earlier attempt may have crashed and left a copy. While the shard's own files are
             // there, nothing is lost with it.
             if try shardDirectory.exists() { try staged.removeWithFiles() }
@@ -139,7 +145,12 @@ package enum ShardSalvage {
             do throws(OmenError) {
                 try write(salvaged, from: shardDirectory, to: staged, identity, expected)
                 // A mistake in it must show while the old directory is still in force.
-                try ShardReading.check(staged, identity: identity, expected: nil)
+                try ShardReading.check(
+                    staged,
+                    identity: identity,
+                    expected: nil,
+                    partTypes: partTypes
+                )
             } catch {
                 try staged.removeWithFiles()
                 throw error
@@ -161,11 +172,17 @@ package enum ShardSalvage {
     private static func finished(
         _ staged: Directory,
         in shardDirectory: Directory,
-        _ identity: ShardIdentity
+        _ identity: ShardIdentity,
+        _ partTypes: PartTypes
     ) throws(OmenError) -> Directory? {
         guard try !shardDirectory.exists(), try staged.exists() else { return nil }
         do throws(OmenError) {
-            try ShardReading.check(staged, identity: identity, expected: nil)
+            try ShardReading.check(
+                staged,
+                identity: identity,
+                expected: nil,
+                partTypes: partTypes
+            )
             return staged
         } catch {
             guard error.code == .corrupt else { throw error }

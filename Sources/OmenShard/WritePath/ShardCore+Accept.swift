@@ -86,7 +86,8 @@ extension ShardCore {
     /// Refuses inserts that memory has no room for: a worker that the system kills for its memory
     /// would replay them and be killed again.
     private func checkMemory(_ batch: UpsertBatch) throws(OmenError) {
-        let rowByteCount = schemas[batch.collection]?.residentByteCountPerRow ?? 0
+        let rowByteCount =
+            schemas[batch.collection].map(partTypes.residentByteCountPerRow) ?? 0
         // The full vectors are in memory until the next checkpoint.
         let vectors = batch.ids.count * (rowByteCount + batch.dim * batch.element.byteCount)
         let metadata = batch.metadata.reduce(0) { $0 + $1.count }

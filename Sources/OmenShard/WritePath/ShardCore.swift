@@ -69,6 +69,8 @@ package struct ShardCore {
 
     let durability: Durability
     package let hotLimits: HotLimits
+    /// The parts that collections have; they tell how much memory a row takes.
+    var partTypes = PartTypes.standard
     var failure: OmenError?
     /// Schemas as they will be once all accepted writes are applied.
     var schemas: [String: CollectionSchema]

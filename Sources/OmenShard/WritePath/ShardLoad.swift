@@ -1,6 +1,5 @@
 internal import Glibc
 package import OmenCore
-internal import OmenIndex
 
 /// How full a shard is: what decides whether it takes more vectors.
 package struct ShardLoad: Equatable, Sendable {
@@ -97,7 +96,6 @@ extension ShardCollection {
     var hasRoom: Bool {
         // A row takes its vector and at least ten bytes of id in the log.
         let acceptedRowCountMax = Self.acceptedByteCountMax / (schema.vectorByteCount + 10)
-        return index.rowCount + acceptedRowCountMax <= index.rowCountMax
-            && records.hasRoom(forHeapBytes: Self.acceptedByteCountMax)
+        return parts.hasRoom(forRows: acceptedRowCountMax, bytes: Self.acceptedByteCountMax)
     }
 }
