@@ -1,6 +1,8 @@
 import OmenCore
+import OmenIndex
 import OmenStorage
 import OmenSystem
+import Testing
 
 @testable import OmenShard
 
@@ -52,15 +54,19 @@ final class MarkPart: DerivedPart {
         guard let byteCount = source.byteCount(of: Section.marks) else { return }
         rows.base = try source.region(of: Section.marks, byteCountMax: byteCount)
         rows.baseCount = byteCount
+        guard !source.isDeferred(Section.marks), let check = sumCheck(of: source) else { return }
+        try source.run(check, on: Section.marks)
     }
 
     var rowCount: Int { rows.count }
 
     func deferredCheck(of source: PartSource) -> (any SectionCheck)? {
-        guard source.isDeferred(Section.marks),
-            let state = source.file.bytes(of: Section.state.rawValue)
-        else { return nil }
-        return SumCheck(expected: state.loadUnaligned(as: UInt64.self))
+        source.isDeferred(Section.marks) ? sumCheck(of: source) : nil
+    }
+
+    private func sumCheck(of source: PartSource) -> SumCheck? {
+        let state = source.file.bytes(of: Section.state.rawValue)
+        return state.map { SumCheck(expected: $0.loadUnaligned(as: UInt64.self)) }
     }
 
     func freeze() -> FrozenMarks {
@@ -113,6 +119,26 @@ final class MarkPart: DerivedPart {
     }
 
     var copyByteCount: Int { rowCount - hidden.count }
+}
+
+/// The marks of a collection.
+func marks(_ collection: ShardCollection) throws -> MarkPart {
+    try #require(collection.parts.derived.first as? MarkPart)
+}
+
+/// Expects that each row has the mark of its own vector.
+func expectMarks(
+    _ collection: ShardCollection,
+    _ what: Comment? = nil,
+    sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+    let index = collection.index
+    var vector: [UInt8] = []
+    let expected = (0..<index.rowCount).map { row in
+        index.copyVector(UInt32(row), into: &vector)
+        return vector[0]
+    }
+    #expect(try marks(collection).rows.all == expected, what, sourceLocation: sourceLocation)
 }
 
 /// Marks as a checkpoint writes them.

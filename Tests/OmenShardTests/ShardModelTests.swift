@@ -7,6 +7,8 @@ import Testing
 /// A shard against a dictionary: random writes, with checkpoints and rebuilds running under them,
 /// reopened again and again.
 ///
+/// A third part follows all of it.
+///
 /// Under the thread sanitizer this is the test of what the threads of checkpoint and rebuild may
 /// read while the owner appends, deletes, links, searches, clears and drops.
 @Suite struct ShardModelTests {
@@ -94,6 +96,7 @@ import Testing
             #expect(Dictionary(found) { first, _ in first } == records, what)
             #expect(hits.count == records.count, what)
             try collection.index.checkInvariants()
+            try expectMarks(collection, what)
         }
     }
 
@@ -103,7 +106,11 @@ import Testing
             let model = Model(seed: seed)
             for life in 0..<4 {
                 let what: Comment = "seed \(seed), life \(life)"
-                let harness = try EngineHarness(directory, durability: .none)
+                let harness = try EngineHarness(
+                    directory,
+                    durability: .none,
+                    partTypes: PartTypes(derived: [MarkPart.self])
+                )
                 try compare(harness, model, what)
                 for step in 0..<120 {
                     let (operation, deleted) = model.operation()

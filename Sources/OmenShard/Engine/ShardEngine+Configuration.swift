@@ -21,7 +21,7 @@ extension ShardEngine {
         package var memoryByteCountMax: Int
         /// A lock file that the shards of a cluster share; nil where a shard is alone.
         ///
-        /// While searches come in, whoever has it builds.
+        /// While searches come in, only the shard that holds the lock builds.
         package var buildTurnPath: String?
         /// Rows of a collection from which on it is built.
         package var rebuildRowCountMin = RebuildPolicy.rowCountStandard
@@ -30,7 +30,7 @@ extension ShardEngine {
         package var buildGate = BuildGate()
         /// Threads that build an index besides the one that leads.
         package var buildHelperCount = 0
-        /// The parts that collections have.
+        /// The parts that collections have; tests add their own.
         var partTypes = PartTypes.standard
 
         package init(

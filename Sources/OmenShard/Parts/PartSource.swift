@@ -41,6 +41,20 @@ struct PartSource {
     ) throws(OmenError) -> ReservedRegion {
         try file.region(of: section.rawValue, byteCountMax: byteCountMax)
     }
+
+    /// Runs at once, over a section that is not deferred, what is run later over deferred ones.
+    ///
+    /// - Parameters:
+    ///   - check: A check that looks at this section only.
+    ///   - section: The section.
+    /// - Throws: What the check throws.
+    func run(_ check: some SectionCheck, on section: some PartSection) throws(OmenError) {
+        var check = check
+        if let bytes = file.bytes(of: section.rawValue) {
+            try check.add(bytes, of: section.rawValue, at: 0)
+        }
+        try check.finish()
+    }
 }
 
 extension FileSection {

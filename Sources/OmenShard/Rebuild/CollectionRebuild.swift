@@ -5,14 +5,14 @@ internal import Synchronization
 /// A build of a collection: new parts from its live rows, while the old parts go on.
 ///
 /// The owner of the collection begins it, runs `work` on any thread, gives its output back, calls
-/// `catchUp` until nothing is left, and then `finish` in the same breath. Rows below the count at
-/// the beginning never change, so the work reads the very memory that goes on answering searches.
+/// `catchUp` until nothing is left, and then `finish` before the next write. Rows below the count
+/// at the beginning never change, so the work reads the memory that goes on answering searches.
 package final class CollectionRebuild {
     package let collection: ShardCollection
     package let work: RebuildWork
     /// Memory that it takes in all.
     private let need: BuildNeed
-    /// Rows of the collection when it began; the work takes in those that were alive then.
+    /// Rows of the collection when it began; the work copies the rows that were live then.
     let capturedRowCount: Int
     private var output: RebuildWork.Output?
     /// Old row of each row of the output.

@@ -2,21 +2,23 @@ internal import OmenSystem
 internal import OmenCore
 internal import OmenStorage
 
-/// Numbers of the record sections in a shard file; those of the index are below 32.
-///
-/// Never renumber.
+/// The sections of the records in a shard file; `RecordTable` tells what is in them.
 enum RecordSection: UInt32, PartSection {
+    /// Counts, see `RecordState`.
     case state = 32
     case idWords = 33
     case idKinds = 34
     case idHeap = 35
     case idSlots = 36
+    /// Empty when no row has metadata.
     case metadataWords = 37
+    /// Empty when no row has metadata.
     case metadataHeap = 38
 
     var isLazy: Bool { self != .state }
 }
 
+/// The regions of a table, one for each section but the counts.
 struct RecordRegions {
     var idWords: ReservedRegion
     var idKinds: ReservedRegion
@@ -152,10 +154,13 @@ extension RecordTable {
             ),
             state: state
         )
-        if !source.isDeferred(RecordSection.idSlots) { try validate() }
+        guard !source.isDeferred(RecordSection.idSlots) else { return }
+        try checkWords()
+        try source.run(SlotCheck(self), on: RecordSection.idSlots)
     }
 
-    private func validate() throws(OmenError) {
+    /// Checks that ids and metadata lie inside their heaps.
+    private func checkWords() throws(OmenError) {
         for row in 0..<rowCount {
             if kinds[row] != 0 {
                 let (offset, count) = Self.unpackText(words[row])
@@ -172,13 +177,6 @@ extension RecordTable {
                 }
             }
         }
-        var check = SlotCheck(self)
-        try check.add(
-            UnsafeRawBufferPointer(start: slots, count: slotCapacity * 4),
-            of: RecordSection.idSlots.rawValue,
-            at: 0
-        )
-        try check.finish()
     }
 }
 

@@ -44,6 +44,21 @@ extension RecordTable: CollectionPart {
         }
     }
 
+    /// Appends a row for each record of a validated batch, as `append(_:metadata:)` does.
+    ///
+    /// - Parameter batch: Records whose ids all differ.
+    /// - Returns: The rows that were live before.
+    /// - Throws: `.resourceExhausted` when a limit is reached.
+    /// - Complexity: O(id and metadata bytes), amortised.
+    func append(_ batch: UpsertBatch) throws(OmenError) -> [UInt32] {
+        var replaced: [UInt32] = []
+        for (position, id) in batch.ids.enumerated() {
+            let object = batch.metadata.isEmpty ? [] : batch.metadata[position]
+            if let row = try append(id, metadata: object) { replaced.append(row) }
+        }
+        return replaced
+    }
+
     /// Bytes that a copy of the live rows takes in a build.
     var copyByteCount: Int {
         guard liveCount > 0 else { return 0 }

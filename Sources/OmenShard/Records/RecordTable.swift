@@ -168,21 +168,6 @@ extension RecordTable {
 // MARK: - Changing
 
 extension RecordTable {
-    /// Appends a row for each record of a validated batch, as `append(_:metadata:)` does.
-    ///
-    /// - Parameter batch: Records whose ids all differ.
-    /// - Returns: The rows that were live before.
-    /// - Throws: `.resourceExhausted` when a limit is reached.
-    /// - Complexity: O(id and metadata bytes), amortised.
-    func append(_ batch: UpsertBatch) throws(OmenError) -> [UInt32] {
-        var replaced: [UInt32] = []
-        for (position, id) in batch.ids.enumerated() {
-            let object = batch.metadata.isEmpty ? [] : batch.metadata[position]
-            if let row = try append(id, metadata: object) { replaced.append(row) }
-        }
-        return replaced
-    }
-
     /// Appends a row for `id`, with JSON text or no bytes as metadata, and makes it the live one.
     ///
     /// - Returns: The row that was live before.

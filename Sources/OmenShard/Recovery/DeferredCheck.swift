@@ -7,8 +7,8 @@ internal import Synchronization
 /// comes out of them is written to a file.
 ///
 /// Rows, links and ids are most of a shard file; reading them all would make opening as slow as the
-/// file is large. Whoever calls `step` does the next block: a thread with pauses in the background,
-/// and a checkpoint, which cannot wait for that thread. Safe on any thread.
+/// file is large. Each call of `step` checks the next block: a background thread calls it with
+/// pauses, and so does a checkpoint, which cannot wait for that thread. Safe on any thread.
 final class DeferredCheck: Sendable {
     /// One file, and what its parts ask of it besides checksums.
     struct UncheckedFile {
@@ -27,7 +27,7 @@ final class DeferredCheck: Sendable {
     private let state: Mutex<State>
     private let shouldStop = Atomic<Bool>(false)
 
-    /// Longest time that one block delays whoever needs the processor: some 30 us of checksum.
+    /// Time to rest, so that other threads wait for a block at most: some 30 us of checksum.
     private static let pauseMicroseconds: UInt32 = 500
     /// Blocks between two pauses: about 1 GB/s, from files in the page cache.
     private static let blocksPerPause = 4
@@ -44,7 +44,7 @@ final class DeferredCheck: Sendable {
     /// Checks the next block.
     ///
     /// - Returns: Whether there may be more.
-    /// - Throws: `.corrupt` naming the file, the first time and ever after.
+    /// - Throws: `.corrupt` naming the file, the first time and on every later call.
     func step() throws(OmenError) -> Bool {
         // `withLock` does not carry typed throws, so the outcome travels as a value.
         let outcome: Result<Bool, OmenError> = state.withLock { state in

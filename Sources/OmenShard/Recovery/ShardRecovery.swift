@@ -63,7 +63,7 @@ enum ShardRecovery {
     ///   - memoryByteCountMax: More than this the shard files must not need.
     ///   - partTypes: The parts that collections have.
     ///   - progress: Called with the records replayed so far, after each record and each checked
-    ///     block of a file: whoever watches takes silence for a hang.
+    ///     block of a file: a supervisor takes silence for a hang.
     /// - Returns: The shard's data, and where its log goes on.
     /// - Throws: `.corrupt` when acknowledged data is damaged or missing, or the log holds what
     ///   cannot be applied; the shard must then not be served. `.resourceExhausted` when the files
