@@ -29,16 +29,18 @@ extension CoordinatorCore {
         out.append(.stopListening)
         phase = .draining(deadline: now.saturatingAdd(timing.drainTimeout))
         for shard in workers.indices {
-            let worker = workers[shard]
-            if worker.state == .backoff { workers[shard].state = .dead }
-            // What is still recovering has nothing that its log has not.
-            guard worker.isConnected, worker.state != .ready else { continue }
-            giveUp(shard, reason: "the cluster stops")
+            switch workers[shard].life {
+            case .absent(.backoff): workers[shard].life = .absent(.stopped)
+            case .connected(let session) where session.readyAt == nil:
+                // What is still recovering has nothing that its log has not.
+                giveUp(shard, reason: "the cluster stops")
+            case .absent, .connected, .leaving: continue
+            }
         }
     }
 
     private mutating func killAll() {
-        for shard in workers.indices where workers[shard].isConnected {
+        for shard in workers.indices where workers[shard].session != nil {
             giveUp(shard, reason: "the cluster stops at once")
         }
     }
@@ -49,15 +51,18 @@ extension CoordinatorCore {
             guard pending.count == 0 || now >= deadline else { return }
             phase = .stopping(deadline: now.saturatingAdd(timing.stopTimeout))
             for shard in ready {
-                workers[shard].state = .draining
+                workers[shard].update { session in
+                    guard case .serving(let since) = session.standing else { return }
+                    session.standing = .draining(since: since)
+                }
                 sendInternal(.stop, to: shard)
             }
             ready = ShardSet()
         }
         guard case .stopping(let deadline) = phase else { return }
-        if workers.contains(where: \.hasProcess) {
+        if workers.contains(where: \.life.hasProcess) {
             guard now >= deadline else { return }
-            guard workers.contains(where: \.isConnected) else {
+            guard workers.contains(where: { $0.session != nil }) else {
                 // Killed and still not gone; the kernel finishes that without us.
                 if now >= deadline.saturatingAdd(timing.heartbeatTimeout) { finishStop() }
                 return

@@ -18,40 +18,46 @@ extension CoordinatorCore {
     private mutating func forgiveOwnSleep() {
         let pause = now - lastTickAt
         guard pause > timing.tickGapMax else { return }
+        let now = now
         for shard in workers.indices {
-            workers[shard].lastHeardAt = min(now, workers[shard].lastHeardAt.saturatingAdd(pause))
+            workers[shard].update {
+                $0.lastHeardAt = min(now, $0.lastHeardAt.saturatingAdd(pause))
+            }
         }
     }
 
+    /// Does for one worker what is due: a start, a ping, or a kill.
     private mutating func watch(_ shard: Int) {
-        let worker = workers[shard]
-        if worker.hasProcess, worker.isGivenUp {
+        switch workers[shard].life {
+        case .absent(.backoff(let until)):
+            if phase == .running, now >= until { spawn(shard) }
+        case .absent: return
+        case .leaving(let departure):
             // A process the kernel holds on to dies when it lets go; asking again costs nothing.
-            if now - worker.killSentAt >= timing.heartbeatTimeout { kill(shard) }
-            return
+            if now - departure.askedAt >= timing.heartbeatTimeout { kill(shard) }
+        case .connected(let session):
+            let silence = now - session.lastHeardAt
+            guard silence < timing.heartbeatTimeout else {
+                let seconds = silence / 1_000_000_000
+                let state = session.standing.state
+                return giveUp(shard, reason: "no sign of life for \(seconds) s while \(state)")
+            }
+            guard session.standing != .spawning, session.pingID == nil,
+                now - session.pingSentAt >= timing.heartbeatInterval
+            else { return }
+            ping(shard)
         }
-        guard worker.hasProcess else {
-            if phase == .running, worker.state == .backoff, now >= worker.respawnAt { spawn(shard) }
-            return
-        }
-        if now - worker.lastHeardAt >= timing.heartbeatTimeout {
-            let seconds = (now - worker.lastHeardAt) / 1_000_000_000
-            giveUp(shard, reason: "no sign of life for \(seconds) s while \(worker.state)")
-            return
-        }
-        guard worker.state != .spawning, worker.pingID == nil,
-            now - worker.pingSentAt >= timing.heartbeatInterval
-        else { return }
+    }
+
+    /// Asks a worker for a sign of life.
+    private mutating func ping(_ shard: Int) {
         internalSequence += 1
         let id = Self.internalIDBit | internalSequence
-        workers[shard].pingID = id
-        workers[shard].pingSentAt = now
-        out.append(
-            .sendToWorker(
-                shard: UInt32(shard),
-                incarnation: worker.incarnation,
-                Envelope(requestID: id, message: .ping)
-            )
-        )
+        let now = now
+        workers[shard].update {
+            $0.pingID = id
+            $0.pingSentAt = now
+        }
+        sendUncharged(Envelope(requestID: id, message: .ping), to: shard)
     }
 }

@@ -46,7 +46,7 @@ package struct CoordinatorCore: Sendable {
     let largestShare: Double
 
     var phase = Phase.starting
-    var workers: [Worker]
+    var workers: [SupervisedWorker]
     var catalog = Catalog()
     var pending = PendingTable()
     /// The connected clients; looked up, never iterated.
@@ -94,7 +94,7 @@ package struct CoordinatorCore: Sendable {
         memory = MemoryBudget(memoryLimit: configuration.memoryLimit)
         unfinishedDrops = configuration.unfinishedDrops
         storedDrops = configuration.unfinishedDrops
-        workers = Array(repeating: Worker(), count: configuration.shardCount)
+        workers = Array(repeating: SupervisedWorker(), count: configuration.shardCount)
         progress = configuration.progress
         storedProgress = configuration.progress
         var share = [Int](repeating: 0, count: configuration.shardCount)
@@ -163,8 +163,10 @@ extension CoordinatorCore {
 
     package func workerState(_ shard: Int) -> WorkerState { workers[shard].state }
     package func workerIncarnation(_ shard: Int) -> UInt64 { workers[shard].incarnation }
-    package func workerRequestsInFlight(_ shard: Int) -> Int { workers[shard].requestsInFlight }
-    package func workerBytesInFlight(_ shard: Int) -> Int { workers[shard].bytesInFlight }
+    package func workerRequestsInFlight(_ shard: Int) -> Int {
+        workers[shard].load.requestsInFlight
+    }
+    package func workerBytesInFlight(_ shard: Int) -> Int { workers[shard].load.bytesInFlight }
 
     /// Collections a client can use, ascending by name.
     package var collections: [CollectionInfo] {

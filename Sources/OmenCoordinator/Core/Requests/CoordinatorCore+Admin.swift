@@ -63,7 +63,7 @@ extension CoordinatorCore {
             workers: workers.enumerated().map { shard, worker in
                 WorkerStatus(
                     shard: UInt32(shard),
-                    pid: worker.pid,
+                    pid: worker.life.pid,
                     state: worker.state,
                     restarts: worker.restarts,
                     lastError: worker.lastError,

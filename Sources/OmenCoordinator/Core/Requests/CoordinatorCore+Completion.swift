@@ -5,14 +5,14 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Sends one shard its part; the caller has checked that the worker is ready.
     mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
-        workers[shard].charge(id, byteCount: byteCount, queryCount: 0, now: now)
-        out.append(
-            .sendToWorker(
-                shard: UInt32(shard),
-                incarnation: workers[shard].incarnation,
-                Envelope(requestID: id, message: message)
-            )
-        )
+        workers[shard].load.charge(id, byteCount: byteCount, queryCount: 0, now: now)
+        sendUncharged(Envelope(requestID: id, message: message), to: shard)
+    }
+
+    /// Sends a worker a message that was charged before, or counts for nothing.
+    mutating func sendUncharged(_ envelope: Envelope, to shard: Int) {
+        let incarnation = workers[shard].incarnation
+        out.append(.sendToWorker(shard: UInt32(shard), incarnation: incarnation, envelope))
     }
 
     /// Gives a shard its part of a read, now or when it is the client's turn.
@@ -20,21 +20,21 @@ extension CoordinatorCore {
         let id = pending[index].id
         var queryCount = 0
         if case .search(let query) = message { queryCount = query.count }
-        workers[shard].charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
+        workers[shard].load.charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
         let entry = ReadQueue.Entry(id: id, message: message, cost: pending[index].byteCount)
-        guard workers[shard].reads.count == 0, workers[shard].takesReads else {
-            return workers[shard].reads.append(entry, of: pending[index].client ?? 0)
+        guard workers[shard].load.reads.count == 0, workers[shard].load.takesReads else {
+            return workers[shard].load.reads.append(entry, of: pending[index].client ?? 0)
         }
         send(entry, index: index, to: shard)
     }
 
     /// Sends a shard what waits for it, while it takes it.
     mutating func sendWaitingReads(_ shard: Int) {
-        while workers[shard].takesReads, let entry = workers[shard].reads.next() {
+        while workers[shard].load.takesReads, let entry = workers[shard].load.reads.next() {
             guard let index = pending.index(of: entry.id), pending[index].awaited.contains(shard)
             else {
                 // Nobody waits for it any more: it costs nothing.
-                workers[shard].cancel(entry.id)
+                workers[shard].load.cancel(entry.id)
                 continue
             }
             send(entry, index: index, to: shard)
@@ -42,7 +42,7 @@ extension CoordinatorCore {
     }
 
     private mutating func send(_ entry: ReadQueue.Entry, index: Int, to shard: Int) {
-        workers[shard].readSent(entry.id, now: now)
+        workers[shard].load.readSent(entry.id, now: now)
         var message = entry.message
         if case .search(var query) = message {
             // The worker's clock starts when it reads this; what it has not begun by then is
@@ -51,33 +51,27 @@ extension CoordinatorCore {
             query.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
             message = .search(query)
         }
-        out.append(
-            .sendToWorker(
-                shard: UInt32(shard),
-                incarnation: workers[shard].incarnation,
-                Envelope(requestID: entry.id, message: message)
-            )
-        )
+        sendUncharged(Envelope(requestID: entry.id, message: message), to: shard)
     }
 
     /// Whether `byteCount` more may be sent to a worker now; reads (`forRead`) leave an eighth of
     /// the places to writes.
     func hasRoom(_ shard: Int, byteCount: Int, forRead: Bool = false) -> Bool {
         let limit = Limits.workerRequestsInFlightMax
-        guard workers[shard].requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
+        guard workers[shard].load.requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
             return false
         }
-        return workers[shard].bytesInFlight == 0
-            || workers[shard].bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
+        return workers[shard].load.bytesInFlight == 0
+            || workers[shard].load.bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
     }
 
     func overloaded(_ shard: Int) -> OmenError {
         OmenError(
             .resourceExhausted,
-            "shard \(shard) has \(workers[shard].requestsInFlight) requests of \(workers[shard].bytesInFlight) bytes in flight, retry later",
+            "shard \(shard) has \(workers[shard].load.requestsInFlight) requests of \(workers[shard].load.bytesInFlight) bytes in flight, retry later",
             retryAfterMilliseconds: max(
                 Limits.retryAfterMilliseconds,
-                Self.retryAfter(workers[shard].searches.nanoseconds(forQueries: 1) / 4)
+                Self.retryAfter(workers[shard].load.searches.nanoseconds(forQueries: 1) / 4)
             )
         )
     }

@@ -63,21 +63,21 @@ extension CoordinatorCore {
         about entry: CatalogEntry
     ) throws(OmenError) {
         let byteCount = 192 + query.vectors.count
-        for shard in entry.serving where workers[shard].searches.searchCount > 0 {
+        for shard in entry.serving where workers[shard].load.searches.searchCount > 0 {
             guard hasRoom(shard, byteCount: byteCount, forRead: true) else {
                 throw overloaded(shard)
             }
             // Clients take turns, and one that has nothing waiting is next.
             let before =
-                workers[shard].sentReadCount + workers[shard].reads.countBefore(client)
-            let expected = workers[shard].searches.nanoseconds(
+                workers[shard].load.sentReadCount + workers[shard].load.reads.countBefore(client)
+            let expected = workers[shard].load.searches.nanoseconds(
                 forQueries: query.count,
                 behind: before
             )
             guard expected > timeout / 2 else { continue }
             throw OmenError(
                 .resourceExhausted,
-                "shard \(shard) has \(workers[shard].searches.searchCount) searches before it and would answer in \(expected / 1_000_000) ms, which is over half of the \(timeout / 1_000_000) ms that it may take: retry later",
+                "shard \(shard) has \(workers[shard].load.searches.searchCount) searches before it and would answer in \(expected / 1_000_000) ms, which is over half of the \(timeout / 1_000_000) ms that it may take: retry later",
                 retryAfterMilliseconds: Self.retryAfter(expected - timeout / 2)
             )
         }
@@ -202,7 +202,8 @@ extension CoordinatorCore {
         defer { swap(&out, &effects) }
         guard phase != .finished else { return }
         defer { advanceStop() }
-        guard let shard = listen(to: shard, incarnation), workers[shard].settle(requestID, now: now)
+        guard let shard = listen(to: shard, incarnation),
+            workers[shard].load.settle(requestID, now: now)
         else {
             ignoredReplies += 1
             return

@@ -6,30 +6,33 @@ internal import OmenWire
 extension CoordinatorCore {
     mutating func announcedReady(_ announcement: WorkerAnnouncement, shard: Int) {
         let reached = announcement.progress
-        switch workers[shard].state {
-        case .spawning, .recovering:
-            guard isPlausible(reached, of: shard) else {
+        guard let session = workers[shard].session else { return }
+        switch session.standing {
+        case .spawning, .recovering, .unserved:
+            guard isPlausible(reached, of: shard, session) else {
                 let reason =
                     "the shard is ready with \(reached.description), the cluster knows of \(storedProgress[shard].description) of it"
                 return quarantine(shard, reason: reason)
             }
-            workers[shard].state = .recovering
-            workers[shard].unserved = announcement.collections
+            workers[shard].update { $0.standing = .unserved(announcement.collections) }
             progress[shard] = reached
             serveKnown()
-        case .ready, .draining:
+        case .serving, .draining:
             guard progress[shard].isContinued(by: reached) else { return }
             progress[shard] = reached
-        case .dead, .backoff, .failed, .quarantined: return
         }
         storeProgress()
     }
 
     /// Whether a shard that has opened can be what the cluster remembers; its worker has compared
     /// the files, and this holds whatever the worker did.
-    private func isPlausible(_ reached: ShardProgress, of shard: Int) -> Bool {
+    private func isPlausible(
+        _ reached: ShardProgress,
+        of shard: Int,
+        _ session: WorkerSession
+    ) -> Bool {
         guard reached.hasBegun else { return false }
-        if workers[shard].acceptsLoss || !storedProgress[shard].hasBegun { return true }
+        if session.acceptsLoss || !storedProgress[shard].hasBegun { return true }
         return storedProgress[shard].isContinued(by: reached)
     }
 
@@ -37,8 +40,9 @@ extension CoordinatorCore {
     private mutating func serveKnown() {
         for shard in workers.indices
         where storedProgress[shard].history == progress[shard].history {
-            guard let collections = workers[shard].unserved else { continue }
-            workers[shard].unserved = nil
+            guard case .unserved(let collections) = workers[shard].session?.standing else {
+                continue
+            }
             becameReady(shard, collections)
         }
     }
@@ -64,7 +68,8 @@ extension CoordinatorCore {
         storingProgress = nil
         out.append(.log("the cluster's manifest cannot be stored: \(reason)"))
         progress = storedProgress
-        for shard in workers.indices where workers[shard].unserved != nil {
+        for shard in workers.indices {
+            guard case .unserved = workers[shard].session?.standing else { continue }
             giveUp(shard, reason: "the cluster's manifest cannot be stored: \(reason)")
         }
     }
@@ -88,13 +93,11 @@ extension CoordinatorCore {
                 "shard \(shard) is \(state); a loss can be accepted of a shard that is quarantined or failed"
             )
         }
-        guard !workers[shard].hasProcess else {
+        guard !workers[shard].life.hasProcess else {
             throw OmenError(.unavailable, "the last worker of shard \(shard) has not ended yet")
         }
         out.append(.log("shard \(shard): an operator accepts the loss of what cannot be read"))
-        workers[shard].deaths = []
-        workers[shard].backoff = 0
-        workers[shard].lastError = ""
+        workers[shard].forgive()
         spawn(shard, acceptingLoss: true)
     }
 }

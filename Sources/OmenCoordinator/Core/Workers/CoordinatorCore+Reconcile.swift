@@ -26,7 +26,7 @@ extension CoordinatorCore {
         case .stop: message = .stop
         }
         let id = Self.internalIDBit | internalSequence
-        workers[shard].internals.append(InternalRequest(id: id, kind: kind, owner: owner))
+        workers[shard].load.append(InternalRequest(id: id, kind: kind, owner: owner))
         send(message, id: id, byteCount: 128, to: shard)
     }
 
@@ -34,12 +34,7 @@ extension CoordinatorCore {
     static let internalIDBit: UInt64 = 1 << 63
 
     mutating func internalAnswered(_ envelope: Envelope, shard: Int) {
-        guard
-            let position = workers[shard].internals.firstIndex(where: {
-                $0.id == envelope.requestID
-            })
-        else { return }
-        let request = workers[shard].internals.remove(at: position)
+        guard let request = workers[shard].load.removeInternal(envelope.requestID) else { return }
         switch request.kind {
         case .create(let name):
             createAnswered(name, envelope.message, shard: shard, owner: request.owner)
@@ -187,7 +182,7 @@ extension CoordinatorCore {
         catalog[index].conflicts.insert(shard)
         let text =
             "collection \(catalog[index].name) has another schema here than on the other shards"
-        noteError(text, shard: shard)
+        workers[shard].noteError(text)
         out.append(.log("shard \(shard): \(text)"))
     }
 

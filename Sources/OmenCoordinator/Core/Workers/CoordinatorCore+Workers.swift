@@ -12,11 +12,10 @@ extension CoordinatorCore {
             announced(announcement, shard: shard)
             return
         }
-        if let ping = workers[shard].pingID, ping == envelope.requestID {
-            workers[shard].pingID = nil
-            return
+        if workers[shard].session?.pingID == envelope.requestID {
+            return workers[shard].update { $0.pingID = nil }
         }
-        guard workers[shard].settle(envelope.requestID, now: now) else {
+        guard workers[shard].load.settle(envelope.requestID, now: now) else {
             ignoredReplies += 1
             return
         }
@@ -36,17 +35,18 @@ extension CoordinatorCore {
     /// The shard's index, when what its worker says counts; then it lives, whatever it says: long
     /// replays announce their progress.
     mutating func listen(to shard: UInt32, _ incarnation: UInt64) -> Int? {
-        guard let shard = current(shard, incarnation), workers[shard].isConnected else {
+        guard let shard = current(shard, incarnation), workers[shard].session != nil else {
             return nil
         }
-        workers[shard].lastHeardAt = now
+        let now = now
+        workers[shard].update { $0.lastHeardAt = now }
         return shard
     }
 
     /// The shard's index, when the event is of its present incarnation.
     func current(_ shard: UInt32, _ incarnation: UInt64) -> Int? {
         guard let index = Int(exactly: shard), index < workers.count,
-            workers[index].incarnation == incarnation, workers[index].hasProcess
+            workers[index].incarnation == incarnation, workers[index].life.hasProcess
         else { return nil }
         return index
     }
@@ -127,10 +127,11 @@ extension CoordinatorCore {
             )
             return
         }
-        workers[shard].replayed = announcement.replayed
         switch announcement.state {
         case .recovering:
-            if workers[shard].state == .spawning { workers[shard].state = .recovering }
+            workers[shard].update {
+                if $0.standing == .spawning { $0.standing = .recovering }
+            }
         case .ready: announcedReady(announcement, shard: shard)
         case .quarantined: quarantine(shard, reason: announcement.reason)
         // It could not open the shard, for a reason that may go away: it is started again.
@@ -140,9 +141,10 @@ extension CoordinatorCore {
         }
     }
 
+    /// A shard serves from now on.
     mutating func becameReady(_ shard: Int, _ collections: [CollectionInfo]) {
-        workers[shard].state = .ready
-        workers[shard].readyAt = now
+        let now = now
+        workers[shard].update { $0.standing = .serving(since: now) }
         ready.insert(shard)
         out.append(.log("shard \(shard) is ready, \(collections.count) collections"))
         learn(collections, from: shard)
@@ -150,9 +152,9 @@ extension CoordinatorCore {
         reconcile()
     }
 
+    /// Takes a shard out of service because of its files; only an operator starts it again.
     mutating func quarantine(_ shard: Int, reason: String) {
-        guard workers[shard].state != .quarantined else { return }
-        giveUp(shard, reason: reason.isEmpty ? "its files are damaged" : reason)
-        workers[shard].state = .quarantined
+        let reason = reason.isEmpty ? "its files are damaged" : reason
+        giveUp(shard, reason: reason, cause: .quarantined)
     }
 }

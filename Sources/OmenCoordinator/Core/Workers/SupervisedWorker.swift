@@ -1,0 +1,70 @@
+internal import OmenCore
+internal import OmenWire
+
+/// The worker of one shard as the coordinator sees it, over all its processes.
+struct SupervisedWorker: Sendable {
+    /// Where it stands between two starts of its process.
+    var life = WorkerLife.absent(.stopped)
+    /// Counts processes from 1; whatever carries an older number has no effect.
+    private(set) var incarnation: UInt64 = 0
+    /// Processes that were started after the first one.
+    private(set) var restarts: UInt32 = 0
+    /// Why it last died or was quarantined; empty when nothing happened.
+    private(set) var lastError = ""
+    /// How often it died lately.
+    var record = RestartRecord()
+    /// What it was asked and has not answered.
+    var load = WorkerLoad()
+
+    /// Longest text that is kept of an error, in bytes.
+    private static let errorByteCountMax = 512
+
+    /// The state that clients are told.
+    var state: WorkerState { life.state }
+
+    /// What is known of the process that the core listens to; nil when it listens to none.
+    var session: WorkerSession? {
+        guard case .connected(let session) = life else { return nil }
+        return session
+    }
+
+    /// Begins a process.
+    ///
+    /// - Parameters:
+    ///   - now: The present time.
+    ///   - acceptsLoss: Whether it goes on with what is left of the shard's files.
+    /// - Precondition: The end of the last process was reported.
+    mutating func begin(now: UInt64, acceptsLoss: Bool) {
+        precondition(!life.hasProcess, "a worker that runs is started: \(life)")
+        incarnation += 1
+        if incarnation > 1 { restarts &+= 1 }
+        life = .connected(WorkerSession(now: now, acceptsLoss: acceptsLoss))
+    }
+
+    /// Changes what is known of the process; does nothing when the core listens to none.
+    mutating func update(_ change: (inout WorkerSession) -> Void) {
+        guard case .connected(var session) = life else { return }
+        change(&session)
+        life = .connected(session)
+    }
+
+    /// Stops listening to the process, which is to end; does nothing when the core listens to none.
+    mutating func depart(_ cause: WorkerDeparture.Cause, now: UInt64) {
+        guard case .connected(let session) = life else { return }
+        life = .leaving(WorkerDeparture(of: session, cause: cause, now: now))
+    }
+
+    /// Keeps the beginning of a text as the last error.
+    mutating func noteError(_ text: String) {
+        let isShort = text.utf8.count <= Self.errorByteCountMax
+        lastError =
+            isShort
+            ? text : String(decoding: text.utf8.prefix(Self.errorByteCountMax), as: UTF8.self)
+    }
+
+    /// An operator has looked: deaths and errors of the past do not count any more.
+    mutating func forgive() {
+        record.clear()
+        lastError = ""
+    }
+}
