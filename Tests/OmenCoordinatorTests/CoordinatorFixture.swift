@@ -136,14 +136,13 @@ struct Fixture {
                         worker(shard, id, try raw.decoded().message)
                         return
                     }
-                    core.handle(
-                        hits,
-                        requestID: raw.requestID,
+                    let event = Core.Event.workerHits(
                         shard: shard,
                         incarnation: incarnation,
-                        now: now,
-                        into: &effects
+                        requestID: raw.requestID,
+                        hits
                     )
+                    core.handle(event, now: now, into: &effects)
                 }
             } catch { Issue.record("\(error)") }
         }

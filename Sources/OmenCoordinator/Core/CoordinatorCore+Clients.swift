@@ -7,8 +7,7 @@ extension CoordinatorCore {
         guard clients[client] == nil else { return }
         guard clients.count < configuration.connectionCountMax else {
             refuse(
-                client,
-                0,
+                Requester(client: client, requestID: 0),
                 OmenError(
                     .resourceExhausted,
                     "\(clients.count) connections are open, no more are taken"
@@ -41,58 +40,58 @@ extension CoordinatorCore {
         // Writes already sent go on, and their answers are dropped; the places stay taken until
         // the workers answered, so that reconnecting does not evade the limits.
         for index in pending.indices
-        where pending.isTaken(index) && pending[index].client == client {
-            pending[index].client = nil
+        where pending.isTaken(index) && pending[index].requester?.client == client {
+            pending[index].requester = nil
         }
     }
 
     mutating func received(_ envelope: Envelope, from client: UInt64) {
         guard clients[client] != nil else { return }
-        let requestID = envelope.requestID
+        let requester = Requester(client: client, requestID: envelope.requestID)
         do throws(OmenError) {
             switch envelope.message {
-            case .write(let request): try begin(request, client: client, requestID: requestID)
-            case .get(let request): try begin(request, client: client, requestID: requestID)
-            case .count(let collection):
-                try beginCount(collection, client: client, requestID: requestID)
-            case .list(let request): try begin(request, client: client, requestID: requestID)
-            case .search(let query): try begin(query, client: client, requestID: requestID)
-            case .listCollections: try listCollections(client: client, requestID: requestID)
-            case .status: try beginStatus(client: client, requestID: requestID)
-            case .checkpoint: try beginCheckpoint(client: client, requestID: requestID)
-            case .ping: answer(client, requestID, .done)
-            case .stop: try beginStop(client: client, requestID: requestID)
+            case .write(let request): try begin(request, for: requester)
+            case .get(let request): try begin(request, for: requester)
+            case .count(let collection): try beginCount(collection, for: requester)
+            case .list(let request): try begin(request, for: requester)
+            case .search(let query): try begin(query, for: requester)
+            case .listCollections: try listCollections(for: requester)
+            case .status: try beginStatus(for: requester)
+            case .checkpoint: try beginCheckpoint(for: requester)
+            case .ping: answer(requester, .done)
+            case .stop: try beginStop(for: requester)
             case .acceptLoss(let shard):
                 try acceptLoss(shard)
-                answer(client, requestID, .done)
+                answer(requester, .done)
             case .failure(let error):
                 // A request whose values break a limit is decoded to its own refusal.
                 throw error
             case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus,
                 .done, .listed, .announcement:
                 closed(client)
-                refuse(client, requestID, OmenError(.protocolViolation, "a client sent a reply"))
+                refuse(requester, OmenError(.protocolViolation, "a client sent a reply"))
             }
-        } catch { answer(client, requestID, .failure(error)) }
+        } catch { answer(requester, .failure(error)) }
     }
 
-    private mutating func refuse(_ client: UInt64, _ requestID: UInt64, _ error: OmenError) {
-        answer(client, requestID, .failure(error))
-        out.append(.closeClient(client: client))
+    /// Answers with a failure and ends the connection.
+    private mutating func refuse(_ requester: Requester, _ error: OmenError) {
+        answer(requester, .failure(error))
+        out.append(.closeClient(client: requester.client))
     }
 
     /// Answers a request at once.
-    mutating func answer(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
-        let envelope = Envelope(requestID: requestID, message: message)
-        out.append(.sendToClient(client: client, envelope))
+    mutating func answer(_ requester: Requester, _ message: Message) {
+        let envelope = Envelope(requestID: requester.requestID, message: message)
+        out.append(.sendToClient(client: requester.client, envelope))
     }
 
     /// Answers a request that was counted in flight.
-    mutating func settle(_ client: UInt64, _ requestID: UInt64, _ message: Message) {
-        guard let state = clients[client] else { return }
-        clients[client]?.requestsInFlight = state.requestsInFlight - 1
-        answer(client, requestID, message)
-        closeIfDone(client)
+    mutating func settle(_ requester: Requester, _ message: Message) {
+        guard let state = clients[requester.client] else { return }
+        clients[requester.client]?.requestsInFlight = state.requestsInFlight - 1
+        answer(requester, message)
+        closeIfDone(requester.client)
     }
 
     /// Whether a client's next message, of `byteCount` bytes, is to be handled now.
@@ -118,11 +117,13 @@ extension CoordinatorCore {
 
     /// Takes a request in, with the bytes it and its answer may need.
     ///
+    /// - Returns: The request's place in the table.
     /// - Throws: `.resourceExhausted` over a limit; nothing was changed then.
-    mutating func admit(_ request: Pending, deadline: UInt64) throws(OmenError) -> Int {
+    mutating func admit(_ request: PendingRequest, deadline: UInt64) throws(OmenError) -> Int {
         var request = request
         request.byteCount += Limits.requestOverheadByteCount
-        if request.isAdmin {
+        let isAdmin = request.gather.isAdmin
+        if isAdmin {
             guard adminRequestsInFlight < Limits.adminRequestsInFlightMax else {
                 throw OmenError(
                     .resourceExhausted,
@@ -131,14 +132,14 @@ extension CoordinatorCore {
             }
         } else {
             try checkCapacity(for: request.byteCount)
-            try checkShare(of: request.client)
+            try checkShare(of: request.requester?.client)
         }
         guard let index = pending.insert(request, deadline: deadline) else {
             throw OmenError(.resourceExhausted, "\(pending.count) requests are in flight")
         }
-        if request.isAdmin { adminRequestsInFlight += 1 }
+        if isAdmin { adminRequestsInFlight += 1 }
         memory.charge(request.byteCount)
-        if let client = request.client {
+        if let client = request.requester?.client {
             clients[client]?.requestsInFlight += 1
             clients[client]?.requestByteCount += request.byteCount
         }

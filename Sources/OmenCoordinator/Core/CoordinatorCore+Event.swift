@@ -3,7 +3,9 @@ package import OmenWire
 
 extension CoordinatorCore {
     /// What happened outside; the driver reports it, the core decides.
-    package enum Event: Equatable, Sendable {
+    ///
+    /// The driver gives each event to the core at once: one of them borrows memory.
+    package enum Event {
         /// The driver listens; start the workers.
         case started
         /// `client` is a number the driver never uses twice.
@@ -16,6 +18,14 @@ extension CoordinatorCore {
         case workerSpawned(shard: UInt32, incarnation: UInt64, pid: UInt32)
         case workerSpawnFailed(shard: UInt32, incarnation: UInt64, reason: String)
         case workerMessage(shard: UInt32, incarnation: UInt64, Envelope)
+        /// A worker answered a search; the same as `workerMessage` with the decoded hits, which are
+        /// borrowed here: there is no event that happens as often.
+        case workerHits(
+            shard: UInt32,
+            incarnation: UInt64,
+            requestID: UInt64,
+            NumberedHits
+        )
         /// The socket to the worker ended; its process may still live.
         case workerConnectionLost(shard: UInt32, incarnation: UInt64, reason: String)
         /// The process ended and was waited for; all it had sent was reported before.

@@ -3,12 +3,12 @@ internal import OmenWire
 
 /// The orderly end: finish what is in flight, checkpoint, exit.
 extension CoordinatorCore {
-    mutating func beginStop(client: UInt64, requestID: UInt64) throws(OmenError) {
+    mutating func beginStop(for requester: Requester) throws(OmenError) {
         guard stopRequesters.count < Limits.adminRequestsInFlightMax else {
             throw OmenError(.resourceExhausted, "\(stopRequesters.count) clients wait for the stop")
         }
-        stopRequesters.append(StopRequester(client: client, requestID: requestID))
-        clients[client]?.requestsInFlight += 1
+        stopRequesters.append(requester)
+        clients[requester.client]?.requestsInFlight += 1
         drain(why: "a client asked")
     }
 
@@ -79,14 +79,11 @@ extension CoordinatorCore {
     private mutating func finishStop() {
         for index in pending.indices where pending.isTaken(index) {
             for shard in pending[index].awaited {
-                fail(index, shard: shard, OmenError(.unknownOutcome, "the cluster stopped"))
-            }
-            for shard in pending[index].createsAwaited {
-                failCreate(index, shard: shard, OmenError(.unknownOutcome, "the cluster stopped"))
+                pending[index].fail(shard, OmenError(.unknownOutcome, "the cluster stopped"))
             }
             finishIfComplete(index)
         }
-        for requester in stopRequesters { settle(requester.client, requester.requestID, .done) }
+        for requester in stopRequesters { settle(requester, .done) }
         stopRequesters = []
         phase = .finished
         out.append(.finished(exitCode: stoppedUncleanly ? 1 : 0))

@@ -35,11 +35,6 @@ package struct CoordinatorCore: Sendable {
         var usedByteCount: Int { requestByteCount + replyByteCount }
     }
 
-    struct StopRequester: Equatable, Sendable {
-        var client: UInt64
-        var requestID: UInt64
-    }
-
     let configuration: Configuration
     var timing: Timing { configuration.timing }
     /// Largest part of the slots on one shard.
@@ -53,7 +48,7 @@ package struct CoordinatorCore: Sendable {
     var clients: [UInt64: Client] = [:]
     /// Shards whose worker is `ready`.
     var ready = ShardSet()
-    var stopRequesters: [StopRequester] = []
+    var stopRequesters: [Requester] = []
     /// Drops that some shards may have applied and others not, oldest first; what of them is
     /// durable, and what is being stored.
     var unfinishedDrops: [UnfinishedDrop]
@@ -125,6 +120,9 @@ package struct CoordinatorCore: Sendable {
             spawnFailed(shard, incarnation: incarnation, reason: reason)
         case .workerMessage(let shard, let incarnation, let envelope):
             heard(envelope, from: shard, incarnation: incarnation)
+        case .workerHits(let shard, let incarnation, let requestID, let hits):
+            guard let shard = listen(to: shard, incarnation) else { return ignoreAnswer() }
+            heard(.hits(hits), to: requestID, from: shard)
         case .workerConnectionLost(let shard, let incarnation, let reason):
             connectionLost(shard, incarnation: incarnation, reason: reason)
         case .workerExited(let shard, let incarnation, let status, let signal):

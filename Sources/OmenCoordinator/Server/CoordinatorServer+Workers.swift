@@ -86,8 +86,7 @@ extension CoordinatorServer {
         do throws(OmenError) {
             try peer.decoder.take(bytes) { message throws(OmenError) in
                 if message.kind == .hits, let hits = try NumberedHits(message) {
-                    feed(hits, requestID: message.requestID, from: peer)
-                    return
+                    return feed(hits, requestID: message.requestID, from: peer)
                 }
                 let envelope = try message.decoded()
                 feed(
@@ -95,6 +94,21 @@ extension CoordinatorServer {
                 )
             }
         } catch { ended(peer, reason: "\(error)") }
+    }
+
+    /// Gives the core hits that are still in their frame.
+    private func feed(_ hits: NumberedHits, requestID: UInt64, from peer: WorkerPeer) {
+        // They are borrowed, so they must be handled before this returns. Bytes arrive from the
+        // loop, never while an event is being handled.
+        precondition(!isHandling, "hits arrived inside an event")
+        feed(
+            .workerHits(
+                shard: peer.shard,
+                incarnation: peer.incarnation,
+                requestID: requestID,
+                hits
+            )
+        )
     }
 
     func send(_ envelope: Envelope, toWorker shard: UInt32, _ incarnation: UInt64) {

@@ -64,7 +64,7 @@ package final class CoordinatorServer {
     private var clientSequence: UInt64 = 0
     /// Events that arose while another was being handled.
     private var events: [CoordinatorCore.Event] = []
-    private var isHandling = false
+    private(set) var isHandling = false
     private var effects: [CoordinatorCore.Effect] = []
     private var exitCode: Int32?
     private var progressKeeper: StoreKeeper<[ShardProgress]>?
@@ -135,24 +135,6 @@ package final class CoordinatorServer {
             executeAll()
         }
         events.removeAll(keepingCapacity: true)
-    }
-
-    /// As `feed`, for an answer that is still in its frame.
-    func feed(_ hits: NumberedHits, requestID: UInt64, from peer: WorkerPeer) {
-        // Bytes arrive from the loop, never while an event is being handled.
-        precondition(!isHandling, "hits arrived inside an event")
-        isHandling = true
-        core.handle(
-            hits,
-            requestID: requestID,
-            shard: peer.shard,
-            incarnation: peer.incarnation,
-            now: loop.now,
-            into: &effects
-        )
-        executeAll()
-        handleEvents()
-        isHandling = false
     }
 
     /// Carries out what the core said; effects that arise come with later events.

@@ -158,4 +158,26 @@ package struct NumberedHits {
             throw OmenError(.protocolViolation, "\(message.kind): \(error.message)")
         }
     }
+
+    /// The same reply with memory of its own.
+    ///
+    /// - Returns: The reply of one shard that answered wholly.
+    /// - Complexity: O(queries + hits).
+    package func decoded() -> SearchReply {
+        SearchReply(
+            element: element,
+            hitCounts: (0..<queryCount).map {
+                counts.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)
+            },
+            list: .numbered(
+                distances: (0..<hitCount).map {
+                    distances.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self)
+                },
+                ids: (0..<hitCount).map {
+                    ids.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self)
+                }
+            ),
+            coverage: Coverage(shardsTotal: 1)
+        )
+    }
 }

@@ -33,16 +33,17 @@ extension CoordinatorCore {
     /// Set in the ids of the coordinator's own requests.
     static let internalIDBit: UInt64 = 1 << 63
 
-    mutating func internalAnswered(_ envelope: Envelope, shard: Int) {
-        guard let request = workers[shard].load.removeInternal(envelope.requestID) else { return }
+    /// A worker answered a request of the coordinator's own.
+    mutating func internalAnswered(_ message: Message, to requestID: UInt64, shard: Int) {
+        guard let request = workers[shard].load.removeInternal(requestID) else { return }
         switch request.kind {
         case .create(let name):
-            createAnswered(name, envelope.message, shard: shard, owner: request.owner)
-        case .drop(let name, let key): dropAnswered(name, key, envelope.message, shard: shard)
+            createAnswered(name, message, shard: shard, owner: request.owner)
+        case .drop(let name, let key): dropAnswered(name, key, message, shard: shard)
         case .list(let name, let key):
-            listAnswered(name, key, envelope.message, shard: shard, owner: request.owner)
+            listAnswered(name, key, message, shard: shard, owner: request.owner)
         case .verify(let name, let key):
-            verifyAnswered(name, key, envelope.message, shard: shard)
+            verifyAnswered(name, key, message, shard: shard)
         case .stop: return
         }
     }
@@ -72,11 +73,7 @@ extension CoordinatorCore {
         }
         settleCondemned(name)
         guard let owner, let index = pending.index(of: owner) else { return }
-        if let failure {
-            failCreate(index, shard: shard, failure)
-        } else {
-            pending[index].createsAwaited.remove(shard)
-        }
+        pending[index].creationAnswered(shard, failure)
         finishIfComplete(index)
     }
 
@@ -139,7 +136,7 @@ extension CoordinatorCore {
             } else {
                 clearPresence(index, shard: shard)
                 if let request {
-                    pending[request].dropConfirmed.insert(shard)
+                    pending[request].gather.drop?.confirm(shard)
                 } else if held {
                     // The drop's answer came after its deadline; it was applied all the same.
                     catalog[index].condemnedBy = key
@@ -148,7 +145,7 @@ extension CoordinatorCore {
             }
         }
         if let request {
-            pending[request].awaited.remove(shard)
+            pending[request].parts.settle(shard, nil)
             finishIfComplete(request)
         }
         settleCondemned(name)
@@ -210,10 +207,6 @@ extension CoordinatorCore {
     func writeFailure(_ message: Message, shard: Int) -> OmenError? {
         if case .written = message { return nil }
         if case .failure(let error) = message { return error }
-        return unexpected(message, from: shard)
-    }
-
-    func unexpected(_ message: Message, from shard: Int) -> OmenError {
-        OmenError(.protocolViolation, "shard \(shard) answered out of turn: \(message.kind)")
+        return .outOfTurn(message, shard: shard)
     }
 }

@@ -130,13 +130,8 @@ extension CoordinatorCore {
         catalog.forget(shard: shard)
         let cause = "shard \(shard) died: \(workers[shard].lastError)"
         for index in pending.indices where pending.isTaken(index) {
-            guard
-                pending[index].awaited.contains(shard)
-                    || pending[index].createsAwaited.contains(shard)
-            else { continue }
-            let code: OmenError.Code = pending[index].isWrite ? .unknownOutcome : .unavailable
-            fail(index, shard: shard, OmenError(code, cause))
-            failCreate(index, shard: shard, OmenError(code, cause))
+            guard pending[index].awaited.contains(shard) else { continue }
+            pending[index].fail(shard, OmenError(pending[index].gather.silenceCode, cause))
             finishIfComplete(index)
         }
     }

@@ -1,0 +1,192 @@
+internal import OmenCore
+internal import OmenWire
+
+/// A write that is no creation and no drop: each shard applies its part of an upsert or a delete,
+/// or all of a clearing or a calibration.
+struct WriteGather: Sendable {
+    /// Sums over the shards that applied their part.
+    private var counts = WriteCounts()
+    /// The creation of the collection, where the write makes it; nil where it is there.
+    var creation: ShardParts?
+
+    /// A write that no shard has answered.
+    ///
+    /// - Parameter creation: As the property.
+    init(creation: ShardParts? = nil) { self.creation = creation }
+
+    /// Takes one shard's counts.
+    ///
+    /// - Throws: Why the shard's part is missing. After an answer to something else nobody knows
+    ///   what was done.
+    mutating func take(_ answer: WorkerAnswer, from shard: Int) throws(OmenError) -> AnswerCost {
+        let message = try answer.succeeded()
+        guard case .written(let reply) = message else {
+            throw OmenError(
+                .unknownOutcome,
+                OmenError.outOfTurn(message, shard: shard).message
+            )
+        }
+        counts.add(reply.counts)
+        return AnswerCost()
+    }
+
+    /// What was written and where, for the client.
+    func reply(_ parts: ShardParts) -> Message {
+        var parts = parts
+        if let creation {
+            // "Not found" only says that the creation before it failed; why is in its own answer.
+            parts.replaceFailures { failure in
+                guard failure.error.code == .notFound else { return failure }
+                return creation.failures.first { $0.shard == failure.shard } ?? failure
+            }
+        }
+        if let error = parts.commonFailure { return .failure(error) }
+        return .written(WriteReply(counts: counts, coverage: parts.coverage))
+    }
+}
+
+extension CoordinatorCore {
+    /// Begins any kind of write.
+    mutating func begin(_ request: WriteRequest, for requester: Requester) throws(OmenError) {
+        try checkRunning()
+        let key = request.key
+        switch request.operation {
+        case .createCollection(let name, let schema):
+            try beginCreate(name, schema, for: requester)
+        case .dropCollection(let name): try beginDrop(name, key: key, for: requester)
+        case .clearCollection(let name): try beginClear(name, key: key, for: requester)
+        case .calibrate(let sample): try beginCalibrate(sample, key: key, for: requester)
+        case .upsert(let batch): try beginUpsert(batch, key: key, for: requester)
+        case .delete(let collection, let ids):
+            try beginDelete(collection, ids, key: key, for: requester)
+        }
+    }
+
+    /// Begins an upsert: validates the whole batch, and sends each shard its part.
+    private mutating func beginUpsert(
+        _ batch: UpsertBatch,
+        key: RequestKey,
+        for requester: Requester
+    ) throws(OmenError) {
+        guard let found = try entry(batch.collection) else {
+            return try beginCreatingUpsert(batch, key: key, for: requester)
+        }
+        // Before validation, so that an overloaded cluster refuses cheaply.
+        try checkCapacity(for: batch.encodedByteCount)
+        try checkConvertedSize(batch, catalog[found].schema)
+        let metadataByteCount = batch.metadata.reduce(0) { $0 + $1.count }
+        catalog[found].learn(metadataByteCount: metadataByteCount, ofRecords: batch.ids.count)
+        let valid = try batch.validated(against: catalog[found].schema)
+        let request = PendingRequest(
+            requester,
+            .write(WriteGather()),
+            parts: ShardParts(of: workers.count),
+            byteCount: valid.encodedByteCount
+        )
+        try forward(split(valid), of: request, key: key, to: catalog[found].serving)
+    }
+
+    /// Begins the first upsert, which makes the collection: everywhere, on the same ordered
+    /// streams, before its own parts.
+    private mutating func beginCreatingUpsert(
+        _ batch: UpsertBatch,
+        key: RequestKey,
+        for requester: Requester
+    ) throws(OmenError) {
+        let schema = CollectionSchema(dim: batch.dim, element: batch.element)
+        try checkCreatable(batch.collection, schema)
+        let valid = try batch.validated(against: schema)
+        let parts = split(valid)
+        try checkRoom(for: parts.map { ($0.shard, $0.operation.encodedByteCount) })
+        let request = PendingRequest(
+            requester,
+            .write(WriteGather(creation: ShardParts(awaitingAllOf: workers.count))),
+            parts: ShardParts(of: workers.count),
+            byteCount: valid.encodedByteCount
+        )
+        let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
+        createEverywhere(batch.collection, schema, owner: index)
+        sendParts(parts, index: index, key: key)
+    }
+
+    /// Begins a delete: sends each shard its part of the ids.
+    private mutating func beginDelete(
+        _ collection: String,
+        _ ids: [RecordID],
+        key: RequestKey,
+        for requester: Requester
+    ) throws(OmenError) {
+        guard ids.count <= Limits.batchCountMax else {
+            throw OmenError(
+                .badRequest,
+                "\(ids.count) ids in one request, expected at most \(Limits.batchCountMax)"
+            )
+        }
+        for id in ids { try id.validate() }
+        // A collection that is gone is asked for all the same: the shards know whether this is the
+        // repetition of a delete they applied while it was there.
+        let serving = try entry(collection).map { catalog[$0].serving } ?? ready
+        guard !ids.isEmpty else { return answer(requester, .written(emptyWrite)) }
+        let parts = split(ids).map { shard, indices in
+            WritePart(
+                shard: shard,
+                operation: .delete(collection: collection, ids: indices.map { ids[$0] })
+            )
+        }
+        let request = PendingRequest(
+            requester,
+            .write(WriteGather()),
+            parts: ShardParts(of: workers.count),
+            byteCount: RecordID.encodedByteCount(ids)
+        )
+        try forward(parts, of: request, key: key, to: serving)
+    }
+
+    /// Begins a clearing: every shard lets go of its records of a collection.
+    private mutating func beginClear(
+        _ name: String,
+        key: RequestKey,
+        for requester: Requester
+    ) throws(OmenError) {
+        _ = try entry(name)
+        let index = try admitEverywhere(.write(WriteGather()), for: requester)
+        sendEverywhere(.clearCollection(name: name), key: key, index: index)
+    }
+
+    /// Begins a calibration: every shard measures with all queries of a sample.
+    private mutating func beginCalibrate(
+        _ sample: QuerySample,
+        key: RequestKey,
+        for requester: Requester
+    ) throws(OmenError) {
+        let schema = catalog[try existing(sample.collection)].schema
+        let operation = WriteOperation.calibrate(try sample.validated(against: schema))
+        let byteCount = operation.encodedByteCount
+        let index = try admitEverywhere(
+            .write(WriteGather()),
+            for: requester,
+            byteCount: byteCount
+        )
+        sendEverywhere(operation, key: key, index: index, byteCount: byteCount)
+    }
+
+    /// The answer to a write that asks for nothing.
+    var emptyWrite: WriteReply {
+        WriteReply(counts: WriteCounts(), coverage: ShardParts(of: workers.count).coverage)
+    }
+
+    /// Converting bytes to floats makes a batch four times as large: refused before that is done.
+    private func checkConvertedSize(
+        _ batch: UpsertBatch,
+        _ schema: CollectionSchema
+    ) throws(OmenError) {
+        guard schema.element.byteCount > batch.element.byteCount else { return }
+        let growth = batch.vectors.count * (schema.element.byteCount - batch.element.byteCount)
+        let byteCount = batch.encodedByteCount + growth
+        guard byteCount > Limits.frameBodyByteCountMax - 4096 else { return }
+        throw OmenError(
+            .badRequest,
+            "the batch takes \(byteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"
+        )
+    }
+}
