@@ -98,7 +98,7 @@ let package = Package(
         // A stand-in for the worker: what the coordinator's tests let it start.
         .executableTarget(
             name: "FakeWorker",
-            dependencies: ["OmenCore", "OmenWire"],
+            dependencies: ["OmenCore", "OmenWire", "OmenCoordinator"],
             swiftSettings: settings
         ),
         tests(

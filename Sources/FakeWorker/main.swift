@@ -1,18 +1,14 @@
 import Glibc
+import OmenCoordinator
 import OmenCore
 import OmenWire
 
 // A worker that keeps ids in memory: stands in for the real one where only processes, sockets and
 // frames matter. Id 666 makes it exit, 667 makes it deaf.
 
-func argument(_ name: String) -> UInt64 {
-    let words = CommandLine.arguments
-    guard let index = words.firstIndex(of: name), index + 1 < words.count else { return 0 }
-    return UInt64(words[index + 1]) ?? 0
-}
-
-let shard = UInt32(argument("--shard"))
-let incarnation = argument("--incarnation")
+guard CommandLine.arguments.dropFirst().first == WorkerOrders.command else { exit(64) }
+let orders = try WorkerOrders(arguments: Array(CommandLine.arguments.dropFirst(2)))
+let socket = WorkerOrders.descriptor
 
 struct FakeShard {
     let one = Coverage(shardsTotal: 1)
@@ -63,15 +59,15 @@ func send(_ envelopes: [Envelope]) {
     for envelope in envelopes { encoder.append(envelope) }
     var bytes = encoder.finish()[...]
     while !bytes.isEmpty {
-        let count = bytes.withUnsafeBytes { write(3, $0.baseAddress, $0.count) }
+        let count = bytes.withUnsafeBytes { write(socket, $0.baseAddress, $0.count) }
         guard count > 0 else { exit(2) }
         bytes.removeFirst(count)
     }
 }
 
 let hello = WorkerAnnouncement(
-    shard: shard,
-    incarnation: incarnation,
+    shard: orders.shard,
+    incarnation: orders.incarnation,
     state: .ready,
     progress: ShardProgress(history: 1, generation: 0, durableLSN: 0)
 )
@@ -80,7 +76,7 @@ var fake = FakeShard()
 var decoder = FrameDecoder(requiresChecksum: true)
 var buffer = [UInt8](repeating: 0, count: 1 << 16)
 while true {
-    let count = read(3, &buffer, buffer.count)
+    let count = read(socket, &buffer, buffer.count)
     guard count > 0 else { exit(count == 0 ? 0 : 3) }
     buffer.withUnsafeBytes { decoder.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     while let envelopes = try decoder.next() {

@@ -122,8 +122,10 @@ private final class RunningServer: Sendable {
         change(&core)
         let configuration = CoordinatorServer.Configuration(
             core: core,
-            dataDirectory: directory,
-            executable: executable ?? products + "/FakeWorker",
+            launcher: WorkerLauncher(
+                executable: executable ?? products + "/FakeWorker",
+                dataDirectory: directory
+            ),
             storeProgress: { _ in },
             storeDrops: { _ in }
         )
@@ -300,8 +302,10 @@ private final class RunningServer: Sendable {
         let second = try CoordinatorServer(
             CoordinatorServer.Configuration(
                 core: core,
-                dataDirectory: server.directory,
-                executable: "/nowhere",
+                launcher: WorkerLauncher(
+                    executable: "/nowhere",
+                    dataDirectory: server.directory
+                ),
                 storeProgress: { _ in },
                 storeDrops: { _ in }
             )

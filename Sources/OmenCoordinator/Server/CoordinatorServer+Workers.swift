@@ -6,8 +6,8 @@ internal import OmenWire
 final class WorkerPeer {
     let shard: UInt32
     let incarnation: UInt64
+    let process: ChildProcess
     let connection: StreamConnection
-    var child: ChildProcess?
     var decoder = FrameDecoder(requiresChecksum: true)
     var encoder = FrameEncoder()
     var isUnflushed = false
@@ -15,53 +15,47 @@ final class WorkerPeer {
     /// How the process ended, while its last bytes are not read.
     var exit: (status: Int64, signal: Int32)?
 
-    init(shard: UInt32, incarnation: UInt64, connection: StreamConnection) {
+    init(
+        shard: UInt32,
+        incarnation: UInt64,
+        process: ChildProcess,
+        connection: StreamConnection
+    ) {
         self.shard = shard
         self.incarnation = incarnation
+        self.process = process
         self.connection = connection
     }
 }
 
 extension CoordinatorServer {
-    /// The descriptor at which a worker finds its connection to the coordinator.
-    package static let workerDescriptor: Int32 = 3
-
     func peer(_ shard: UInt32, _ incarnation: UInt64) -> WorkerPeer? {
         guard let peer = workers[Int(shard)], peer.incarnation == incarnation else { return nil }
         return peer
     }
 
+    /// Starts a worker's process, and tells the core whether it runs.
     func spawn(_ shard: UInt32, _ incarnation: UInt64, acceptsLoss: Bool) {
         do throws(OmenError) {
-            let pair = try EventLoop.socketPair()
-            // The child has its own copy, and holding ours would hide its end.
-            defer { EventLoop.close(descriptor: pair.childs) }
-            let connection: StreamConnection
-            do throws(OmenError) {
-                connection = try loop.adopt(descriptor: pair.ours)
-            } catch {
-                EventLoop.close(descriptor: pair.ours)
-                throw error
-            }
-            let peer = WorkerPeer(shard: shard, incarnation: incarnation, connection: connection)
-            do throws(OmenError) {
-                peer.child = try loop.spawn(
-                    executable: configuration.executable,
-                    arguments: [
-                        "worker", "--shard", "\(shard)", "--data", configuration.dataDirectory,
-                        "--incarnation", "\(incarnation)",
-                    ] + (acceptsLoss ? ["--accepts-loss"] : []) + configuration.workerArguments,
-                    environment: configuration.workerEnvironment,
-                    inherit: [Self.workerDescriptor: pair.childs],
-                    onExit: { [unowned self] in exited(peer, status: $0, signal: $1) }
-                )
-            } catch {
-                connection.abort()
-                throw error
-            }
-            workers[Int(shard)] = peer
-            attach(peer)
-            let pid = UInt32(clamping: peer.child?.pid ?? 0)
+            let launched = try configuration.launcher.launch(
+                shard: shard,
+                incarnation: incarnation,
+                acceptsLoss: acceptsLoss,
+                on: loop,
+                onExit: { [unowned self] status, signal in
+                    guard let peer = self.peer(shard, incarnation) else { return }
+                    exited(peer, status: status, signal: signal)
+                }
+            )
+            let started = WorkerPeer(
+                shard: shard,
+                incarnation: incarnation,
+                process: launched.process,
+                connection: launched.connection
+            )
+            workers[Int(shard)] = started
+            attach(started)
+            let pid = UInt32(clamping: started.process.pid)
             feed(.workerSpawned(shard: shard, incarnation: incarnation, pid: pid))
         } catch {
             feed(

@@ -13,32 +13,23 @@ internal import OmenWire
 package final class CoordinatorServer {
     package struct Configuration: Sendable {
         package var core: CoordinatorCore.Configuration
-        package var dataDirectory: String
-        /// What the workers run; usually this process's own executable.
-        package var executable: String
-        /// Arguments for every worker, after those that name it.
-        package var workerArguments: [String]
+        /// Starts the workers.
+        package var launcher: WorkerLauncher
         /// Stores the progress of all shards in the cluster's manifest; durable on return.
         ///
         /// Called on other threads, one call at a time.
         package var storeProgress: @Sendable ([ShardProgress]) throws(OmenError) -> Void
         /// Stores the unfinished drops; durable on return.
         package var storeDrops: @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
-        /// `NAME=value` strings for the workers; nil for ours.
-        package var workerEnvironment: [String]?
 
         package init(
             core: CoordinatorCore.Configuration,
-            dataDirectory: String,
-            executable: String,
-            workerArguments: [String] = [],
+            launcher: WorkerLauncher,
             storeProgress: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void,
             storeDrops: @escaping @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
         ) {
             self.core = core
-            self.dataDirectory = dataDirectory
-            self.executable = executable
-            self.workerArguments = workerArguments
+            self.launcher = launcher
             self.storeProgress = storeProgress
             self.storeDrops = storeDrops
         }
@@ -157,7 +148,7 @@ package final class CoordinatorServer {
         case .spawn(let shard, let incarnation, let acceptsLoss):
             spawn(shard, incarnation, acceptsLoss: acceptsLoss)
         case .kill(let shard, let incarnation):
-            peer(shard, incarnation)?.child?.kill(SIGKILL)
+            peer(shard, incarnation)?.process.kill(SIGKILL)
         case .storeProgress(let progress): progressKeeper?.store(progress)
         case .storeDrops(let drops): dropsKeeper?.store(drops)
         case .stopListening:

@@ -9,4 +9,36 @@ package enum Durability: Equatable, Sendable {
     case interval(milliseconds: Int)
     /// The system decides when to write back.
     case none
+
+    /// How often the log is synced under `interval` where nobody says otherwise, in milliseconds.
+    private static let standardInterval = 100
+
+    /// The mode with a name, as users write it.
+    ///
+    /// - Parameters:
+    ///   - name: `always`, `interval` or `none`.
+    ///   - intervalMilliseconds: Time between syncs under `interval`; nil for the standard.
+    /// - Throws: `.badRequest` for another name.
+    package init(named name: String, intervalMilliseconds: Int?) throws(OmenError) {
+        switch name {
+        case "always": self = .always
+        case "interval":
+            self = .interval(milliseconds: intervalMilliseconds ?? Self.standardInterval)
+        case "none": self = .none
+        default:
+            throw OmenError(
+                .badRequest,
+                "durability is '\(name)', expected always, interval or none"
+            )
+        }
+    }
+
+    /// The name that users write.
+    package var name: String {
+        switch self {
+        case .always: "always"
+        case .interval: "interval"
+        case .none: "none"
+        }
+    }
 }

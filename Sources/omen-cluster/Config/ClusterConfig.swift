@@ -57,7 +57,7 @@ struct ClusterConfig: Equatable {
             case "socket": socket = try value.string()
             case "durability":
                 let name = try value.string()
-                _ = try durabilityNamed(name, intervalMilliseconds: nil)
+                _ = try Durability(named: name, intervalMilliseconds: nil)
                 durability = name
             case "durability_interval_ms":
                 durabilityIntervalMilliseconds = try value.integer(durabilityIntervalRange)
@@ -113,22 +113,6 @@ enum CoordinatorLimit: String, CaseIterable {
 
 /// Between a sync per batch and a minute of writes lost to a power cut.
 let durabilityIntervalRange = 1...60_000
-
-func durabilityNamed(
-    _ name: String,
-    intervalMilliseconds: Int?
-) throws(OmenError) -> Durability {
-    switch name {
-    case "always": return .always
-    case "interval": return .interval(milliseconds: intervalMilliseconds ?? 100)
-    case "none": return .none
-    default:
-        throw OmenError(
-            .badRequest,
-            "durability is '\(name)', expected always, interval or none"
-        )
-    }
-}
 
 /// One value of a TOML file, with its name for errors.
 private struct TOMLEntry {

@@ -34,7 +34,7 @@ struct ClusterSettings: Equatable {
         self.shards = shards ?? config?.shards
         let interval = durabilityIntervalMilliseconds ?? config?.durabilityIntervalMilliseconds
         let name = durability ?? config?.durability ?? "always"
-        self.durability = try durabilityNamed(name, intervalMilliseconds: interval)
+        self.durability = try Durability(named: name, intervalMilliseconds: interval)
         self.memoryLimit =
             try memoryLimit?.checkedAsMemoryLimit() ?? config?.memoryLimit
             ?? Limits.memoryLimitDefault
@@ -93,17 +93,5 @@ struct ClusterSettings: Equatable {
             )
         }
         return manifest
-    }
-}
-
-extension Durability {
-    /// As one process tells another.
-    var arguments: [String] {
-        switch self {
-        case .always: ["--durability", "always"]
-        case .interval(let milliseconds):
-            ["--durability", "interval", "--durability-interval-ms", "\(milliseconds)"]
-        case .none: ["--durability", "none"]
-        }
     }
 }

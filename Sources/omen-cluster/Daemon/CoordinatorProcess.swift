@@ -42,9 +42,11 @@ enum CoordinatorProcess {
         let server = try CoordinatorServer(
             CoordinatorServer.Configuration(
                 core: core,
-                dataDirectory: settings.location.data,
-                executable: try executablePath(),
-                workerArguments: settings.durability.arguments,
+                launcher: WorkerLauncher(
+                    executable: try executablePath(),
+                    dataDirectory: settings.location.data,
+                    durability: settings.durability
+                ),
                 storeProgress: { progress throws(OmenError) in
                     var next = manifest
                     next.progress = progress
