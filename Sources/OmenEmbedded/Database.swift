@@ -83,7 +83,7 @@ package final class Database: @unchecked Sendable {
             durability: durability,
             memoryByteCountMax: try SystemMemory.availableByteCount()
         )
-        configuration.expected = manifest.progress[0]
+        configuration.expected = manifest[progressOfShard: 0]
         configuration.hotLimits = try HotLimits.process.overridden()
         configuration.buildHelperCount = Processors.usableCount - 1
         let engine: ShardEngine

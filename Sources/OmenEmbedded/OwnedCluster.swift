@@ -15,9 +15,9 @@ final class OwnedCluster {
 
     /// Stores how far the shard has come, if that is news; durable on return.
     func note(_ progress: ShardProgress) throws(OmenError) {
-        guard manifest.progress[0] != progress else { return }
+        guard manifest[progressOfShard: 0] != progress else { return }
         var next = manifest
-        next.progress[0] = progress
+        next[progressOfShard: 0] = progress
         try next.store(directory)
         manifest = next
     }

@@ -30,8 +30,8 @@ extension Effect {
         if case .storeDrops(let drops) = self { drops } else { nil }
     }
 
-    var isStoreProgress: Bool {
-        if case .storeProgress = self { true } else { false }
+    var isStoreDirectory: Bool {
+        if case .storeDirectory = self { true } else { false }
     }
 }
 
@@ -43,12 +43,11 @@ struct Fixture {
     /// The note of unfinished drops, as it was last stored.
     var storedDrops: [UnfinishedDrop] = []
     /// Whether the cluster's manifest is stored at once, as a driver would after some milliseconds.
-    var storesProgress = true
+    var storesDirectory = true
 
     init(shards: Int, change: (inout Core.Configuration) -> Void = { _ in }) throws {
-        var configuration = try Core.Configuration(
-            slots: Core.Configuration.evenSlots(shardCount: shards),
-            shardCount: shards,
+        var configuration = Core.Configuration(
+            directory: try ClusterDirectory(shardCount: shards),
             pid: 77,
             socketPath: "test.sock",
             nonce: 0xC00D
@@ -73,10 +72,10 @@ struct Fixture {
     mutating func step(_ event: Core.Event) {
         effects = []
         core.handle(event, now: now, into: &effects)
-        guard storesProgress else { return }
-        while let index = effects.firstIndex(where: \.isStoreProgress) {
+        guard storesDirectory else { return }
+        while let index = effects.firstIndex(where: \.isStoreDirectory) {
             effects.remove(at: index)
-            core.handle(.progressStored, now: now, into: &effects)
+            core.handle(.directoryStored, now: now, into: &effects)
         }
         while let index = effects.firstIndex(where: { $0.storedDrops != nil }) {
             storedDrops = effects.remove(at: index).storedDrops ?? []
@@ -91,7 +90,13 @@ struct Fixture {
 
     mutating func becomeReady(_ shard: UInt32, _ collections: [CollectionInfo] = []) {
         let incarnation = core.workerIncarnation(Int(shard))
-        step(.workerSpawned(shard: shard, incarnation: incarnation, pid: 100 + shard))
+        step(
+            .workerSpawned(
+                replica: ReplicaID(shard: Int(shard)),
+                incarnation: incarnation,
+                pid: 100 + shard
+            )
+        )
         announce(shard, .ready, collections)
     }
 
@@ -117,7 +122,7 @@ struct Fixture {
     mutating func worker(_ shard: UInt32, _ id: UInt64, _ message: Message) {
         step(
             .workerMessage(
-                shard: shard,
+                replica: ReplicaID(shard: Int(shard)),
                 incarnation: core.workerIncarnation(Int(shard)),
                 Envelope(requestID: id, message: message)
             )
@@ -137,7 +142,7 @@ struct Fixture {
                         return
                     }
                     let event = Core.Event.workerHits(
-                        shard: shard,
+                        replica: ReplicaID(shard: Int(shard)),
                         incarnation: incarnation,
                         requestID: raw.requestID,
                         hits
@@ -169,7 +174,12 @@ struct Fixture {
     mutating func exit(_ shard: UInt32, status: Int64 = 0, signal: Int32 = 9) {
         let incarnation = core.workerIncarnation(Int(shard))
         step(
-            .workerExited(shard: shard, incarnation: incarnation, status: status, signal: signal)
+            .workerExited(
+                replica: ReplicaID(shard: Int(shard)),
+                incarnation: incarnation,
+                status: status,
+                signal: signal
+            )
         )
     }
 
@@ -178,11 +188,11 @@ struct Fixture {
 
     static func sent(in effects: [Effect]) -> [Sent] {
         effects.compactMap { effect in
-            guard case .sendToWorker(let shard, let incarnation, let envelope) = effect else {
+            guard case .sendToWorker(let replica, let incarnation, let envelope) = effect else {
                 return nil
             }
             return Sent(
-                shard: shard,
+                shard: UInt32(replica.shard),
                 incarnation: incarnation,
                 id: envelope.requestID,
                 message: envelope.message

@@ -28,9 +28,8 @@ private struct Fuzz {
     init(seed: UInt64) throws {
         random = SplitMix64(seed: seed)
         shards = [1, 2, 3, 8, 64][Int(random.next() % 5)]
-        var configuration = try Core.Configuration(
-            slots: Core.Configuration.evenSlots(shardCount: shards),
-            shardCount: shards,
+        var configuration = Core.Configuration(
+            directory: try ClusterDirectory(shardCount: shards),
             pid: 1,
             socketPath: "fuzz.sock",
             nonce: seed
@@ -55,7 +54,7 @@ private struct Fuzz {
     private mutating func finishStoring() {
         guard isStoring else { return }
         isStoring = false
-        apply(chance(90) ? .progressStored : .progressNotStored(reason: "full"))
+        apply(chance(90) ? .directoryStored : .directoryNotStored(reason: "full"))
     }
 
     mutating func apply(_ event: Core.Event) {
@@ -85,11 +84,11 @@ private struct Fuzz {
                 "answered twice or never asked"
             )
             answered += 1
-        case .sendToWorker(let shard, let incarnation, let envelope):
-            #expect(processes[Int(shard)] == incarnation, "sent to a dead worker")
+        case .sendToWorker(let replica, let incarnation, let envelope):
+            #expect(processes[replica.shard] == incarnation, "sent to a dead worker")
             sent.append(
                 Sent(
-                    shard: shard,
+                    shard: UInt32(replica.shard),
                     incarnation: incarnation,
                     id: envelope.requestID,
                     message: envelope.message
@@ -97,14 +96,14 @@ private struct Fuzz {
             )
             if sent.count > 4000 { sent.removeFirst(2000) }
         case .closeClient(let client): forget(client)
-        case .spawn(let shard, let incarnation, _):
-            #expect(processes[Int(shard)] == nil, "two processes for one shard")
-            processes[Int(shard)] = incarnation
-        case .kill(let shard, let incarnation): #expect(processes[Int(shard)] == incarnation)
+        case .spawn(let replica, let incarnation, _):
+            #expect(processes[replica.shard] == nil, "two processes for one shard")
+            processes[replica.shard] = incarnation
+        case .kill(let replica, let incarnation): #expect(processes[replica.shard] == incarnation)
         case .finished:
             #expect(finishedAt == nil)
             finishedAt = answered
-        case .storeProgress:
+        case .storeDirectory:
             #expect(!isStoring, "two stores at once")
             isStoring = true
         case .storeDrops:
@@ -214,7 +213,7 @@ private struct Fuzz {
         let id = chance(2) ? random.next() >> UInt64.random(in: 0..<64, using: &random) : wanted.id
         apply(
             .workerMessage(
-                shard: wanted.shard,
+                replica: ReplicaID(shard: Int(wanted.shard)),
                 incarnation: wanted.incarnation,
                 Envelope(requestID: id, message: message)
             )
@@ -257,10 +256,16 @@ private struct Fuzz {
         guard let incarnation = processes[shard] else { return }
         if core.workerState(shard) == .spawning, chance(10) {
             processes[shard] = nil
-            apply(.workerSpawnFailed(shard: UInt32(shard), incarnation: incarnation, reason: "x"))
+            apply(
+                .workerSpawnFailed(
+                    replica: ReplicaID(shard: shard),
+                    incarnation: incarnation,
+                    reason: "x"
+                )
+            )
             return
         }
-        apply(.workerSpawned(shard: UInt32(shard), incarnation: incarnation, pid: 5))
+        apply(.workerSpawned(replica: ReplicaID(shard: shard), incarnation: incarnation, pid: 5))
         let state = chance(2) ? pick(WorkerState.allCases) : chance(30) ? .recovering : .ready
         announce(shard, state == .quarantined && shard > 0 ? .ready : state)
     }
@@ -280,7 +285,7 @@ private struct Fuzz {
         )
         apply(
             .workerMessage(
-                shard: UInt32(shard),
+                replica: ReplicaID(shard: shard),
                 incarnation: incarnation,
                 Envelope(requestID: 0, message: .announcement(announcement))
             )
@@ -292,7 +297,11 @@ private struct Fuzz {
         guard let incarnation = processes[shard] else { return }
         if chance(40) {
             apply(
-                .workerConnectionLost(shard: UInt32(shard), incarnation: incarnation, reason: "")
+                .workerConnectionLost(
+                    replica: ReplicaID(shard: shard),
+                    incarnation: incarnation,
+                    reason: ""
+                )
             )
         }
         if chance(80) { bury(shard) }
@@ -304,7 +313,7 @@ private struct Fuzz {
         processes[shard] = nil
         apply(
             .workerExited(
-                shard: UInt32(shard),
+                replica: ReplicaID(shard: shard),
                 incarnation: incarnation,
                 status: 0,
                 signal: chance(50) ? 9 : 0

@@ -195,7 +195,7 @@ import Testing
 
     @Test func aDropIsNotedBeforeAnyShardIsTold() throws {
         var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
-        fixture.storesProgress = false
+        fixture.storesDirectory = false
         fixture.write(.dropCollection(name: "c"))
         let note = [UnfinishedDrop(name: "c", key: RequestKey(client: 1001, sequence: 1))]
         #expect(fixture.effects == [.storeDrops(note)])
@@ -219,7 +219,7 @@ import Testing
 
     @Test func aDropThatCannotBeNotedFailsAndNothingIsDropped() throws {
         var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
-        fixture.storesProgress = false
+        fixture.storesDirectory = false
         fixture.write(.dropCollection(name: "c"))
         fixture.step(.dropsNotStored(reason: "disk full"))
         #expect(fixture.error?.code == .ioFailure)

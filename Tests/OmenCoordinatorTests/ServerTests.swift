@@ -112,9 +112,8 @@ private final class RunningServer: Sendable {
         }
         let program = CommandLine.arguments[0]
         let products = program[..<(program.lastIndex(of: "/") ?? program.startIndex)]
-        var core = try CoordinatorCore.Configuration(
-            slots: CoordinatorCore.Configuration.evenSlots(shardCount: shards),
-            shardCount: shards,
+        var core = CoordinatorCore.Configuration(
+            directory: try ClusterDirectory(shardCount: shards),
             pid: UInt32(getpid()),
             socketPath: directory + "/omen.sock",
             nonce: 99
@@ -126,7 +125,7 @@ private final class RunningServer: Sendable {
                 executable: executable ?? products + "/FakeWorker",
                 dataDirectory: directory
             ),
-            storeProgress: { _ in },
+            storeDirectory: { _ in },
             storeDrops: { _ in }
         )
         let outcome = outcome
@@ -292,9 +291,8 @@ private final class RunningServer: Sendable {
     @Test func aSecondCoordinatorAtTheSameSocketIsRefused() throws {
         let server = try RunningServer(shards: 1)
         let client = try TestClient(server.socketPath)
-        let core = try CoordinatorCore.Configuration(
-            slots: CoordinatorCore.Configuration.evenSlots(shardCount: 1),
-            shardCount: 1,
+        let core = CoordinatorCore.Configuration(
+            directory: try ClusterDirectory(shardCount: 1),
             pid: 1,
             socketPath: server.socketPath,
             nonce: 1
@@ -306,7 +304,7 @@ private final class RunningServer: Sendable {
                     executable: "/nowhere",
                     dataDirectory: server.directory
                 ),
-                storeProgress: { _ in },
+                storeDirectory: { _ in },
                 storeDrops: { _ in }
             )
         )

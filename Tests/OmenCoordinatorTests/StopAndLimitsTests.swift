@@ -20,10 +20,12 @@ import Testing
         #expect(stops.map(\.message) == [.stop, .stop])
         #expect(fixture.core.workerState(0) == .draining)
         fixture.worker(0, stops[0].id, .done)
-        fixture.step(.workerConnectionLost(shard: 0, incarnation: 1, reason: "ended"))
+        fixture.step(
+            .workerConnectionLost(replica: ReplicaID(shard: 0), incarnation: 1, reason: "ended")
+        )
         // Closing its files may take a moment longer.
         fixture.tick(after: second)
-        #expect(!fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(!fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         fixture.exit(0, status: 0, signal: 0)
         #expect(fixture.replies.isEmpty)
         fixture.exit(1, status: 0, signal: 0)
@@ -50,9 +52,9 @@ import Testing
         }
         fixture.ask(.stop)
         fixture.tick(after: 119 * second)
-        #expect(!fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(!fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         fixture.tick(after: second)
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         fixture.exit(0)
         #expect(fixture.onlyReply == .done)
         #expect(fixture.effects.last == .finished(exitCode: 1))
@@ -75,7 +77,7 @@ import Testing
         fixture.step(.started)
         fixture.announce(0, .recovering)
         fixture.step(.stopRequested(signal: 2))
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         fixture.exit(0)
         #expect(fixture.effects.last == .finished(exitCode: 0))
     }
@@ -85,7 +87,7 @@ import Testing
         fixture.step(.stopRequested(signal: 15))
         #expect(fixture.core.workerState(0) == .draining)
         fixture.step(.stopRequested(signal: 15))
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         fixture.exit(0)
         #expect(fixture.core.isFinished)
     }

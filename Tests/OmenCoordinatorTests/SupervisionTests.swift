@@ -14,8 +14,8 @@ import Testing
         fixture.step(.started)
         #expect(
             fixture.effects == [
-                .spawn(shard: 0, incarnation: 1, acceptsLoss: false),
-                .spawn(shard: 1, incarnation: 1, acceptsLoss: false),
+                .spawn(replica: ReplicaID(shard: 0), incarnation: 1, acceptsLoss: false),
+                .spawn(replica: ReplicaID(shard: 1), incarnation: 1, acceptsLoss: false),
             ]
         )
         #expect(fixture.core.workerState(0) == .spawning)
@@ -89,7 +89,7 @@ import Testing
         for _ in 0..<9 { fixture.tick(after: second) }
         #expect(fixture.replies.isEmpty)
         fixture.tick(after: second)
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         #expect(fixture.core.workerState(0) == .dead)
         #expect(fixture.error?.code == .unknownOutcome)
         fixture.tick(after: second)
@@ -101,7 +101,11 @@ import Testing
         #expect(fixture.core.workerState(0) == .backoff)
         #expect(fixture.status()?.workers[0].lastError.contains("no sign of life") == true)
         fixture.tick(after: 100 * millisecond)
-        #expect(fixture.effects == [.spawn(shard: 0, incarnation: 2, acceptsLoss: false)])
+        #expect(
+            fixture.effects == [
+                .spawn(replica: ReplicaID(shard: 0), incarnation: 2, acceptsLoss: false)
+            ]
+        )
     }
 
     @Test func pingsOneAtATimeAndAnyAnswerIsASignOfLife() throws {
@@ -172,8 +176,10 @@ import Testing
 
     @Test func aLostConnectionKillsTheProcessAndItsExitSaysWhy() throws {
         var fixture = try Fixture.ready(shards: 1)
-        fixture.step(.workerConnectionLost(shard: 0, incarnation: 1, reason: "ended"))
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        fixture.step(
+            .workerConnectionLost(replica: ReplicaID(shard: 0), incarnation: 1, reason: "ended")
+        )
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         #expect(fixture.core.workerState(0) == .dead)
         fixture.exit(0, signal: 11)
         #expect(fixture.core.workerState(0) == .backoff)
@@ -185,7 +191,13 @@ import Testing
         fixture.step(.started)
         for _ in 0..<20 {
             let incarnation = fixture.core.workerIncarnation(0)
-            fixture.step(.workerSpawnFailed(shard: 0, incarnation: incarnation, reason: "EAGAIN"))
+            fixture.step(
+                .workerSpawnFailed(
+                    replica: ReplicaID(shard: 0),
+                    incarnation: incarnation,
+                    reason: "EAGAIN"
+                )
+            )
             #expect(fixture.core.workerState(0) == .backoff)
             fixture.tick(after: 30 * second)
             #expect(spawns(fixture) == 1)
@@ -197,7 +209,7 @@ import Testing
         fixture.step(.started)
         let stranger = WorkerAnnouncement(shard: 1, incarnation: 1, state: .ready)
         fixture.worker(0, 0, .announcement(stranger))
-        #expect(fixture.effects.contains(.kill(shard: 0, incarnation: 1)))
+        #expect(fixture.effects.contains(.kill(replica: ReplicaID(shard: 0), incarnation: 1)))
         #expect(fixture.core.readyShards.isEmpty)
     }
 

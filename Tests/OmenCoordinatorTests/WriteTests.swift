@@ -74,7 +74,9 @@ import Testing
         fixture.write(.upsert(batch("c", Array(1...10))))
         let parts = fixture.sent
         fixture.worker(0, parts[0].id, written(upserted: 5))
-        fixture.step(.workerConnectionLost(shard: 1, incarnation: 1, reason: ""))
+        fixture.step(
+            .workerConnectionLost(replica: ReplicaID(shard: 1), incarnation: 1, reason: "")
+        )
         #expect(fixture.writeReply?.coverage.failures.map(\.shard) == [1])
         #expect(fixture.writeReply?.coverage.failures.first?.error.code == .unknownOutcome)
         // All parts unknown: so is the whole.
@@ -125,7 +127,7 @@ import Testing
         let part = fixture.sent[0]
         #expect(part.incarnation == 2)
         let envelope = Envelope(requestID: part.id, message: written(upserted: 1))
-        fixture.step(.workerMessage(shard: 0, incarnation: 1, envelope))
+        fixture.step(.workerMessage(replica: ReplicaID(shard: 0), incarnation: 1, envelope))
         #expect(fixture.replies.isEmpty)
         fixture.worker(0, part.id, written(upserted: 1))
         #expect(fixture.writeReply?.counts.upserted == 1)

@@ -39,7 +39,7 @@ import Testing
             }
             try manifest.store(directory)
             _ = appender.finish()
-            cluster.progress[shard] = ShardProgress(
+            cluster[progressOfShard: shard] = ShardProgress(
                 history: manifest.history,
                 generation: manifest.generation,
                 durableLSN: manifest.current.appliedLSN

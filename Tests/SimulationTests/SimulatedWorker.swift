@@ -58,7 +58,7 @@ final class SimulatedWorker {
         if acceptsLoss { files.empty() }
         let expected: ShardProgress =
             simulation.mutant == .believeEmptyShard || acceptsLoss
-            ? .notBegun : simulation.clusterProgress[shard]
+            ? .notBegun : simulation.known(of: shard)
         let place = Directory("shards/\(shard)")
         try expected.check(files.checkpoint?.manifest, in: place)
         let store = ShardStore()

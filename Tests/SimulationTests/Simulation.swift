@@ -28,7 +28,7 @@ final class Simulation {
     /// Counts coordinators; what belongs to an older one is dropped.
     private var epoch: UInt64 = 0
     /// What the cluster's manifest knows of the shards; durable as a whole or not at all.
-    private(set) var clusterProgress: [ShardProgress]
+    private(set) var cluster: ClusterDirectory
     private var unfinishedDrops: [UnfinishedDrop] = []
     private var clients: [SimulatedClient] = []
     private var connections: [UInt64: SimulatedClient] = [:]
@@ -49,7 +49,7 @@ final class Simulation {
         shardCount = shards
         disks = (0..<shards).map { SimulatedShardDisk(shard: UInt32($0)) }
         workers = Array(repeating: nil, count: shards)
-        clusterProgress = Array(repeating: .notBegun, count: shards)
+        cluster = Self.newCluster(shards)
         self.clients = (0..<UInt64(clients)).map {
             SimulatedClient(self, number: $0, writes: writes)
         }
@@ -147,7 +147,13 @@ extension Simulation {
         let (shard, incarnation) = (UInt32(worker.shard), worker.incarnation)
         deliver("w\(shard).\(incarnation).\(epoch)") {
             guard self.epoch == epoch else { return }
-            self.feed(.workerMessage(shard: shard, incarnation: incarnation, envelope))
+            self.feed(
+                .workerMessage(
+                    replica: ReplicaID(shard: Int(shard)),
+                    incarnation: incarnation,
+                    envelope
+                )
+            )
         }
     }
 
@@ -163,25 +169,30 @@ extension Simulation {
     private func startCoordinator() {
         guard core == nil else { return }
         epoch += 1
-        do throws(OmenError) {
-            var configuration = try CoordinatorCore.Configuration(
-                slots: CoordinatorCore.Configuration.evenSlots(shardCount: shardCount),
-                shardCount: shardCount,
-                progress: mutant == .believeEmptyShard ? nil : clusterProgress,
-                pid: 1,
-                socketPath: "simulated",
-                nonce: random.next()
-            )
-            configuration.unfinishedDrops = unfinishedDrops
-            configuration.restartsInWindowMax = .max
-            configuration.timing.restartBackoffMax = 2_000_000_000
-            core = CoordinatorCore(configuration: configuration)
-        } catch {
-            violation("the coordinator does not start: \(error)")
-            return
-        }
+        var configuration = CoordinatorCore.Configuration(
+            directory: mutant == .believeEmptyShard ? Self.newCluster(shardCount) : cluster,
+            pid: 1,
+            socketPath: "simulated",
+            nonce: random.next()
+        )
+        configuration.unfinishedDrops = unfinishedDrops
+        configuration.restartsInWindowMax = .max
+        configuration.timing.restartBackoffMax = 2_000_000_000
+        core = CoordinatorCore(configuration: configuration)
         feed(.started)
         tick(epoch)
+    }
+
+    /// The directory of a cluster whose shards have not begun.
+    private static func newCluster(_ shardCount: Int) -> ClusterDirectory {
+        do throws(OmenError) {
+            return try ClusterDirectory(shardCount: shardCount)
+        } catch { preconditionFailure("no cluster: \(error)") }
+    }
+
+    /// What the cluster's manifest knows of a shard.
+    func known(of shard: Int) -> ShardProgress {
+        cluster[progress: cluster.replica(serving: shard)]
     }
 
     private func tick(_ epoch: UInt64) {
@@ -200,16 +211,16 @@ extension Simulation {
     private func perform(_ effect: CoordinatorCore.Effect) {
         switch effect {
         case .sendToClient(let client, let envelope): toClient(client, envelope)
-        case .sendToWorker(let shard, let incarnation, let envelope):
-            toWorker(Int(shard), incarnation, envelope)
+        case .sendToWorker(let replica, let incarnation, let envelope):
+            toWorker(replica.shard, incarnation, envelope)
         case .closeClient(let connection):
             connections.removeValue(forKey: connection)?.disconnected()
-        case .spawn(let shard, let incarnation, let acceptsLoss):
-            spawn(Int(shard), incarnation, acceptsLoss: acceptsLoss)
-        case .storeProgress(let progress): store(progress)
+        case .spawn(let replica, let incarnation, let acceptsLoss):
+            spawn(replica.shard, incarnation, acceptsLoss: acceptsLoss)
+        case .storeDirectory(let cluster): store(cluster)
         case .storeDrops(let drops): store(drops)
-        case .kill(let shard, let incarnation):
-            guard let worker = workers[Int(shard)], worker.incarnation == incarnation else {
+        case .kill(let replica, let incarnation):
+            guard let worker = workers[replica.shard], worker.incarnation == incarnation else {
                 return
             }
             kill(worker)
@@ -218,14 +229,14 @@ extension Simulation {
     }
 
     /// A crash comes before the file has its new name, or after.
-    private func store(_ progress: [ShardProgress]) {
+    private func store(_ cluster: ClusterDirectory) {
         let epoch = epoch
         schedule(after: draw(500_000...10_000_000)) {
             guard self.epoch == epoch else { return }
-            self.clusterProgress = progress
+            self.cluster = cluster
             self.schedule(after: self.draw(0...1_000_000)) {
                 guard self.epoch == epoch else { return }
-                self.feed(.progressStored)
+                self.feed(.directoryStored)
             }
         }
     }
@@ -258,7 +269,13 @@ extension Simulation {
                 )
                 self.workers[shard] = worker
                 self.note("spawned \(shard) \(incarnation)")
-                self.feed(.workerSpawned(shard: UInt32(shard), incarnation: incarnation, pid: 7))
+                self.feed(
+                    .workerSpawned(
+                        replica: ReplicaID(shard: shard),
+                        incarnation: incarnation,
+                        pid: 7
+                    )
+                )
                 worker.start()
             } catch {
                 guard error.code == .corrupt else {
@@ -279,10 +296,16 @@ extension Simulation {
         let epoch = epoch
         deliver("w\(shard).\(incarnation).\(epoch)") {
             guard self.epoch == epoch else { return }
-            self.feed(.workerConnectionLost(shard: shard, incarnation: incarnation, reason: ""))
+            self.feed(
+                .workerConnectionLost(
+                    replica: ReplicaID(shard: Int(shard)),
+                    incarnation: incarnation,
+                    reason: ""
+                )
+            )
             self.feed(
                 .workerExited(
-                    shard: shard,
+                    replica: ReplicaID(shard: Int(shard)),
                     incarnation: incarnation,
                     status: status,
                     signal: signal
@@ -306,7 +329,7 @@ extension Simulation {
     /// others do, and come back empty only when an operator accepts that.
     private func loseShard() {
         let shard = Int(draw(0...UInt64(shardCount - 1)))
-        guard clusterProgress[shard].durableLSN > 0 || disks[shard].hasRecords else { return }
+        guard known(of: shard).durableLSN > 0 || disks[shard].hasRecords else { return }
         crash(losingPower: false)
         disks[shard].empty()
         emptied = shard
@@ -335,7 +358,9 @@ extension Simulation {
     }
 
     private func quarantine(_ shard: UInt32, _ incarnation: UInt64, _ error: OmenError) {
-        feed(.workerSpawned(shard: shard, incarnation: incarnation, pid: 7))
+        feed(
+            .workerSpawned(replica: ReplicaID(shard: Int(shard)), incarnation: incarnation, pid: 7)
+        )
         let announcement = WorkerAnnouncement(
             shard: shard,
             incarnation: incarnation,
@@ -344,7 +369,7 @@ extension Simulation {
         )
         feed(
             .workerMessage(
-                shard: shard,
+                replica: ReplicaID(shard: Int(shard)),
                 incarnation: incarnation,
                 Envelope(requestID: 0, message: .announcement(announcement))
             )

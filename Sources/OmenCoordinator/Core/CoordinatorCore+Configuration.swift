@@ -3,11 +3,8 @@ package import OmenCore
 extension CoordinatorCore {
     /// What the core is told once, at its start.
     package struct Configuration: Sendable {
-        /// Shard of each hash slot, from the cluster manifest; shape `[Limits.slotCount]`.
-        package var slots: [UInt8]
-        package var shardCount: Int
-        /// What the cluster's manifest knows of each shard; shape `[shardCount]`.
-        package var progress: [ShardProgress]
+        /// Who has which part of the records, from the cluster's manifest.
+        package var directory: ClusterDirectory
         /// The coordinator's own process, for status.
         package var pid: UInt32
         /// Path of the listening socket, for status.
@@ -25,53 +22,23 @@ extension CoordinatorCore {
         /// Deaths within the window after which a shard is given up.
         package var restartsInWindowMax = Limits.restartsInWindowMax
 
+        /// What every coordinator is told.
+        ///
         /// - Parameters:
-        ///   - slots: As the property.
-        ///   - shardCount: As the property.
-        ///   - progress: As the property; nil for a cluster whose shards have not begun.
+        ///   - directory: As the property.
         ///   - pid: As the property.
         ///   - socketPath: As the property.
         ///   - nonce: As the property.
-        /// - Throws: `.badRequest` when the slot table and the shard count disagree.
         package init(
-            slots: [UInt8],
-            shardCount: Int,
-            progress: [ShardProgress]? = nil,
+            directory: ClusterDirectory,
             pid: UInt32,
             socketPath: String,
             nonce: UInt64
-        ) throws(OmenError) {
-            guard (1...Limits.shardCountMax).contains(shardCount) else {
-                throw OmenError(
-                    .badRequest,
-                    "\(shardCount) shards, expected 1...\(Limits.shardCountMax)"
-                )
-            }
-            guard slots.count == Limits.slotCount else {
-                throw OmenError(
-                    .badRequest,
-                    "slot table has \(slots.count) entries, expected \(Limits.slotCount)"
-                )
-            }
-            if let stray = slots.first(where: { Int($0) >= shardCount }) {
-                throw OmenError(.badRequest, "slot table names shard \(stray) of \(shardCount)")
-            }
-            let progress = progress ?? Array(repeating: .notBegun, count: shardCount)
-            guard progress.count == shardCount else {
-                throw OmenError(.badRequest, "\(progress.count) progress of \(shardCount) shards")
-            }
-            self.slots = slots
-            self.progress = progress
-            self.shardCount = shardCount
+        ) {
+            self.directory = directory
             self.pid = pid
             self.socketPath = socketPath
             self.nonce = nonce
-        }
-
-        /// The table a new cluster starts with: slots dealt to the shards in turn.
-        package static func evenSlots(shardCount: Int) -> [UInt8] {
-            precondition((1...Limits.shardCountMax).contains(shardCount), "\(shardCount) shards")
-            return (0..<Limits.slotCount).map { UInt8($0 % shardCount) }
         }
     }
 

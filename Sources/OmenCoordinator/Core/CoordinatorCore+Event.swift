@@ -15,27 +15,27 @@ extension CoordinatorCore {
         case clientEnded(client: UInt64)
         /// The client is gone, or broke the protocol below the level of messages.
         case clientClosed(client: UInt64)
-        case workerSpawned(shard: UInt32, incarnation: UInt64, pid: UInt32)
-        case workerSpawnFailed(shard: UInt32, incarnation: UInt64, reason: String)
-        case workerMessage(shard: UInt32, incarnation: UInt64, Envelope)
+        case workerSpawned(replica: ReplicaID, incarnation: UInt64, pid: UInt32)
+        case workerSpawnFailed(replica: ReplicaID, incarnation: UInt64, reason: String)
+        case workerMessage(replica: ReplicaID, incarnation: UInt64, Envelope)
         /// A worker answered a search; the same as `workerMessage` with the decoded hits, which are
         /// borrowed here: there is no event that happens as often.
         case workerHits(
-            shard: UInt32,
+            replica: ReplicaID,
             incarnation: UInt64,
             requestID: UInt64,
             NumberedHits
         )
         /// The socket to the worker ended; its process may still live.
-        case workerConnectionLost(shard: UInt32, incarnation: UInt64, reason: String)
+        case workerConnectionLost(replica: ReplicaID, incarnation: UInt64, reason: String)
         /// The process ended and was waited for; all it had sent was reported before.
-        case workerExited(shard: UInt32, incarnation: UInt64, status: Int64, signal: Int32)
+        case workerExited(replica: ReplicaID, incarnation: UInt64, status: Int64, signal: Int32)
         /// What `storeDrops` asked for is durable.
         case dropsStored
         case dropsNotStored(reason: String)
-        /// What `storeProgress` asked for is durable.
-        case progressStored
-        case progressNotStored(reason: String)
+        /// What `storeDirectory` asked for is durable.
+        case directoryStored
+        case directoryNotStored(reason: String)
         /// Time has passed; expected at least every 100 ms.
         case tick
         /// SIGTERM or SIGINT; a second one kills instead of waiting.
@@ -45,16 +45,16 @@ extension CoordinatorCore {
     /// What the driver has to do, in this order.
     package enum Effect: Equatable, Sendable {
         case sendToClient(client: UInt64, Envelope)
-        case sendToWorker(shard: UInt32, incarnation: UInt64, Envelope)
+        case sendToWorker(replica: ReplicaID, incarnation: UInt64, Envelope)
         /// Close after what was sent; no further event of this client is expected.
         case closeClient(client: UInt64)
         /// `acceptsLoss`: the worker goes on with what is left of the shard's files.
-        case spawn(shard: UInt32, incarnation: UInt64, acceptsLoss: Bool)
+        case spawn(replica: ReplicaID, incarnation: UInt64, acceptsLoss: Bool)
         /// SIGKILL; `workerExited` has to follow.
-        case kill(shard: UInt32, incarnation: UInt64)
-        /// Make this the progress in the cluster's manifest, of each shard; `progressStored` or
-        /// `progressNotStored` has to follow. One at a time.
-        case storeProgress([ShardProgress])
+        case kill(replica: ReplicaID, incarnation: UInt64)
+        /// Make this the directory in the cluster's manifest; `directoryStored` or
+        /// `directoryNotStored` has to follow. One at a time.
+        case storeDirectory(ClusterDirectory)
         /// Store the unfinished drops; `dropsStored` or `dropsNotStored` has to follow.
         case storeDrops([UnfinishedDrop])
         case stopListening

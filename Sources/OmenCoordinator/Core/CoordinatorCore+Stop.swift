@@ -28,20 +28,20 @@ extension CoordinatorCore {
         out.append(.log("stopping: \(why)"))
         out.append(.stopListening)
         phase = .draining(deadline: now.saturatingAdd(timing.drainTimeout))
-        for shard in workers.indices {
-            switch workers[shard].life {
-            case .absent(.backoff): workers[shard].life = .absent(.stopped)
+        for replica in workers.ids {
+            switch workers[replica].life {
+            case .absent(.backoff): workers[replica].life = .absent(.stopped)
             case .connected(let session) where session.readyAt == nil:
                 // What is still recovering has nothing that its log has not.
-                giveUp(shard, reason: "the cluster stops")
+                giveUp(replica, reason: "the cluster stops")
             case .absent, .connected, .leaving: continue
             }
         }
     }
 
     private mutating func killAll() {
-        for shard in workers.indices where workers[shard].session != nil {
-            giveUp(shard, reason: "the cluster stops at once")
+        for replica in workers.ids where workers[replica].session != nil {
+            giveUp(replica, reason: "the cluster stops at once")
         }
     }
 
@@ -51,18 +51,19 @@ extension CoordinatorCore {
             guard pending.count == 0 || now >= deadline else { return }
             phase = .stopping(deadline: now.saturatingAdd(timing.stopTimeout))
             for shard in ready {
-                workers[shard].update { session in
+                let replica = directory.replica(serving: shard)
+                workers[replica].update { session in
                     guard case .serving(let since) = session.standing else { return }
                     session.standing = .draining(since: since)
                 }
-                sendInternal(.stop, to: shard)
+                sendInternal(.stop, to: replica)
             }
             ready = ShardSet()
         }
         guard case .stopping(let deadline) = phase else { return }
-        if workers.contains(where: \.life.hasProcess) {
+        if workers.values.contains(where: \.life.hasProcess) {
             guard now >= deadline else { return }
-            guard workers.contains(where: { $0.session != nil }) else {
+            guard workers.values.contains(where: { $0.session != nil }) else {
                 // Killed and still not gone; the kernel finishes that without us.
                 if now >= deadline.saturatingAdd(timing.heartbeatTimeout) { finishStop() }
                 return
@@ -71,8 +72,8 @@ extension CoordinatorCore {
             return
         }
         // How far the shards came is known now; a later start compares.
-        storeProgress()
-        guard storingProgress == nil || now >= deadline else { return }
+        storeDirectory()
+        guard storingDirectory == nil || now >= deadline else { return }
         finishStop()
     }
 

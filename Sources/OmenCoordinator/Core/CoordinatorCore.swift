@@ -37,11 +37,14 @@ package struct CoordinatorCore: Sendable {
 
     let configuration: Configuration
     var timing: Timing { configuration.timing }
-    /// Largest part of the slots on one shard.
-    let largestShare: Double
 
     var phase = Phase.starting
-    var workers: [SupervisedWorker]
+    /// Who has which part of the records; what of it the cluster's manifest knows; and what is
+    /// being stored.
+    var directory: ClusterDirectory
+    var storedDirectory: ClusterDirectory
+    var storingDirectory: ClusterDirectory?
+    var workers: ReplicaTable<SupervisedWorker>
     var catalog = Catalog()
     var pending = PendingTable()
     /// The connected clients; looked up, never iterated.
@@ -59,10 +62,6 @@ package struct CoordinatorCore: Sendable {
     var blockedNames: Set<String> = []
     /// Requests whose drops are sent once they are durable.
     var dropsToSend: [UInt64] = []
-    /// How far each shard has come; what of it the cluster's manifest knows; what is being stored.
-    var progress: [ShardProgress]
-    var storedProgress: [ShardProgress]
-    var storingProgress: [ShardProgress]?
     /// A worker had to be killed, or died, while the cluster stopped.
     var stoppedUncleanly = false
 
@@ -89,12 +88,9 @@ package struct CoordinatorCore: Sendable {
         memory = MemoryBudget(memoryLimit: configuration.memoryLimit)
         unfinishedDrops = configuration.unfinishedDrops
         storedDrops = configuration.unfinishedDrops
-        workers = Array(repeating: SupervisedWorker(), count: configuration.shardCount)
-        progress = configuration.progress
-        storedProgress = configuration.progress
-        var share = [Int](repeating: 0, count: configuration.shardCount)
-        for shard in configuration.slots { share[Int(shard)] += 1 }
-        largestShare = Double(share.max() ?? 0) / Double(Limits.slotCount)
+        directory = configuration.directory
+        storedDirectory = configuration.directory
+        workers = ReplicaTable(configuration.directory, repeating: SupervisedWorker())
     }
 
     /// Handles one event and appends what has to be done about it.
@@ -114,23 +110,23 @@ package struct CoordinatorCore: Sendable {
         case .clientMessage(let client, let envelope): received(envelope, from: client)
         case .clientEnded(let client): ended(client)
         case .clientClosed(let client): closed(client)
-        case .workerSpawned(let shard, let incarnation, let pid):
-            spawned(shard, incarnation: incarnation, pid: pid)
-        case .workerSpawnFailed(let shard, let incarnation, let reason):
-            spawnFailed(shard, incarnation: incarnation, reason: reason)
-        case .workerMessage(let shard, let incarnation, let envelope):
-            heard(envelope, from: shard, incarnation: incarnation)
-        case .workerHits(let shard, let incarnation, let requestID, let hits):
-            guard let shard = listen(to: shard, incarnation) else { return ignoreAnswer() }
-            heard(.hits(hits), to: requestID, from: shard)
-        case .workerConnectionLost(let shard, let incarnation, let reason):
-            connectionLost(shard, incarnation: incarnation, reason: reason)
-        case .workerExited(let shard, let incarnation, let status, let signal):
-            exited(shard, incarnation: incarnation, status: status, signal: signal)
-        case .progressStored: progressStored()
+        case .workerSpawned(let replica, let incarnation, let pid):
+            spawned(replica, incarnation: incarnation, pid: pid)
+        case .workerSpawnFailed(let replica, let incarnation, let reason):
+            spawnFailed(replica, incarnation: incarnation, reason: reason)
+        case .workerMessage(let replica, let incarnation, let envelope):
+            heard(envelope, from: replica, incarnation: incarnation)
+        case .workerHits(let replica, let incarnation, let requestID, let hits):
+            guard listen(to: replica, incarnation) else { return ignoreAnswer() }
+            heard(.hits(hits), to: requestID, from: replica)
+        case .workerConnectionLost(let replica, let incarnation, let reason):
+            connectionLost(replica, incarnation: incarnation, reason: reason)
+        case .workerExited(let replica, let incarnation, let status, let signal):
+            exited(replica, incarnation: incarnation, status: status, signal: signal)
+        case .directoryStored: directoryStored()
         case .dropsStored: dropsStored()
         case .dropsNotStored(let reason): dropsNotStored(reason: reason)
-        case .progressNotStored(let reason): progressNotStored(reason: reason)
+        case .directoryNotStored(let reason): directoryNotStored(reason: reason)
         case .tick: tick()
         case .stopRequested(let signal): stopSignalled(signal)
         }
@@ -143,7 +139,7 @@ package struct CoordinatorCore: Sendable {
         startedAt = now
         lastTickAt = now
         reconcileAt = now.saturatingAdd(timing.reconcileInterval)
-        for shard in workers.indices { spawn(shard) }
+        for replica in workers.ids { spawn(replica) }
     }
 }
 
@@ -159,12 +155,23 @@ extension CoordinatorCore {
     /// Replies nobody waited for: late ones, repeated ones, and those of old incarnations.
     package var ignoredReplyCount: UInt64 { ignoredReplies }
 
-    package func workerState(_ shard: Int) -> WorkerState { workers[shard].state }
-    package func workerIncarnation(_ shard: Int) -> UInt64 { workers[shard].incarnation }
+    /// The state of the worker that serves a shard.
+    package func workerState(_ shard: Int) -> WorkerState { worker(serving: shard).state }
+    /// The number of that worker's process.
+    package func workerIncarnation(_ shard: Int) -> UInt64 { worker(serving: shard).incarnation }
+    /// Requests that the worker has not answered.
     package func workerRequestsInFlight(_ shard: Int) -> Int {
-        workers[shard].load.requestsInFlight
+        worker(serving: shard).load.requestsInFlight
     }
-    package func workerBytesInFlight(_ shard: Int) -> Int { workers[shard].load.bytesInFlight }
+    /// Bytes that those requests are charged with.
+    package func workerBytesInFlight(_ shard: Int) -> Int {
+        worker(serving: shard).load.bytesInFlight
+    }
+
+    /// The worker that is asked for a shard's part of a request.
+    private func worker(serving shard: Int) -> SupervisedWorker {
+        workers[directory.replica(serving: shard)]
+    }
 
     /// Collections a client can use, ascending by name.
     package var collections: [CollectionInfo] {

@@ -4,7 +4,7 @@ internal import OmenWire
 
 /// One worker process and the connection to it.
 final class WorkerPeer {
-    let shard: UInt32
+    let replica: ReplicaID
     let incarnation: UInt64
     let process: ChildProcess
     let connection: StreamConnection
@@ -16,12 +16,12 @@ final class WorkerPeer {
     var exit: (status: Int64, signal: Int32)?
 
     init(
-        shard: UInt32,
+        replica: ReplicaID,
         incarnation: UInt64,
         process: ChildProcess,
         connection: StreamConnection
     ) {
-        self.shard = shard
+        self.replica = replica
         self.incarnation = incarnation
         self.process = process
         self.connection = connection
@@ -29,37 +29,41 @@ final class WorkerPeer {
 }
 
 extension CoordinatorServer {
-    func peer(_ shard: UInt32, _ incarnation: UInt64) -> WorkerPeer? {
-        guard let peer = workers[Int(shard)], peer.incarnation == incarnation else { return nil }
+    func peer(_ replica: ReplicaID, _ incarnation: UInt64) -> WorkerPeer? {
+        guard let peer = workers[replica], peer.incarnation == incarnation else { return nil }
         return peer
     }
 
     /// Starts a worker's process, and tells the core whether it runs.
-    func spawn(_ shard: UInt32, _ incarnation: UInt64, acceptsLoss: Bool) {
+    func spawn(_ replica: ReplicaID, _ incarnation: UInt64, acceptsLoss: Bool) {
         do throws(OmenError) {
             let launched = try configuration.launcher.launch(
-                shard: shard,
+                replica: replica,
                 incarnation: incarnation,
                 acceptsLoss: acceptsLoss,
                 on: loop,
                 onExit: { [unowned self] status, signal in
-                    guard let peer = self.peer(shard, incarnation) else { return }
+                    guard let peer = self.peer(replica, incarnation) else { return }
                     exited(peer, status: status, signal: signal)
                 }
             )
             let started = WorkerPeer(
-                shard: shard,
+                replica: replica,
                 incarnation: incarnation,
                 process: launched.process,
                 connection: launched.connection
             )
-            workers[Int(shard)] = started
+            workers[replica] = started
             attach(started)
             let pid = UInt32(clamping: started.process.pid)
-            feed(.workerSpawned(shard: shard, incarnation: incarnation, pid: pid))
+            feed(.workerSpawned(replica: replica, incarnation: incarnation, pid: pid))
         } catch {
             feed(
-                .workerSpawnFailed(shard: shard, incarnation: incarnation, reason: error.message)
+                .workerSpawnFailed(
+                    replica: replica,
+                    incarnation: incarnation,
+                    reason: error.message
+                )
             )
         }
     }
@@ -84,7 +88,7 @@ extension CoordinatorServer {
                 }
                 let envelope = try message.decoded()
                 feed(
-                    .workerMessage(shard: peer.shard, incarnation: peer.incarnation, envelope)
+                    .workerMessage(replica: peer.replica, incarnation: peer.incarnation, envelope)
                 )
             }
         } catch { ended(peer, reason: "\(error)") }
@@ -97,7 +101,7 @@ extension CoordinatorServer {
         precondition(!isHandling, "hits arrived inside an event")
         feed(
             .workerHits(
-                shard: peer.shard,
+                replica: peer.replica,
                 incarnation: peer.incarnation,
                 requestID: requestID,
                 hits
@@ -105,8 +109,8 @@ extension CoordinatorServer {
         )
     }
 
-    func send(_ envelope: Envelope, toWorker shard: UInt32, _ incarnation: UInt64) {
-        guard let peer = peer(shard, incarnation), !peer.hasEnded else { return }
+    func send(_ envelope: Envelope, toWorker replica: ReplicaID, _ incarnation: UInt64) {
+        guard let peer = peer(replica, incarnation), !peer.hasEnded else { return }
         if case .search(let query) = envelope.message {
             if encodedSearch?.requestID != envelope.requestID {
                 encodedSearch = EncodedSearch(query, requestID: envelope.requestID)
@@ -146,7 +150,7 @@ extension CoordinatorServer {
         guard let exit = peer.exit else {
             feed(
                 .workerConnectionLost(
-                    shard: peer.shard,
+                    replica: peer.replica,
                     incarnation: peer.incarnation,
                     reason: reason
                 )
@@ -168,7 +172,7 @@ extension CoordinatorServer {
     private func reportExit(_ peer: WorkerPeer, _ exit: (status: Int64, signal: Int32)) {
         feed(
             .workerExited(
-                shard: peer.shard,
+                replica: peer.replica,
                 incarnation: peer.incarnation,
                 status: exit.status,
                 signal: exit.signal

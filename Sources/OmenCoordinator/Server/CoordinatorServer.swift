@@ -15,22 +15,22 @@ package final class CoordinatorServer {
         package var core: CoordinatorCore.Configuration
         /// Starts the workers.
         package var launcher: WorkerLauncher
-        /// Stores the progress of all shards in the cluster's manifest; durable on return.
+        /// Stores the directory in the cluster's manifest; durable on return.
         ///
         /// Called on other threads, one call at a time.
-        package var storeProgress: @Sendable ([ShardProgress]) throws(OmenError) -> Void
+        package var storeDirectory: @Sendable (ClusterDirectory) throws(OmenError) -> Void
         /// Stores the unfinished drops; durable on return.
         package var storeDrops: @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
 
         package init(
             core: CoordinatorCore.Configuration,
             launcher: WorkerLauncher,
-            storeProgress: @escaping @Sendable ([ShardProgress]) throws(OmenError) -> Void,
+            storeDirectory: @escaping @Sendable (ClusterDirectory) throws(OmenError) -> Void,
             storeDrops: @escaping @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
         ) {
             self.core = core
             self.launcher = launcher
-            self.storeProgress = storeProgress
+            self.storeDirectory = storeDirectory
             self.storeDrops = storeDrops
         }
     }
@@ -40,7 +40,7 @@ package final class CoordinatorServer {
     private var core: CoordinatorCore
     private var listener: Listener?
     var clients: [UInt64: ClientPeer] = [:]
-    var workers: [WorkerPeer?]
+    var workers: ReplicaTable<WorkerPeer?>
     /// Clients with answers to flush at the end of the turn.
     var unflushedClients: [ClientPeer] = []
     var unflushedWorkers: [WorkerPeer] = []
@@ -58,14 +58,14 @@ package final class CoordinatorServer {
     private(set) var isHandling = false
     private var effects: [CoordinatorCore.Effect] = []
     private var exitCode: Int32?
-    private var progressKeeper: StoreKeeper<[ShardProgress]>?
+    private var directoryKeeper: StoreKeeper<ClusterDirectory>?
     private var dropsKeeper: StoreKeeper<[UnfinishedDrop]>?
 
     /// - Throws: `.ioFailure` when the system gives no descriptors.
     package init(_ configuration: Configuration) throws(OmenError) {
         self.configuration = configuration
         core = CoordinatorCore(configuration: configuration.core)
-        workers = Array(repeating: nil, count: configuration.core.shardCount)
+        workers = ReplicaTable(configuration.core.directory, repeating: nil)
         frames = FrameLedger(memoryLimit: configuration.core.memoryLimit)
         loop = try EventLoop()
     }
@@ -81,9 +81,9 @@ package final class CoordinatorServer {
         listener = try loop.listen(path: configuration.core.socketPath) { connection in
             self.accept(connection)
         }
-        progressKeeper = try StoreKeeper(loop, configuration.storeProgress) {
+        directoryKeeper = try StoreKeeper(loop, configuration.storeDirectory) {
             [unowned self] failure in
-            feed(failure.map { .progressNotStored(reason: $0.message) } ?? .progressStored)
+            feed(failure.map { .directoryNotStored(reason: $0.message) } ?? .directoryStored)
         }
         dropsKeeper = try StoreKeeper(loop, configuration.storeDrops) { [unowned self] failure in
             feed(failure.map { .dropsNotStored(reason: $0.message) } ?? .dropsStored)
@@ -142,14 +142,14 @@ package final class CoordinatorServer {
     private func execute(_ effect: CoordinatorCore.Effect) {
         switch effect {
         case .sendToClient(let client, let envelope): send(envelope, toClient: client)
-        case .sendToWorker(let shard, let incarnation, let envelope):
-            send(envelope, toWorker: shard, incarnation)
+        case .sendToWorker(let replica, let incarnation, let envelope):
+            send(envelope, toWorker: replica, incarnation)
         case .closeClient(let client): closeClient(client)
-        case .spawn(let shard, let incarnation, let acceptsLoss):
-            spawn(shard, incarnation, acceptsLoss: acceptsLoss)
-        case .kill(let shard, let incarnation):
-            peer(shard, incarnation)?.process.kill(SIGKILL)
-        case .storeProgress(let progress): progressKeeper?.store(progress)
+        case .spawn(let replica, let incarnation, let acceptsLoss):
+            spawn(replica, incarnation, acceptsLoss: acceptsLoss)
+        case .kill(let replica, let incarnation):
+            peer(replica, incarnation)?.process.kill(SIGKILL)
+        case .storeDirectory(let directory): directoryKeeper?.store(directory)
         case .storeDrops(let drops): dropsKeeper?.store(drops)
         case .stopListening:
             listener?.close()

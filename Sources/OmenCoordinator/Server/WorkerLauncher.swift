@@ -25,7 +25,7 @@ package struct WorkerLauncher: Sendable {
     /// Starts a process.
     ///
     /// - Parameters:
-    ///   - shard: The shard that it serves.
+    ///   - replica: The replica that it serves.
     ///   - incarnation: The number of the process.
     ///   - acceptsLoss: Whether it goes on with what is left of the shard's files.
     ///   - loop: The loop that watches the process.
@@ -33,14 +33,14 @@ package struct WorkerLauncher: Sendable {
     /// - Returns: The process, and the connection to it, which reads nothing yet.
     /// - Throws: `.ioFailure` or `.unavailable` when the system cannot start it.
     func launch(
-        shard: UInt32,
+        replica: ReplicaID,
         incarnation: UInt64,
         acceptsLoss: Bool,
         on loop: EventLoop,
         onExit: @escaping (_ status: Int64, _ signal: Int32) -> Void
     ) throws(OmenError) -> (process: ChildProcess, connection: StreamConnection) {
         let orders = WorkerOrders(
-            shard: shard,
+            shard: UInt32(replica.shard),
             dataDirectory: dataDirectory,
             incarnation: incarnation,
             acceptsLoss: acceptsLoss,

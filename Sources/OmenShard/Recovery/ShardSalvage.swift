@@ -50,11 +50,11 @@ package enum ShardSalvage {
         let staged = files.parent.subdirectory(DataDirectory.shardName(shard) + stagedSuffix)
         let finished = try finished(staged, in: files, identity, .standard)
         let salvaged = try SalvagedShard(finished ?? files, identity: identity)
-        let mismatch = try mismatch(files, identity, manifest.progress[shard])
+        let mismatch = try mismatch(files, identity, manifest[progressOfShard: shard])
         return SalvageReport(
             collections: salvaged.store.ordered.map { ($0.name, $0.vectorCount) },
             lastLSN: salvaged.lastLSN,
-            known: manifest.progress[shard],
+            known: manifest[progressOfShard: shard],
             problems: (mismatch.map { [$0.message] } ?? [])
                 + salvaged.problems.filter { mismatch?.message.contains($0) != true },
             loses: mismatch != nil || !salvaged.problems.isEmpty
@@ -80,7 +80,7 @@ package enum ShardSalvage {
             durability: .always,
             memoryByteCountMax: try SystemMemory.availableByteCount()
         )
-        configuration.expected = manifest.progress[shard]
+        configuration.expected = manifest[progressOfShard: shard]
         configuration.acceptsLoss = true
         let engine = try ShardEngine(configuration, progress: { _ in }, wake: {})
         if let error = engine.close() { throw error }

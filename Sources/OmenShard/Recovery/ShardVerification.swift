@@ -17,7 +17,7 @@ package func verifyCluster(_ directory: Directory) throws(OmenError) -> StorageR
         try ShardReading.check(
             files,
             identity: manifest.identity(ofShard: shard),
-            expected: manifest.progress[shard]
+            expected: manifest[progressOfShard: shard]
         )
     }
 }

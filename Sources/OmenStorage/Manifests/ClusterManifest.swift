@@ -8,38 +8,38 @@ package import OmenCore
 ///     offset size  field
 ///          0    4  hashVersion  1; another: refused, ids would route elsewhere
 ///          4   16  uuid         high, low
-///         20    4  shardCount   1...64
-///         24 16384 slots        shard of each hash slot, below shardCount
-///      16408 24·n  progress      of each shard, see `ShardProgress`
+///         20       cluster      see `ClusterDirectory`
 package struct ClusterManifest: Equatable, Sendable {
     package static let fileName = DataDirectory.manifestName
     /// Version of the file's layout.
-    package static let formatVersion: UInt32 = 2
+    package static let formatVersion: UInt32 = 3
     /// Version of `slot(of:)`.
     package static let hashVersion: UInt32 = 1
     private static let magic: UInt64 = 0x5355_4C43_4E45_4D4F
 
     package var uuid: ClusterUUID
-    package var shardCount: Int
-    /// Shard of each hash slot; shape `[Limits.slotCount]`.
-    package var slots: [UInt8]
-    /// How far each shard had come; shape `[shardCount]`.
-    package var progress: [ShardProgress]
+    /// Who has which part of the records, and how far each had come.
+    package var cluster: ClusterDirectory
 
     /// A cluster whose slots are spread evenly, slot by slot in turn.
     ///
     /// - Throws: `.badRequest` when the number of shards is outside `1...Limits.shardCountMax`.
     package init(uuid: ClusterUUID, shardCount: Int) throws(OmenError) {
-        guard (1...Limits.shardCountMax).contains(shardCount) else {
-            throw OmenError(
-                .badRequest,
-                "\(shardCount) shards, expected 1...\(Limits.shardCountMax)"
-            )
-        }
+        self.init(uuid: uuid, cluster: try ClusterDirectory(shardCount: shardCount))
+    }
+
+    private init(uuid: ClusterUUID, cluster: ClusterDirectory) {
         self.uuid = uuid
-        self.shardCount = shardCount
-        slots = (0..<Limits.slotCount).map { UInt8($0 % shardCount) }
-        progress = Array(repeating: .notBegun, count: shardCount)
+        self.cluster = cluster
+    }
+
+    /// Shards of the cluster.
+    package var shardCount: Int { cluster.shardCount }
+
+    /// How far the replica of a shard had come that serves it.
+    package subscript(progressOfShard shard: Int) -> ShardProgress {
+        get { cluster[progress: cluster.replica(serving: shard)] }
+        set { cluster[progress: cluster.replica(serving: shard)] = newValue }
     }
 
     package func identity(ofShard shard: Int) -> ShardIdentity {
@@ -93,16 +93,11 @@ package struct ClusterManifest: Equatable, Sendable {
     }
 
     func encode() -> [UInt8] {
-        precondition(progress.count == shardCount, "\(progress.count) of \(shardCount) progress")
-        var writer = ByteWriter(
-            reserving: 32 + slots.count + shardCount * ShardProgress.encodedByteCount
-        )
+        var writer = ByteWriter(reserving: 20 + cluster.encodedByteCount)
         writer.write(Self.hashVersion)
         writer.write(uuid.high)
         writer.write(uuid.low)
-        writer.write(UInt32(shardCount))
-        writer.write(raw: slots)
-        for shard in progress { shard.encode(into: &writer) }
+        cluster.encode(into: &writer)
         return ManifestEnvelope.encode(
             magic: Self.magic,
             version: Self.formatVersion,
@@ -122,19 +117,7 @@ package struct ClusterManifest: Equatable, Sendable {
             }
             let high = try reader.read(UInt64.self)
             let uuid = ClusterUUID(high: high, low: try reader.read(UInt64.self))
-            let shardCount = Int(try reader.read(UInt32.self))
-            var manifest = try ClusterManifest(uuid: uuid, shardCount: shardCount)
-            manifest.slots = Array(try reader.read(count: Limits.slotCount))
-            if let slot = manifest.slots.firstIndex(where: { $0 >= shardCount }) {
-                throw OmenError(
-                    .corrupt,
-                    "slot \(slot) belongs to shard \(manifest.slots[slot]) of \(shardCount)"
-                )
-            }
-            for shard in 0..<shardCount {
-                manifest.progress[shard] = try ShardProgress(from: &reader)
-            }
-            return manifest
+            return ClusterManifest(uuid: uuid, cluster: try ClusterDirectory(from: &reader))
         }
     }
 }

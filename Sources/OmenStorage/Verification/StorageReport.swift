@@ -118,7 +118,7 @@ private func verifyShard(
     into report: inout StorageReport
 ) throws(OmenError) {
     let files = DataDirectory.shard(shard, in: directory)
-    let known = manifest.progress[shard]
+    let known = manifest[progressOfShard: shard]
     try files.checkKind()
     guard try files.exists() else {
         // Nothing was ever stored in a shard that has not begun.

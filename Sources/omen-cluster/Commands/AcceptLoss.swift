@@ -105,7 +105,7 @@ struct AcceptLoss: ParsableCommand {
         // Fails here, before anything is changed, where the manifest cannot be stored afterwards.
         try manifest.store(directory)
         var next = manifest
-        next.progress[shard] = try ShardSalvage.accept(
+        next[progressOfShard: shard] = try ShardSalvage.accept(
             shard,
             in: directory,
             manifest: manifest

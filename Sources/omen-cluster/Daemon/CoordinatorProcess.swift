@@ -27,10 +27,8 @@ enum CoordinatorProcess {
         defer { withExtendedLifetime(lock) {} }
         let manifest = try settings.manifest(lock)
         let directory = settings.directory
-        var core = try CoordinatorCore.Configuration(
-            slots: manifest.slots,
-            shardCount: manifest.shardCount,
-            progress: manifest.progress,
+        var core = CoordinatorCore.Configuration(
+            directory: manifest.cluster,
             pid: UInt32(clamping: getpid()),
             socketPath: settings.location.socket,
             nonce: .random(in: .min ... .max)
@@ -47,9 +45,9 @@ enum CoordinatorProcess {
                     dataDirectory: settings.location.data,
                     durability: settings.durability
                 ),
-                storeProgress: { progress throws(OmenError) in
+                storeDirectory: { cluster throws(OmenError) in
                     var next = manifest
-                    next.progress = progress
+                    next.cluster = cluster
                     try next.store(directory)
                 },
                 storeDrops: { drops throws(OmenError) in

@@ -68,7 +68,7 @@ struct Worker: ParsableCommand {
             memoryByteCountMax: try memoryByteCountMax(orders, manifest.shardCount),
             buildTurnPath: directory.path(of: DataDirectory.buildsLockName)
         )
-        shard.expected = manifest.progress[number]
+        shard.expected = manifest[progressOfShard: number]
         shard.acceptsLoss = orders.acceptsLoss
         shard.hotLimits = try HotLimits.shard.overridden()
         shard.buildGate = BuildGate(

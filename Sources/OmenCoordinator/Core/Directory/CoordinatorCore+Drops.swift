@@ -9,7 +9,7 @@ extension CoordinatorCore {
     mutating func settleCondemned(_ name: String, blocks: Bool = true) {
         guard let index = catalog.find(name), catalog[index].isCondemned else { return }
         let entry = catalog[index]
-        guard ready.count == workers.count, entry.present.isEmpty, entry.conflicts.isEmpty,
+        guard ready.count == directory.shardCount, entry.present.isEmpty, entry.conflicts.isEmpty,
             entry.dropping.isEmpty, entry.creating.isEmpty
         else { return }
         absolve(name, blocks: blocks)
@@ -30,7 +30,7 @@ extension CoordinatorCore {
                     continue
                 }
                 catalog[index].condemnedBy = drop.key
-            } else if ready.count == workers.count {
+            } else if ready.count == directory.shardCount {
                 forgetDrop(drop.name, blocks: true)
             }
         }

@@ -32,7 +32,7 @@ extension CoordinatorCore {
     ///
     /// - Throws: `.unavailable` naming the first that is not, and the `consequence`.
     func checkAllReady(_ consequence: String) throws(OmenError) {
-        for shard in workers.indices where !ready.contains(shard) {
+        for shard in directory.shards where !ready.contains(shard) {
             throw OmenError(.unavailable, "\(unavailable(shard).message); \(consequence)")
         }
     }

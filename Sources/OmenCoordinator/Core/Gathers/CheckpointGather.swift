@@ -33,8 +33,8 @@ extension CoordinatorCore {
     /// Begins a checkpoint, which waits for its turn where others were made just before.
     mutating func beginCheckpoint(for requester: Requester) throws(OmenError) {
         try checkRunning()
-        var parts = ShardParts(of: workers.count)
-        for shard in workers.indices {
+        var parts = ShardParts(of: directory.shardCount)
+        for shard in directory.shards {
             if ready.contains(shard) {
                 parts.expect(shard)
             } else {

@@ -41,7 +41,7 @@ extension CoordinatorCore {
         let request = PendingRequest(
             requester,
             .count(CountGather(about: entry)),
-            parts: ShardParts(of: workers.count),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: 128
         )
         try askAll(

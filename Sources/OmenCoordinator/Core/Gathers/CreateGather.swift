@@ -30,7 +30,7 @@ extension CoordinatorCore {
             guard entry.schema == schema else {
                 throw OmenError(.alreadyExists, "collection \(name) exists with another schema")
             }
-            guard entry.present != ShardSet(count: workers.count) else {
+            guard entry.present != ShardSet(count: directory.shardCount) else {
                 return answer(requester, .written(emptyWrite))
             }
             try checkAllReady("collections are created on all shards or on none")
@@ -40,7 +40,7 @@ extension CoordinatorCore {
         let request = PendingRequest(
             requester,
             .create(CreateGather()),
-            parts: ShardParts(awaitingAllOf: workers.count),
+            parts: ShardParts(awaitingAllOf: directory.shardCount),
             byteCount: 128
         )
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
@@ -60,14 +60,14 @@ extension CoordinatorCore {
                 "\(catalog.count) collections exist, at most \(Limits.collectionCountMax) may"
             )
         }
-        try checkRoom(for: workers.indices.map { (shard: $0, byteCount: 128) })
+        try checkRoom(for: directory.shards.map { (shard: $0, byteCount: 128) })
     }
 
     /// Tells every shard to create a collection; the request at `owner` waits for their answers.
     mutating func createEverywhere(_ name: String, _ schema: CollectionSchema, owner: Int) {
         _ = catalog.insert(name, schema: schema)
-        for shard in workers.indices {
-            sendInternal(.create(name), to: shard, owner: pending[owner].id)
+        for replica in workers.ids {
+            sendInternal(.create(name), to: replica, owner: pending[owner].id)
         }
     }
 }

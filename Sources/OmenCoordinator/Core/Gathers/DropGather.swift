@@ -76,7 +76,7 @@ extension CoordinatorCore {
         gather.heldBefore = catalog[found].present.union(catalog[found].conflicts)
         let index = try admitEverywhere(.drop(gather), for: requester)
         catalog[found].dropRequests += 1
-        guard key.client != 0, workers.count > 1 else {
+        guard key.client != 0, directory.shardCount > 1 else {
             // It is never repeated, or one shard does it wholly or not at all.
             return sendEverywhere(operation, key: key, index: index)
         }
@@ -90,14 +90,15 @@ extension CoordinatorCore {
         _ drop: DropGather,
         _ answer: WorkerAnswer,
         index: Int,
-        shard: Int
+        replica: ReplicaID
     ) {
+        let shard = replica.shard
         guard !pending[index].parts.answered.contains(shard) else { return }
         do throws(OmenError) {
             _ = try pending[index].gather.take(answer, from: shard)
             pending[index].parts.noteAnswer(shard, nil)
         } catch { pending[index].parts.noteAnswer(shard, error) }
-        sendInternal(.list(drop.name, drop.key), to: shard, owner: pending[index].id)
+        sendInternal(.list(drop.name, drop.key), to: replica, owner: pending[index].id)
     }
 
     /// A client's drop is over, well or not: what some shards dropped, all have to.
@@ -116,7 +117,7 @@ extension CoordinatorCore {
         // stream tells.
         let silent = request.parts.targets.subtracting(request.parts.answered)
         for shard in silent.intersection(ready) where isSent {
-            sendInternal(.list(drop.name, drop.key), to: shard)
+            sendInternal(.list(drop.name, drop.key), to: directory.replica(serving: shard))
         }
         guard catalog[index].dropRequests == 0 else { return }
         catalog.removeIfGone(drop.name)

@@ -89,7 +89,7 @@ extension CoordinatorCore {
         let entry = catalog[try existing(request.collection)]
         let schema = entry.schema
         guard !ids.isEmpty else {
-            let coverage = ShardParts(of: workers.count).coverage
+            let coverage = ShardParts(of: directory.shardCount).coverage
             let reply = RecordsReply(element: schema.element, records: [], coverage: coverage)
             return answer(requester, .records(reply))
         }
@@ -104,7 +104,7 @@ extension CoordinatorCore {
         var pending = PendingRequest(
             requester,
             .get(GetGather(ids, on: shards, about: entry)),
-            parts: ShardParts(of: workers.count),
+            parts: ShardParts(of: directory.shardCount),
             // The ids are kept, sent to the workers, and come back with the records.
             byteCount: 3 * RecordID.encodedByteCount(ids) + answerByteCount
         )

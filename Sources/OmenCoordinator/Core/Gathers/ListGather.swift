@@ -42,17 +42,17 @@ extension CoordinatorCore {
     mutating func begin(_ request: ListRequest, for requester: Requester) throws(OmenError) {
         try checkRunning()
         let entry = catalog[try existing(request.collection)]
-        guard let shard = Int(exactly: request.shard), workers.indices.contains(shard) else {
+        guard let shard = Int(exactly: request.shard), directory.shards.contains(shard) else {
             throw OmenError(
                 .badRequest,
-                "shard \(request.shard), expected 0...\(workers.count - 1)"
+                "shard \(request.shard), expected 0...\(directory.shardCount - 1)"
             )
         }
         let byteCount = Limits.batchCountMax * 32
         var pending = PendingRequest(
             requester,
             .list(ListGather(about: entry)),
-            parts: ShardParts(of: workers.count),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: byteCount
         )
         pending.expectedAnswerByteCount = byteCount

@@ -148,17 +148,17 @@ extension CoordinatorCore {
             ef: query.ef,
             recall: query.recall,
             exact: query.exact,
-            shardCount: workers.count,
-            largestShare: largestShare
+            shardCount: directory.shardCount,
+            largestShare: directory.slots.largestShare
         )
         shardQuery.k = plan.k
         shardQuery.ef = plan.ef
-        if query.recall > 0 { shardQuery.shardCount = UInt32(workers.count) }
+        if query.recall > 0 { shardQuery.shardCount = UInt32(directory.shardCount) }
         let answers = answerByteCount(query, about: entry, shardK: plan.k)
         var request = PendingRequest(
             requester,
-            .search(SearchGather(query, about: entry, on: workers.count)),
-            parts: ShardParts(of: workers.count),
+            .search(SearchGather(query, about: entry, on: directory.shardCount)),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: queuedByteCount(query) + answers
         )
         request.expectedAnswerByteCount = answers
@@ -176,21 +176,25 @@ extension CoordinatorCore {
         about entry: CatalogEntry
     ) throws(OmenError) {
         let byteCount = 192 + query.vectors.count
-        for shard in entry.serving where workers[shard].load.searches.searchCount > 0 {
+        for shard in entry.serving {
+            let replica = directory.replica(serving: shard)
+            let searchCount = workers[replica].load.searches.searchCount
+            guard searchCount > 0 else { continue }
             guard hasRoom(shard, byteCount: byteCount, forRead: true) else {
                 throw overloaded(shard)
             }
             // Clients take turns, and one that has nothing waiting is next.
             let before =
-                workers[shard].load.sentReadCount + workers[shard].load.reads.countBefore(client)
-            let expected = workers[shard].load.searches.nanoseconds(
+                workers[replica].load.sentReadCount
+                + workers[replica].load.reads.countBefore(client)
+            let expected = workers[replica].load.searches.nanoseconds(
                 forQueries: query.count,
                 behind: before
             )
             guard expected > timeout / 2 else { continue }
             throw OmenError(
                 .resourceExhausted,
-                "shard \(shard) has \(workers[shard].load.searches.searchCount) searches before it and would answer in \(expected / 1_000_000) ms, which is over half of the \(timeout / 1_000_000) ms that it may take: retry later",
+                "shard \(shard) has \(searchCount) searches before it and would answer in \(expected / 1_000_000) ms, which is over half of the \(timeout / 1_000_000) ms that it may take: retry later",
                 retryAfterMilliseconds: Self.retryAfter(expected - timeout / 2)
             )
         }
@@ -214,7 +218,8 @@ extension CoordinatorCore {
     private func queuedByteCount(_ query: SearchQuery) -> Int {
         let byteCount = query.vectors.count
         // Large ones are sent to all from the same memory.
-        return byteCount > Limits.sharedSearchByteCountMin ? byteCount : byteCount * workers.count
+        return byteCount > Limits.sharedSearchByteCountMin
+            ? byteCount : byteCount * directory.shardCount
     }
 
     /// Memory the shards' answers may need here until they are merged.
@@ -224,9 +229,11 @@ extension CoordinatorCore {
         shardK: Int
     ) -> Int {
         let hitCount = query.count * shardK
-        guard query.withVector || query.withMetadata else { return hitCount * workers.count * 32 }
+        guard query.withVector || query.withMetadata else {
+            return hitCount * directory.shardCount * 32
+        }
         let vectorByteCount = query.withVector ? entry.schema.vectorByteCount : 0
-        return workers.count
+        return directory.shardCount
             * entry.answerByteCount(
                 records: hitCount,
                 metadata: query.withMetadata,

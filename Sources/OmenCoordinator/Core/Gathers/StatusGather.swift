@@ -25,7 +25,7 @@ extension CoordinatorCore {
     /// An overloaded cluster must still answer for itself, and these requests have a limit of their
     /// own.
     mutating func beginStatus(for requester: Requester) throws(OmenError) {
-        var parts = ShardParts(of: workers.count)
+        var parts = ShardParts(of: directory.shardCount)
         for shard in ready { parts.expect(shard) }
         let request = PendingRequest(requester, .status(StatusGather()), parts: parts)
         let index = try admit(request, deadline: now.saturatingAdd(timing.readTimeout))
@@ -35,20 +35,20 @@ extension CoordinatorCore {
 
     /// What the client is told: of every shard what the core knows, and what its worker reported.
     func clusterStatus(_ gather: StatusGather) -> ClusterStatus {
-        var reported = [ShardStatus?](repeating: nil, count: workers.count)
+        var reported = [ShardStatus?](repeating: nil, count: directory.shardCount)
         for (shard, status) in gather.statuses { reported[shard] = status }
         return ClusterStatus(
             pid: configuration.pid,
             uptimeMilliseconds: (now - min(startedAt, now)) / 1_000_000,
             socket: configuration.socketPath,
-            workers: workers.enumerated().map { shard, worker in
+            workers: zip(workers.ids, workers.values).map { replica, worker in
                 WorkerStatus(
-                    shard: UInt32(shard),
+                    shard: UInt32(replica.shard),
                     pid: worker.life.pid,
                     state: worker.state,
                     restarts: worker.restarts,
                     lastError: worker.lastError,
-                    shardStatus: reported[shard]
+                    shardStatus: reported[replica.shard]
                 )
             }
         )

@@ -80,7 +80,7 @@ extension CoordinatorCore {
         let request = PendingRequest(
             requester,
             .write(WriteGather()),
-            parts: ShardParts(of: workers.count),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: valid.encodedByteCount
         )
         try forward(split(valid), of: request, key: key, to: catalog[found].serving)
@@ -100,8 +100,8 @@ extension CoordinatorCore {
         try checkRoom(for: parts.map { ($0.shard, $0.operation.encodedByteCount) })
         let request = PendingRequest(
             requester,
-            .write(WriteGather(creation: ShardParts(awaitingAllOf: workers.count))),
-            parts: ShardParts(of: workers.count),
+            .write(WriteGather(creation: ShardParts(awaitingAllOf: directory.shardCount))),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: valid.encodedByteCount
         )
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
@@ -136,7 +136,7 @@ extension CoordinatorCore {
         let request = PendingRequest(
             requester,
             .write(WriteGather()),
-            parts: ShardParts(of: workers.count),
+            parts: ShardParts(of: directory.shardCount),
             byteCount: RecordID.encodedByteCount(ids)
         )
         try forward(parts, of: request, key: key, to: serving)
@@ -172,7 +172,7 @@ extension CoordinatorCore {
 
     /// The answer to a write that asks for nothing.
     var emptyWrite: WriteReply {
-        WriteReply(counts: WriteCounts(), coverage: ShardParts(of: workers.count).coverage)
+        WriteReply(counts: WriteCounts(), coverage: ShardParts(of: directory.shardCount).coverage)
     }
 
     /// Converting bytes to floats makes a batch four times as large: refused before that is done.

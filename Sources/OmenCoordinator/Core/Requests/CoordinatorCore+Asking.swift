@@ -37,7 +37,7 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         var request = request
         let byteCount = message.chargedByteCount
-        for shard in workers.indices {
+        for shard in directory.shards {
             try addPart(shard, to: &request, about: entry, byteCount: byteCount)
         }
         let index = try admitRead(request, timeout: timeout)
@@ -119,11 +119,11 @@ extension CoordinatorCore {
         byteCount: Int = 128
     ) throws(OmenError) -> Int {
         try checkAllReady("this needs all shards, nothing was changed")
-        try checkRoom(for: workers.indices.map { (shard: $0, byteCount: byteCount) })
+        try checkRoom(for: directory.shards.map { (shard: $0, byteCount: byteCount) })
         let request = PendingRequest(
             requester,
             gather,
-            parts: ShardParts(awaitingAllOf: workers.count),
+            parts: ShardParts(awaitingAllOf: directory.shardCount),
             byteCount: byteCount
         )
         return try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))

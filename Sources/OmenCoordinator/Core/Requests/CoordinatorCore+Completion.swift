@@ -4,10 +4,11 @@ internal import OmenWire
 /// How a request ends: by its last answer, by a death or by its deadline.
 extension CoordinatorCore {
     /// Takes one shard's answer to the request at `index`, which awaits it.
-    mutating func answered(_ answer: WorkerAnswer, index: Int, shard: Int) {
+    mutating func answered(_ answer: WorkerAnswer, index: Int, replica: ReplicaID) {
         if let drop = pending[index].gather.drop {
-            return answeredDrop(drop, answer, index: index, shard: shard)
+            return answeredDrop(drop, answer, index: index, replica: replica)
         }
+        let shard = replica.shard
         do throws(OmenError) {
             let cost = try pending[index].gather.take(answer, from: shard)
             if let sample = cost.metadata, let found = catalog.find(sample.collection) {

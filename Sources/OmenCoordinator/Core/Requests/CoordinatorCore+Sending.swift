@@ -5,48 +5,53 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Sends one shard its part; the caller has checked that the worker is ready.
     mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
-        workers[shard].load.charge(id, byteCount: byteCount, queryCount: 0, now: now)
-        sendUncharged(Envelope(requestID: id, message: message), to: shard)
+        send(message, id: id, byteCount: byteCount, to: directory.replica(serving: shard))
+    }
+
+    /// Sends a worker a message and charges it with that.
+    mutating func send(_ message: Message, id: UInt64, byteCount: Int, to replica: ReplicaID) {
+        workers[replica].load.charge(id, byteCount: byteCount, queryCount: 0, now: now)
+        sendUncharged(Envelope(requestID: id, message: message), to: replica)
     }
 
     /// Sends a worker a message that was charged before, or counts for nothing.
-    mutating func sendUncharged(_ envelope: Envelope, to shard: Int) {
-        let incarnation = workers[shard].incarnation
-        out.append(.sendToWorker(shard: UInt32(shard), incarnation: incarnation, envelope))
+    mutating func sendUncharged(_ envelope: Envelope, to replica: ReplicaID) {
+        let incarnation = workers[replica].incarnation
+        out.append(.sendToWorker(replica: replica, incarnation: incarnation, envelope))
     }
 
     /// Gives a shard its part of a read, now or when it is the client's turn.
     mutating func sendRead(_ message: Message, index: Int, byteCount: Int, to shard: Int) {
+        let replica = directory.replica(serving: shard)
         let id = pending[index].id
         var queryCount = 0
         if case .search(let query) = message { queryCount = query.count }
-        workers[shard].load.charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
+        workers[replica].load.charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
         let entry = ReadQueue.Entry(id: id, message: message, cost: pending[index].byteCount)
-        guard workers[shard].load.reads.count == 0, workers[shard].load.takesReads else {
-            return workers[shard].load.reads.append(
-                entry,
-                of: pending[index].requester?.client ?? 0
-            )
+        guard workers[replica].load.reads.count == 0, workers[replica].load.takesReads else {
+            let client = pending[index].requester?.client ?? 0
+            return workers[replica].load.reads.append(entry, of: client)
         }
-        send(entry, index: index, to: shard)
+        send(entry, index: index, to: replica)
     }
 
-    /// Sends a shard what waits for it, while it takes it.
-    mutating func sendWaitingReads(_ shard: Int) {
-        while workers[shard].load.takesReads, let entry = workers[shard].load.reads.next() {
+    /// Sends a worker what waits for it, while it takes it.
+    mutating func sendWaitingReads(_ replica: ReplicaID) {
+        while workers[replica].load.takesReads, let entry = workers[replica].load.reads.next() {
             guard let index = pending.index(of: entry.id),
-                pending[index].parts.awaited.contains(shard)
+                pending[index].parts.awaited.contains(replica.shard)
             else {
                 // Nobody waits for it any more: it costs nothing.
-                workers[shard].load.cancel(entry.id)
+                workers[replica].load.cancel(entry.id)
                 continue
             }
-            send(entry, index: index, to: shard)
+            send(entry, index: index, to: replica)
         }
     }
 
-    private mutating func send(_ entry: ReadQueue.Entry, index: Int, to shard: Int) {
-        workers[shard].load.readSent(entry.id, now: now)
+    /// Sends a worker a read that was charged before.
+    private mutating func send(_ entry: ReadQueue.Entry, index: Int, to replica: ReplicaID) {
+        workers[replica].load.readSent(entry.id, now: now)
         var message = entry.message
         if case .search(var query) = message {
             // The worker's clock starts when it reads this; what it has not begun by then is
@@ -55,34 +60,37 @@ extension CoordinatorCore {
             query.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
             message = .search(query)
         }
-        sendUncharged(Envelope(requestID: entry.id, message: message), to: shard)
+        sendUncharged(Envelope(requestID: entry.id, message: message), to: replica)
     }
 
-    /// Whether `byteCount` more may be sent to a worker now; reads (`forRead`) leave an eighth of
+    /// Whether `byteCount` more may be sent to a shard now; reads (`forRead`) leave an eighth of
     /// the places to writes.
     func hasRoom(_ shard: Int, byteCount: Int, forRead: Bool = false) -> Bool {
+        let replica = directory.replica(serving: shard)
         let limit = Limits.workerRequestsInFlightMax
-        guard workers[shard].load.requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
+        guard workers[replica].load.requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
             return false
         }
-        return workers[shard].load.bytesInFlight == 0
-            || workers[shard].load.bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
+        let bytesInFlight = workers[replica].load.bytesInFlight
+        return bytesInFlight == 0 || bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
     }
 
+    /// Why a shard takes no more now.
     func overloaded(_ shard: Int) -> OmenError {
-        OmenError(
+        let load = workers[directory.replica(serving: shard)].load
+        return OmenError(
             .resourceExhausted,
-            "shard \(shard) has \(workers[shard].load.requestsInFlight) requests of \(workers[shard].load.bytesInFlight) bytes in flight, retry later",
+            "shard \(shard) has \(load.requestsInFlight) requests of \(load.bytesInFlight) bytes in flight, retry later",
             retryAfterMilliseconds: max(
                 Limits.retryAfterMilliseconds,
-                Self.retryAfter(workers[shard].load.searches.nanoseconds(forQueries: 1) / 4)
+                Self.retryAfter(load.searches.nanoseconds(forQueries: 1) / 4)
             )
         )
     }
 
     /// Why a shard cannot be asked now.
     func unavailable(_ shard: Int) -> OmenError {
-        let worker = workers[shard]
+        let worker = workers[directory.replica(serving: shard)]
         guard worker.state != .ready else {
             return OmenError(.unavailable, "shard \(shard) does not have the collection yet")
         }

@@ -9,58 +9,65 @@ extension CoordinatorCore {
     /// a client's would make a shard take a needed creation for the repetition of one that was
     /// dropped since. A drop is finished under the key of the client's: when that client sends it
     /// again, no shard does it again, whatever was created under the name since.
-    mutating func sendInternal(_ kind: InternalRequest.Kind, to shard: Int, owner: UInt64? = nil) {
+    mutating func sendInternal(
+        _ kind: InternalRequest.Kind,
+        to replica: ReplicaID,
+        owner: UInt64? = nil
+    ) {
         internalSequence += 1
         let key = RequestKey(client: configuration.nonce, sequence: internalSequence)
         let message: Message
         switch kind {
         case .create(let name):
             guard let index = catalog.find(name) else { return }
-            catalog[index].creating.insert(shard)
+            catalog[index].creating.insert(replica.shard)
             let create = WriteOperation.createCollection(name: name, schema: catalog[index].schema)
             message = .write(WriteRequest(key: key, operation: create))
         case .drop(let name, let dropKey):
-            if let index = catalog.find(name) { catalog[index].dropping.insert(shard) }
+            if let index = catalog.find(name) { catalog[index].dropping.insert(replica.shard) }
             message = .write(WriteRequest(key: dropKey, operation: .dropCollection(name: name)))
         case .list, .verify: message = .listCollections
         case .stop: message = .stop
         }
         let id = Self.internalIDBit | internalSequence
-        workers[shard].load.append(InternalRequest(id: id, kind: kind, owner: owner))
-        send(message, id: id, byteCount: 128, to: shard)
+        workers[replica].load.append(InternalRequest(id: id, kind: kind, owner: owner))
+        send(message, id: id, byteCount: 128, to: replica)
     }
 
     /// Set in the ids of the coordinator's own requests.
     static let internalIDBit: UInt64 = 1 << 63
 
     /// A worker answered a request of the coordinator's own.
-    mutating func internalAnswered(_ message: Message, to requestID: UInt64, shard: Int) {
-        guard let request = workers[shard].load.removeInternal(requestID) else { return }
+    mutating func internalAnswered(_ message: Message, to requestID: UInt64, by replica: ReplicaID)
+    {
+        guard let request = workers[replica].load.removeInternal(requestID) else { return }
         switch request.kind {
         case .create(let name):
-            createAnswered(name, message, shard: shard, owner: request.owner)
-        case .drop(let name, let key): dropAnswered(name, key, message, shard: shard)
+            createAnswered(name, message, by: replica, owner: request.owner)
+        case .drop(let name, let key): dropAnswered(name, key, message, by: replica)
         case .list(let name, let key):
-            listAnswered(name, key, message, shard: shard, owner: request.owner)
+            listAnswered(name, key, message, shard: replica.shard, owner: request.owner)
         case .verify(let name, let key):
-            verifyAnswered(name, key, message, shard: shard)
+            verifyAnswered(name, key, message, shard: replica.shard)
         case .stop: return
         }
     }
 
+    /// A worker created a collection, or did not.
     private mutating func createAnswered(
         _ name: String,
         _ message: Message,
-        shard: Int,
+        by replica: ReplicaID,
         owner: UInt64?
     ) {
+        let shard = replica.shard
         let failure = writeFailure(message, shard: shard)
         if let index = catalog.find(name) {
             catalog[index].creating.remove(shard)
             if failure == nil {
                 catalog[index].present.insert(shard)
             } else if failure?.code == .alreadyExists {
-                noteConflict(index, shard: shard)
+                noteConflict(index, on: replica)
             }
         }
         if let failure {
@@ -77,12 +84,14 @@ extension CoordinatorCore {
         finishIfComplete(index)
     }
 
+    /// A worker finished a drop, or did not.
     private mutating func dropAnswered(
         _ name: String,
         _ key: RequestKey,
         _ message: Message,
-        shard: Int
+        by replica: ReplicaID
     ) {
+        let shard = replica.shard
         guard let index = catalog.find(name) else { return }
         if let failure = writeFailure(message, shard: shard) {
             catalog[index].dropping.remove(shard)
@@ -95,9 +104,10 @@ extension CoordinatorCore {
             return
         }
         // A shard that knows the key answers so, too, and drops nothing.
-        sendInternal(.verify(name, key), to: shard)
+        sendInternal(.verify(name, key), to: replica)
     }
 
+    /// A worker told what it has after a drop that the coordinator finished.
     private mutating func verifyAnswered(
         _ name: String,
         _ key: RequestKey,
@@ -119,6 +129,7 @@ extension CoordinatorCore {
         settleCondemned(name)
     }
 
+    /// A worker told what it has after a client's drop.
     private mutating func listAnswered(
         _ name: String,
         _ key: RequestKey,
@@ -151,13 +162,15 @@ extension CoordinatorCore {
         settleCondemned(name)
     }
 
+    /// A shard does not have a collection any more.
     private mutating func clearPresence(_ index: Int, shard: Int) {
         catalog[index].present.remove(shard)
         catalog[index].conflicts.remove(shard)
     }
 
     /// Takes in what a worker says it holds when it becomes ready.
-    mutating func learn(_ collections: [CollectionInfo], from shard: Int) {
+    mutating func learn(_ collections: [CollectionInfo], from replica: ReplicaID) {
+        let shard = replica.shard
         for index in catalog.indices {
             catalog[index].conflicts.remove(shard)
             catalog[index].present.remove(shard)
@@ -167,20 +180,21 @@ extension CoordinatorCore {
             if catalog[index].schema == collection.schema {
                 catalog[index].present.insert(shard)
             } else {
-                noteConflict(index, shard: shard)
+                noteConflict(index, on: replica)
             }
         }
         recallDrops()
         for entry in catalog.entries where entry.isCondemned { settleCondemned(entry.name) }
     }
 
-    private mutating func noteConflict(_ index: Int, shard: Int) {
-        catalog[index].present.remove(shard)
-        catalog[index].conflicts.insert(shard)
+    /// A shard has a collection with another schema than the others.
+    private mutating func noteConflict(_ index: Int, on replica: ReplicaID) {
+        catalog[index].present.remove(replica.shard)
+        catalog[index].conflicts.insert(replica.shard)
         let text =
             "collection \(catalog[index].name) has another schema here than on the other shards"
-        workers[shard].noteError(text)
-        out.append(.log("shard \(shard): \(text)"))
+        workers[replica].noteError(text)
+        out.append(.log("shard \(replica.shard): \(text)"))
     }
 
     /// Creates collections where ready shards lack them, and finishes drops.
@@ -192,12 +206,12 @@ extension CoordinatorCore {
             if let key = entry.condemnedBy {
                 let holders = entry.present.union(entry.conflicts).intersection(ready)
                 for shard in holders.subtracting(entry.dropping) {
-                    sendInternal(.drop(entry.name, key), to: shard)
+                    sendInternal(.drop(entry.name, key), to: directory.replica(serving: shard))
                 }
             } else {
                 let known = entry.present.union(entry.creating).union(entry.conflicts)
                 for shard in ready.subtracting(known) {
-                    sendInternal(.create(entry.name), to: shard)
+                    sendInternal(.create(entry.name), to: directory.replica(serving: shard))
                 }
             }
         }

@@ -4,134 +4,136 @@ internal import OmenWire
 /// The lives of the workers: started, watched, killed, started again, given up.
 extension CoordinatorCore {
     /// Has a worker started whose last process has ended.
-    mutating func spawn(_ shard: Int, acceptingLoss: Bool = false) {
-        workers[shard].begin(now: now, acceptsLoss: acceptingLoss)
+    mutating func spawn(_ replica: ReplicaID, acceptingLoss: Bool = false) {
+        workers[replica].begin(now: now, acceptsLoss: acceptingLoss)
         out.append(
             .spawn(
-                shard: UInt32(shard),
-                incarnation: workers[shard].incarnation,
+                replica: replica,
+                incarnation: workers[replica].incarnation,
                 acceptsLoss: acceptingLoss
             )
         )
     }
 
     /// The driver has started a worker's process.
-    mutating func spawned(_ shard: UInt32, incarnation: UInt64, pid: UInt32) {
-        guard let shard = current(shard, incarnation) else { return }
-        switch workers[shard].life {
+    mutating func spawned(_ replica: ReplicaID, incarnation: UInt64, pid: UInt32) {
+        guard isCurrent(replica, incarnation) else { return }
+        switch workers[replica].life {
         case .absent: return
         case .connected(var session):
             session.pid = pid
             session.lastHeardAt = now
-            workers[shard].life = .connected(session)
+            workers[replica].life = .connected(session)
         case .leaving(var departure):
             departure.pid = pid
-            workers[shard].life = .leaving(departure)
+            workers[replica].life = .leaving(departure)
         }
     }
 
     /// No process could be started, often for want of memory or processes.
     ///
     /// It is tried again, later and later, but does not count as a death of the shard.
-    mutating func spawnFailed(_ shard: UInt32, incarnation: UInt64, reason: String) {
-        guard let shard = current(shard, incarnation) else { return }
-        abandon(shard, reason: "cannot start the worker: \(reason)")
-        workers[shard].life = .absent(.stopped)
+    mutating func spawnFailed(_ replica: ReplicaID, incarnation: UInt64, reason: String) {
+        guard isCurrent(replica, incarnation) else { return }
+        abandon(replica, reason: "cannot start the worker: \(reason)")
+        workers[replica].life = .absent(.stopped)
         guard phase == .running else { return }
-        backOff(shard)
+        backOff(replica)
     }
 
     /// A worker's connection ended.
-    mutating func connectionLost(_ shard: UInt32, incarnation: UInt64, reason: String) {
-        guard let shard = current(shard, incarnation), let session = workers[shard].session else {
+    mutating func connectionLost(_ replica: ReplicaID, incarnation: UInt64, reason: String) {
+        guard isCurrent(replica, incarnation), let session = workers[replica].session else {
             return
         }
         guard case .draining = session.standing else {
             // How it exits says more than that its connection ended.
             let reason = reason.isEmpty ? "its connection ended" : reason
-            return giveUp(shard, reason: reason, cause: .killed(isExplained: false))
+            return giveUp(replica, reason: reason, cause: .killed(isExplained: false))
         }
         // It was told to exit, and closing its socket is part of that. From now on it has as long
         // to exit as a killed one has.
-        abandon(shard, reason: "it stopped")
-        workers[shard].depart(.stopping, now: now)
+        abandon(replica, reason: "it stopped")
+        workers[replica].depart(.stopping, now: now)
     }
 
     /// A worker's process ended.
-    mutating func exited(_ shard: UInt32, incarnation: UInt64, status: Int64, signal: Int32) {
-        guard let shard = current(shard, incarnation) else { return }
+    mutating func exited(_ replica: ReplicaID, incarnation: UInt64, status: Int64, signal: Int32) {
+        guard isCurrent(replica, incarnation) else { return }
         let how = signal != 0 ? "killed by signal \(signal)" : "exited with status \(status)"
-        let life = workers[shard].life
+        let life = workers[replica].life
         let isExpected = life.state == .draining && status == 0 && signal == 0
-        out.append(.log("shard \(shard) worker \(life.pid) \(how)"))
-        abandon(shard, reason: life.isExplained || isExpected ? nil : how)
+        out.append(.log("shard \(replica.shard) worker \(life.pid) \(how)"))
+        abandon(replica, reason: life.isExplained || isExpected ? nil : how)
         guard life.state != .quarantined else {
-            workers[shard].life = .absent(.quarantined)
+            workers[replica].life = .absent(.quarantined)
             return
         }
-        workers[shard].life = .absent(.stopped)
+        workers[replica].life = .absent(.stopped)
         guard phase == .running else {
             let wasServing = life.state == .ready || life.state == .draining
             if wasServing, !isExpected { stoppedUncleanly = true }
             return
         }
-        countDeath(shard, readyAt: life.readyAt)
+        countDeath(replica, readyAt: life.readyAt)
     }
 
     /// Counts a death, and decides whether the worker is started again.
-    private mutating func countDeath(_ shard: Int, readyAt: UInt64?) {
+    private mutating func countDeath(_ replica: ReplicaID, readyAt: UInt64?) {
         let most = max(1, configuration.restartsInWindowMax)
-        let isHopeless = workers[shard].record.noteDeath(
+        let isHopeless = workers[replica].record.noteDeath(
             at: now,
             readyAt: readyAt,
             deathCountMax: most,
             timing: timing
         )
-        guard isHopeless else { return backOff(shard) }
-        workers[shard].life = .absent(.failed)
+        guard isHopeless else { return backOff(replica) }
+        workers[replica].life = .absent(.failed)
         out.append(
-            .log("shard \(shard) died \(most) times in a row, given up: an operator must look")
+            .log(
+                "shard \(replica.shard) died \(most) times in a row, given up: an operator must look"
+            )
         )
     }
 
     /// Has a worker that has ended started again after a wait.
-    private mutating func backOff(_ shard: Int) {
-        let wait = workers[shard].record.nextWait(timing)
-        workers[shard].life = .absent(.backoff(until: now.saturatingAdd(wait)))
+    private mutating func backOff(_ replica: ReplicaID) {
+        let wait = workers[replica].record.nextWait(timing)
+        workers[replica].life = .absent(.backoff(until: now.saturatingAdd(wait)))
     }
 
     /// Stops listening to a worker and kills it; its end has to be reported before the next starts.
     mutating func giveUp(
-        _ shard: Int,
+        _ replica: ReplicaID,
         reason: String,
         cause: WorkerDeparture.Cause = .killed(isExplained: true)
     ) {
-        guard let session = workers[shard].session else { return }
-        out.append(.log("shard \(shard) is given up: \(reason)"))
+        guard let session = workers[replica].session else { return }
+        out.append(.log("shard \(replica.shard) is given up: \(reason)"))
         if phase != .running, session.readyAt != nil { stoppedUncleanly = true }
-        abandon(shard, reason: reason)
-        workers[shard].depart(cause, now: now)
-        kill(shard)
+        abandon(replica, reason: reason)
+        workers[replica].depart(cause, now: now)
+        kill(replica)
     }
 
     /// Has a worker killed that was given up.
-    mutating func kill(_ shard: Int) {
-        guard case .leaving(var departure) = workers[shard].life else { return }
+    mutating func kill(_ replica: ReplicaID) {
+        guard case .leaving(var departure) = workers[replica].life else { return }
         departure.askedAt = now
-        workers[shard].life = .leaving(departure)
-        out.append(.kill(shard: UInt32(shard), incarnation: workers[shard].incarnation))
+        workers[replica].life = .leaving(departure)
+        out.append(.kill(replica: replica, incarnation: workers[replica].incarnation))
     }
 
     /// Ends the shard's part of everything in flight: reads go without it, writes are unknown.
-    private mutating func abandon(_ shard: Int, reason: String?) {
-        if let reason { workers[shard].noteError(reason) }
-        ready.remove(shard)
-        workers[shard].load.forgetRequests()
-        catalog.forget(shard: shard)
-        let cause = "shard \(shard) died: \(workers[shard].lastError)"
+    private mutating func abandon(_ replica: ReplicaID, reason: String?) {
+        if let reason { workers[replica].noteError(reason) }
+        ready.remove(replica.shard)
+        workers[replica].load.forgetRequests()
+        catalog.forget(shard: replica.shard)
+        let cause = "shard \(replica.shard) died: \(workers[replica].lastError)"
         for index in pending.indices where pending.isTaken(index) {
-            guard pending[index].awaited.contains(shard) else { continue }
-            pending[index].fail(shard, OmenError(pending[index].gather.silenceCode, cause))
+            guard pending[index].awaited.contains(replica.shard) else { continue }
+            pending[index].fail(replica.shard, OmenError(pending[index].gather.silenceCode, cause))
             finishIfComplete(index)
         }
     }

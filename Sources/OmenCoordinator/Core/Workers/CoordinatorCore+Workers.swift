@@ -4,28 +4,28 @@ internal import OmenWire
 /// What workers say: announcements, and answers to what they were asked.
 extension CoordinatorCore {
     /// A worker said something.
-    mutating func heard(_ envelope: Envelope, from shard: UInt32, incarnation: UInt64) {
-        guard let shard = listen(to: shard, incarnation) else { return ignoreAnswer() }
+    mutating func heard(_ envelope: Envelope, from replica: ReplicaID, incarnation: UInt64) {
+        guard listen(to: replica, incarnation) else { return ignoreAnswer() }
         if case .announcement(let announcement) = envelope.message {
-            announced(announcement, shard: shard)
+            announced(announcement, by: replica)
         } else {
-            heard(.message(envelope.message), to: envelope.requestID, from: shard)
+            heard(.message(envelope.message), to: envelope.requestID, from: replica)
         }
     }
 
     /// A worker answered something.
-    mutating func heard(_ answer: WorkerAnswer, to requestID: UInt64, from shard: Int) {
-        if workers[shard].session?.pingID == requestID {
-            return workers[shard].update { $0.pingID = nil }
+    mutating func heard(_ answer: WorkerAnswer, to requestID: UInt64, from replica: ReplicaID) {
+        if workers[replica].session?.pingID == requestID {
+            return workers[replica].update { $0.pingID = nil }
         }
-        guard workers[shard].load.settle(requestID, now: now) else { return ignoreAnswer() }
-        defer { sendWaitingReads(shard) }
+        guard workers[replica].load.settle(requestID, now: now) else { return ignoreAnswer() }
+        defer { sendWaitingReads(replica) }
         if requestID & Self.internalIDBit != 0 {
-            internalAnswered(answer.message, to: requestID, shard: shard)
+            internalAnswered(answer.message, to: requestID, by: replica)
         } else if let index = pending.index(of: requestID),
-            pending[index].parts.awaited.contains(shard)
+            pending[index].parts.awaited.contains(replica.shard)
         {
-            answered(answer, index: index, shard: shard)
+            answered(answer, index: index, replica: replica)
         } else {
             // Its request ended at the deadline.
             ignoreAnswer()
@@ -35,65 +35,63 @@ extension CoordinatorCore {
     /// Counts an answer that nobody waited for.
     mutating func ignoreAnswer() { ignoredReplies += 1 }
 
-    /// The shard's index, when what its worker says counts; then it lives, whatever it says: long
-    /// replays announce their progress.
-    mutating func listen(to shard: UInt32, _ incarnation: UInt64) -> Int? {
-        guard let shard = current(shard, incarnation), workers[shard].session != nil else {
-            return nil
-        }
+    /// Whether what a worker says counts; then it lives, whatever it says: long replays announce
+    /// their progress.
+    mutating func listen(to replica: ReplicaID, _ incarnation: UInt64) -> Bool {
+        guard isCurrent(replica, incarnation), workers[replica].session != nil else { return false }
         let now = now
-        workers[shard].update { $0.lastHeardAt = now }
-        return shard
+        workers[replica].update { $0.lastHeardAt = now }
+        return true
     }
 
-    /// The shard's index, when the event is of its present incarnation.
-    func current(_ shard: UInt32, _ incarnation: UInt64) -> Int? {
-        guard let index = Int(exactly: shard), index < workers.count,
-            workers[index].incarnation == incarnation, workers[index].life.hasProcess
-        else { return nil }
-        return index
+    /// Whether an event is of the process that a worker has now.
+    func isCurrent(_ replica: ReplicaID, _ incarnation: UInt64) -> Bool {
+        workers.contains(replica) && workers[replica].incarnation == incarnation
+            && workers[replica].life.hasProcess
     }
 
     /// A worker told how far it has come.
-    private mutating func announced(_ announcement: WorkerAnnouncement, shard: Int) {
-        guard announcement.shard == UInt32(shard),
-            announcement.incarnation == workers[shard].incarnation
+    private mutating func announced(_ announcement: WorkerAnnouncement, by replica: ReplicaID) {
+        guard announcement.shard == UInt32(replica.shard),
+            announcement.incarnation == workers[replica].incarnation
         else {
             giveUp(
-                shard,
+                replica,
                 reason:
-                    "the worker calls itself shard \(announcement.shard) incarnation \(announcement.incarnation), expected \(shard) incarnation \(workers[shard].incarnation)"
+                    "the worker calls itself shard \(announcement.shard) incarnation \(announcement.incarnation), expected \(replica.shard) incarnation \(workers[replica].incarnation)"
             )
             return
         }
         switch announcement.state {
         case .recovering:
-            workers[shard].update {
+            workers[replica].update {
                 if $0.standing == .spawning { $0.standing = .recovering }
             }
-        case .ready: announcedReady(announcement, shard: shard)
-        case .quarantined: quarantine(shard, reason: announcement.reason)
+        case .ready: announcedReady(announcement, by: replica)
+        case .quarantined: quarantine(replica, reason: announcement.reason)
         // It could not open the shard, for a reason that may go away: it is started again.
-        case .failed: giveUp(shard, reason: announcement.reason)
+        case .failed: giveUp(replica, reason: announcement.reason)
         case .spawning, .draining, .dead, .backoff:
-            out.append(.log("shard \(shard) announced \(announcement.state), which says nothing"))
+            out.append(
+                .log("shard \(replica.shard) announced \(announcement.state), which says nothing")
+            )
         }
     }
 
     /// A shard serves from now on.
-    mutating func becameReady(_ shard: Int, _ collections: [CollectionInfo]) {
+    mutating func becameReady(_ replica: ReplicaID, _ collections: [CollectionInfo]) {
         let now = now
-        workers[shard].update { $0.standing = .serving(since: now) }
-        ready.insert(shard)
-        out.append(.log("shard \(shard) is ready, \(collections.count) collections"))
-        learn(collections, from: shard)
+        workers[replica].update { $0.standing = .serving(since: now) }
+        ready.insert(replica.shard)
+        out.append(.log("shard \(replica.shard) is ready, \(collections.count) collections"))
+        learn(collections, from: replica)
         // Before any request, so that what it lacks is there when it is asked.
         reconcile()
     }
 
     /// Takes a shard out of service because of its files; only an operator starts it again.
-    mutating func quarantine(_ shard: Int, reason: String) {
+    mutating func quarantine(_ replica: ReplicaID, reason: String) {
         let reason = reason.isEmpty ? "its files are damaged" : reason
-        giveUp(shard, reason: reason, cause: .quarantined)
+        giveUp(replica, reason: reason, cause: .quarantined)
     }
 }
