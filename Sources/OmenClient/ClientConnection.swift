@@ -22,8 +22,11 @@ final class ClientConnection {
     /// Why the connection is of no further use.
     private(set) var failure: OmenError?
 
-    init(path: String, deadline: Instant) throws(OmenError) {
-        socket = try ClientSocket.connect(path: path, deadline: deadline)
+    /// Connects to a coordinator.
+    ///
+    /// - Throws: As `ClientSocket.connect`.
+    init(to endpoint: Endpoint, deadline: Instant) throws(OmenError) {
+        socket = try ClientSocket.connect(to: endpoint, deadline: deadline)
     }
 
     /// Queues a request; it leaves with the next `exchange`.

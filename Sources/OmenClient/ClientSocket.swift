@@ -2,7 +2,7 @@ internal import OmenSystem
 internal import Glibc
 internal import OmenCore
 
-/// A connected, non-blocking Unix socket whose waits have deadlines.
+/// A connected, non-blocking socket whose waits have deadlines.
 final class ClientSocket {
     typealias Instant = ContinuousClock.Instant
 
@@ -14,36 +14,31 @@ final class ClientSocket {
 
     /// Connects, waiting while the listener's backlog is full.
     ///
-    /// - Throws: `.unavailable` when nobody listens there, `.badRequest` for a path that is no
-    ///   socket's, else `.ioFailure`.
-    static func connect(path: String, deadline: Instant) throws(OmenError) -> ClientSocket {
-        guard (1...Limits.socketPathByteCountMax).contains(path.utf8.count), !path.utf8.contains(0)
-        else {
-            throw OmenError(
-                .badRequest,
-                "socket path \(path) has \(path.utf8.count) bytes, expected"
-                    + " 1...\(Limits.socketPathByteCountMax)"
-            )
-        }
-        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
-        let descriptor = Glibc.socket(AF_UNIX, Int32(kind), 0)
-        guard descriptor >= 0 else {
-            throw OmenError(.ioFailure, "cannot make a socket: \(systemErrorText(errno))")
-        }
+    /// - Throws: `.unavailable` when nobody listens there, `.badRequest` for an address that the
+    ///   system cannot take, else `.ioFailure`.
+    static func connect(
+        to endpoint: Endpoint,
+        deadline: Instant
+    ) throws(OmenError) -> ClientSocket {
+        try endpoint.validate()
+        let descriptor = try endpoint.makeSocket()
         let socket = ClientSocket(descriptor: descriptor)
         while true {
-            if connectUnix(descriptor, to: path) == 0 { return socket }
+            if endpoint.connect(descriptor) == 0 { return socket }
             switch errno {
             case EINTR: continue
             case EAGAIN where ContinuousClock.now < deadline:
                 try Stop.check()
                 usleep(5000)
             case ENOENT, ECONNREFUSED:
-                throw OmenError(.unavailable, "no cluster is running at \(path)")
+                throw OmenError(.unavailable, "no cluster is running at \(endpoint)")
             case EAGAIN:
-                throw OmenError(.unavailable, "the cluster at \(path) accepts no connections")
+                throw OmenError(.unavailable, "the cluster at \(endpoint) accepts no connections")
             case let code:
-                throw OmenError(.ioFailure, "cannot connect to \(path): \(systemErrorText(code))")
+                throw OmenError(
+                    .ioFailure,
+                    "cannot connect to \(endpoint): \(systemErrorText(code))"
+                )
             }
         }
     }

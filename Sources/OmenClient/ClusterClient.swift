@@ -8,7 +8,8 @@ internal import OmenWire
 /// Reads are then repeated once; writes are repeated under their request key, so that each takes
 /// effect once, until `retryFor` has passed.
 package final class ClusterClient {
-    package let path: String
+    /// Where the coordinator listens.
+    package let endpoint: Endpoint
     /// Longest wait for one answer.
     package var answerTimeout = Duration.seconds(60)
     /// How long writes are repeated after their first failure that may pass.
@@ -26,21 +27,21 @@ package final class ClusterClient {
     /// Connects to the coordinator's socket.
     ///
     /// - Parameters:
-    ///   - path: Path of the socket, `DATA/omen.sock` by default.
+    ///   - endpoint: Where the coordinator listens, `DATA/omen.sock` by default.
     ///   - timeout: Longest wait for a coordinator that is there but busy.
     /// - Returns: A connected client.
     /// - Throws: `.unavailable` "no cluster is running at PATH" when nobody listens.
     package static func connect(
-        path: String,
+        to endpoint: Endpoint,
         timeout: Duration = .seconds(5)
     ) throws(OmenError) -> ClusterClient {
-        let client = ClusterClient(path: path, connectTimeout: timeout)
+        let client = ClusterClient(to: endpoint, connectTimeout: timeout)
         _ = try client.openConnection()
         return client
     }
 
-    private init(path: String, connectTimeout: Duration) {
-        self.path = path
+    private init(to endpoint: Endpoint, connectTimeout: Duration) {
+        self.endpoint = endpoint
         self.connectTimeout = connectTimeout
     }
 
@@ -55,7 +56,7 @@ package final class ClusterClient {
         if let connection, connection.failure == nil { return connection }
         connection = nil
         let deadline = ContinuousClock.now + connectTimeout
-        let opened = try ClientConnection(path: path, deadline: deadline)
+        let opened = try ClientConnection(to: endpoint, deadline: deadline)
         connection = opened
         return opened
     }

@@ -11,13 +11,14 @@ package final class ClusterStore: RecordStore {
         var isClosed = false
     }
 
-    private let path: String
+    /// Where the coordinator listens.
+    private let endpoint: Endpoint
     private let pool = Mutex(Pool())
 
-    /// - Throws: `.unavailable` when nobody listens at `path`.
-    package init(path: String) throws(OmenError) {
-        self.path = path
-        let first = Lent(client: try ClusterClient.connect(path: path))
+    /// - Throws: `.unavailable` when nobody listens at `endpoint`.
+    package init(at endpoint: Endpoint) throws(OmenError) {
+        self.endpoint = endpoint
+        let first = Lent(client: try ClusterClient.connect(to: endpoint))
         pool.withLock { $0.idle.append(first) }
     }
 
@@ -27,7 +28,11 @@ package final class ClusterStore: RecordStore {
         let (lent, isClosed) = pool.withLock { ($0.idle.popLast(), $0.isClosed) }
         guard !isClosed else { throw OmenError(.unavailable, "the connection is closed") }
         let client: ClusterClient
-        if let lent { client = lent.client } else { client = try ClusterClient.connect(path: path) }
+        if let lent {
+            client = lent.client
+        } else {
+            client = try ClusterClient.connect(to: endpoint)
+        }
         defer {
             let back = Lent(client: client)
             pool.withLock { if !$0.isClosed { $0.idle.append(back) } }

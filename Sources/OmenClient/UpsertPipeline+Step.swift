@@ -54,7 +54,7 @@ extension UpsertPipeline {
         if let connection { return connection }
         guard ContinuousClock.now >= connectAt else { return nil }
         do throws(OmenError) {
-            connection = try ClientConnection(path: path, deadline: .now + .seconds(1))
+            connection = try ClientConnection(to: endpoint, deadline: .now + .seconds(1))
             connectBackoff.reset()
         } catch {
             connectAt = .now + connectBackoff.wait()

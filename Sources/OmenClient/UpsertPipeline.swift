@@ -42,7 +42,8 @@ package final class UpsertPipeline {
         var mayBeApplied = false
     }
 
-    package let path: String
+    /// Where the coordinator listens.
+    package let endpoint: Endpoint
     package let options: Options
     /// Called now and then while calls here wait.
     package var onWait: () -> Void = {}
@@ -74,15 +75,15 @@ package final class UpsertPipeline {
 
     /// Connects on its own, beside any `ClusterClient`.
     ///
-    /// - Throws: `.unavailable` when no cluster runs at `path`.
-    package init(path: String, options: Options = Options()) throws(OmenError) {
+    /// - Throws: `.unavailable` when no cluster is running at `endpoint`.
+    package init(to endpoint: Endpoint, options: Options = Options()) throws(OmenError) {
         precondition(
             options.windowBatchCount > 0,
             "a window of \(options.windowBatchCount) batches"
         )
-        self.path = path
+        self.endpoint = endpoint
         self.options = options
-        connection = try ClientConnection(path: path, deadline: .now + .seconds(5))
+        connection = try ClientConnection(to: endpoint, deadline: .now + .seconds(5))
     }
 
     private var outstandingCount: Int { inFlight.count + waiting.count }

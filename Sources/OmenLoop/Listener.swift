@@ -3,17 +3,18 @@ internal import Glibc
 package import OmenCore
 internal import OmenSystem
 
-/// A listening Unix socket.
+/// A socket that listens at an endpoint.
 package final class Listener: LoopHandle {
-    package let path: String
+    /// Where it listens.
+    package let endpoint: Endpoint
     private var onConnection: (StreamConnection) -> Void
 
     fileprivate init(
         state: LoopState,
-        path: String,
+        endpoint: Endpoint,
         onConnection: @escaping (StreamConnection) -> Void
     ) {
-        self.path = path
+        self.endpoint = endpoint
         self.onConnection = onConnection
         super.init(state: state, uv_pipe_t.self)
         // Cannot fail: only fills in memory.
@@ -26,21 +27,28 @@ package final class Listener: LoopHandle {
 
     fileprivate func start() throws(OmenError) {
         do throws(OmenError) {
-            // Listening before a chmod would let others in meanwhile (Redis, CVE-2023-45145).
-            let mask = umask(0o077)
-            let bound = uv_pipe_bind(pointer(as: uv_pipe_t.self), path)
-            umask(mask)
-            try checkUV(bound, "cannot bind \(path)")
+            try checkUV(bind(), "cannot bind \(endpoint)")
             let listening = uv_listen(pointer(as: uv_stream_t.self), Self.backlog) {
                 handle,
                 status in
                 guard let listener: Listener = LoopHandle.object(handle) else { return }
                 listener.accept(status)
             }
-            try checkUV(listening, "cannot listen at \(path)")
+            try checkUV(listening, "cannot listen at \(endpoint)")
         } catch {
             beginClose()
             throw error
+        }
+    }
+
+    /// Gives the socket its address; returns libuv's code.
+    private func bind() -> Int32 {
+        switch endpoint {
+        case .unix(let path):
+            // Listening before a chmod would let others in meanwhile (Redis, CVE-2023-45145).
+            let mask = umask(0o077)
+            defer { umask(mask) }
+            return uv_pipe_bind(pointer(as: uv_pipe_t.self), path)
         }
     }
 
@@ -57,47 +65,44 @@ package final class Listener: LoopHandle {
         onConnection(connection)
     }
 
-    /// Stops listening and removes the socket file; idempotent, accepted connections live on.
+    /// Stops listening and removes the socket's file; idempotent, accepted connections live on.
     package func close() { beginClose() }
 
     override func didClose() { onConnection = { _ in } }
 }
 
 extension EventLoop {
-    /// Listens at `path`; the file is only for the user of this process.
+    /// Listens at an endpoint.
     ///
-    /// A socket file left behind by a dead process is replaced.
+    /// The file of a Unix socket is only for the user of this process; one that was left behind by
+    /// a dead process is replaced.
     /// - Parameters:
-    ///   - path: At most `Limits.socketPathByteCountMax` bytes.
+    ///   - endpoint: Where to listen.
     ///   - onConnection: Gets each new connection, which reads nothing before `startReading()`.
     /// - Returns: The listener, needed only to close it.
-    /// - Throws: `.badRequest` for a path that is too long or empty, `.locked` when someone listens
-    ///   there, `.ioFailure` when the system refuses or the path is no socket.
+    /// - Throws: `.badRequest` for an address that the system cannot take, `.locked` when someone
+    ///   listens there, `.ioFailure` when the system refuses or the path is no socket.
     package func listen(
-        path: String,
+        at endpoint: Endpoint,
         onConnection: @escaping (StreamConnection) -> Void
     ) throws(OmenError) -> Listener {
-        try removeStaleSocket(path)
-        let listener = Listener(state: state, path: path, onConnection: onConnection)
+        try endpoint.validate()
+        switch endpoint {
+        case .unix(let path): try removeStaleSocket(path)
+        }
+        let listener = Listener(state: state, endpoint: endpoint, onConnection: onConnection)
         try listener.start()
         return listener
     }
 
+    /// Makes way for a Unix socket.
     private func removeStaleSocket(_ path: String) throws(OmenError) {
-        let byteCount = path.utf8.count
-        guard (1...Limits.socketPathByteCountMax).contains(byteCount), !path.utf8.contains(0) else {
-            throw OmenError(
-                .badRequest,
-                "socket path \(path) has \(byteCount) bytes, expected"
-                    + " 1...\(Limits.socketPathByteCountMax): choose a shorter directory"
-            )
-        }
         var info = stat()
         guard lstat(path, &info) == 0 else { return }
         guard info.st_mode & S_IFMT == S_IFSOCK else {
             throw OmenError(.ioFailure, "\(path) exists and is not a socket")
         }
-        guard try !Self.someoneListens(at: path) else {
+        guard try !Self.someoneListens(at: .unix(path: path)) else {
             throw OmenError(.locked, "another process listens at \(path)")
         }
         guard unlink(path) == 0 || errno == ENOENT else {
@@ -108,17 +113,10 @@ extension EventLoop {
         }
     }
 
-    private static func someoneListens(at path: String) throws(OmenError) -> Bool {
-        let descriptor = socket(
-            AF_UNIX,
-            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue),
-            0
-        )
-        guard descriptor >= 0 else {
-            throw OmenError(.ioFailure, "cannot make a socket: \(systemErrorText(errno))")
-        }
+    private static func someoneListens(at endpoint: Endpoint) throws(OmenError) -> Bool {
+        let descriptor = try endpoint.makeSocket()
         defer { _ = Glibc.close(descriptor) }
-        let result = connectUnix(descriptor, to: path)
+        let result = endpoint.connect(descriptor)
         // Only a refusal proves that nobody is there; a full backlog (EAGAIN) proves the contrary.
         return result == 0 || errno != ECONNREFUSED
     }

@@ -77,6 +77,9 @@ struct Location: Equatable {
     let data: String
     let socket: String
 
+    /// Where the coordinator listens.
+    var endpoint: Endpoint { .unix(path: socket) }
+
     /// Applies the rules of precedence: argument, environment, XDG, home.
     ///
     /// - Throws: `.badRequest` when no directory can be told, or the socket's path is too long.

@@ -4,7 +4,7 @@ internal import OmenWire
 
 /// A client of the cluster that the options name.
 func connect(_ options: ClusterOptions) throws(OmenError) -> ClusterClient {
-    try ClusterClient.connect(path: try options.location().socket)
+    try ClusterClient.connect(to: try options.location().endpoint)
 }
 
 extension ClusterClient {

@@ -9,7 +9,9 @@ import Testing
 @Suite struct ClusterClientTests {
     @Test func aMissingClusterIsNamed() throws {
         try withSocketPath { path in
-            let absent = #expect(throws: OmenError.self) { try ClusterClient.connect(path: path) }
+            let absent = #expect(throws: OmenError.self) {
+                try ClusterClient.connect(to: .unix(path: path))
+            }
             #expect(absent?.code == .unavailable)
             #expect(absent?.message == "no cluster is running at \(path)")
             // A socket left behind by a dead one.
@@ -18,11 +20,13 @@ import Testing
             #expect(rename(path, other) == 0)
             server.stop()
             #expect(rename(other, path) == 0)
-            let dead = #expect(throws: OmenError.self) { try ClusterClient.connect(path: path) }
+            let dead = #expect(throws: OmenError.self) {
+                try ClusterClient.connect(to: .unix(path: path))
+            }
             #expect(dead?.code == .unavailable)
         }
         let long = #expect(throws: OmenError.self) {
-            try ClusterClient.connect(path: "/" + String(repeating: "x", count: 107))
+            try ClusterClient.connect(to: .unix(path: "/" + String(repeating: "x", count: 107)))
         }
         #expect(long?.code == .badRequest)
     }
@@ -59,7 +63,7 @@ import Testing
             default: return .reply(.done)
             }
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             try client.createCollection("a", schema: info.schema)
             #expect(try client.upsert(batch(1)).counts.upserted == 3)
             try client.delete(collection: "a", ids: [.text("x")])
@@ -98,7 +102,7 @@ import Testing
         try withServer { _ in
             .reply(.done)
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             var short = batch(1)
             short.vectors.removeLast()
             var nameless = batch(1)
@@ -128,21 +132,21 @@ import Testing
         try withServer { _ in
             .reply(.failure(error))
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             #expect(throws: error) { try client.count(collection: "a") }
             #expect(throws: error) { try client.dropCollection("a") }
         }
         try withServer { _ in
             .reply(.done)
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             let wrong = #expect(throws: OmenError.self) { try client.status() }
             #expect(wrong?.code == .protocolViolation)
         }
         try withServer { _ in
             .bytes(Array(repeating: 7, count: 100))
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             let wrong = #expect(throws: OmenError.self) { try client.ping() }
             #expect(wrong?.code == .protocolViolation)
         }
@@ -167,7 +171,7 @@ import Testing
                 ),
             ])
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             client.answerTimeout = .milliseconds(50)
             let error = #expect(throws: OmenError.self) { try client.count(collection: "a") }
             #expect(error?.code == .unavailable)
@@ -180,7 +184,7 @@ import Testing
     @Test func readsSurviveARestartOfTheCoordinator() throws {
         try withSocketPath { path in
             let first = try TestServer(path: path) { _ in .reply(.done) }
-            let client = try ClusterClient.connect(path: path)
+            let client = try ClusterClient.connect(to: .unix(path: path))
             try client.ping()
             first.stop()
             let error = #expect(throws: OmenError.self) { try client.ping() }
@@ -211,7 +215,7 @@ import Testing
         try withServer { _ in
             .reply(.hits(reply))
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             let results = try client.search(Array(repeating: query, count: 50), window: 50)
             #expect(results.count == 50)
             for result in results { #expect(try result.get() == reply) }
@@ -243,7 +247,7 @@ import Testing
             default: return .reply(.hits(reply))
             }
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             let results = try client.search(Array(repeating: query, count: 4), window: 4)
             #expect(
                 results == [.success(reply), .success(reply), .failure(broken), .success(reply)]

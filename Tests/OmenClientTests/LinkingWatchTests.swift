@@ -86,7 +86,7 @@ import Testing
 
     @Test func aPipelineWaitsAndTellsThatItDoes() throws {
         try whileCrowded(turns: 4, moves: true) { server in
-            let pipeline = try UpsertPipeline(path: server.path)
+            let pipeline = try UpsertPipeline(to: server.endpoint)
             var told: Set<UInt64> = []
             pipeline.onWait = { [unowned pipeline] in
                 if let count = pipeline.crowdedCount { told.insert(count) }
@@ -103,7 +103,7 @@ import Testing
         try whileCrowded(turns: .max, moves: false) { server in
             var options = UpsertPipeline.Options()
             options.retryFor = .milliseconds(300)
-            let pipeline = try UpsertPipeline(path: server.path, options: options)
+            let pipeline = try UpsertPipeline(to: server.endpoint, options: options)
             try pipeline.submit(batch(0))
             let error = #expect(throws: OmenError.self) { try pipeline.finish() }
             #expect(error?.code == .resourceExhausted)
@@ -114,12 +114,12 @@ import Testing
     @Test func aClientWaitsBeyondItsDeadlineAsLongAsLinkingGoesOn() throws {
         // The tries take longer than a millisecond by far.
         try whileCrowded(turns: 4, moves: true) { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             client.retryFor = .milliseconds(1)
             #expect(try client.upsert(batch(0)).counts.upserted == 3)
         }
         try whileCrowded(turns: .max, moves: false) { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             client.retryFor = .milliseconds(1)
             client.linkingPatience = .milliseconds(300)
             let error = #expect(throws: OmenError.self) { try client.upsert(batch(0)) }

@@ -23,6 +23,8 @@ final class TestServer: Sendable {
     }
 
     let path: String
+    /// Where clients connect.
+    var endpoint: Endpoint { .unix(path: path) }
     private let listener: Int32
     private let state = Mutex(State())
     private let handler: @Sendable (Envelope) -> Response

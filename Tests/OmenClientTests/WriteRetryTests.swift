@@ -18,7 +18,7 @@ import Testing
             }
             return isFirst ? .hangUp : written(counts)
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             #expect(try client.upsert(batch(1)).counts.upserted == 3)
             #expect(server.acceptedCount == 2)
         }
@@ -48,7 +48,7 @@ import Testing
             default: return written(model.apply(request))
             }
         } _: { server in
-            let reply = try ClusterClient.connect(path: server.path).upsert(batch(1))
+            let reply = try ClusterClient.connect(to: server.endpoint).upsert(batch(1))
             #expect(!reply.coverage.isPartial)
             #expect(tries.withLock { $0 } == 3)
         }
@@ -70,7 +70,7 @@ import Testing
                 return .reply(.counted(CountReply(count: 3, coverage: Coverage(shardsTotal: 1))))
             }
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             #expect(try client.upsert(batch(1)).counts.upserted == 3)
             #expect(try client.count(collection: "c").count == 3)
             client.retryReadFor = .milliseconds(1)
@@ -93,7 +93,7 @@ import Testing
             tries.withLock { $0 += 1 }
             return written(WriteCounts(upserted: 1), quarantined)
         } _: { server in
-            let reply = try ClusterClient.connect(path: server.path).upsert(batch(1))
+            let reply = try ClusterClient.connect(to: server.endpoint).upsert(batch(1))
             #expect(reply.coverage == quarantined)
             #expect(tries.withLock { $0 } == 1)
         }
@@ -104,7 +104,7 @@ import Testing
         try withServer { _ in
             .reply(.failure(OmenError(.resourceExhausted, "full")))
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             client.retryFor = .milliseconds(100)
             let error = #expect(throws: OmenError.self) { try client.upsert(batch(1)) }
             #expect(error?.code == .resourceExhausted)
@@ -117,7 +117,7 @@ import Testing
             }
             return .hangUp
         } _: { server in
-            let client = try ClusterClient.connect(path: server.path)
+            let client = try ClusterClient.connect(to: server.endpoint)
             client.retryFor = .milliseconds(100)
             let key = client.nextKey()
             let error = #expect(throws: OmenError.self) {
@@ -155,7 +155,7 @@ import Testing
             default: return written(model.apply(request))
             }
         } _: { server in
-            let pipeline = try UpsertPipeline(path: server.path)
+            let pipeline = try UpsertPipeline(to: server.endpoint)
             for number in 0..<300 { try pipeline.submit(batch(number)) }
             try pipeline.finish()
             #expect(pipeline.acknowledgedVectorCount == 900, "seed \(seed)")
@@ -187,7 +187,7 @@ import Testing
         } _: { server in
             var options = UpsertPipeline.Options()
             options.windowBatchCount = 4
-            let pipeline = try UpsertPipeline(path: server.path, options: options)
+            let pipeline = try UpsertPipeline(to: server.endpoint, options: options)
             for number in 0..<40 { try pipeline.submit(batch(number)) }
             try pipeline.finish()
             #expect(pipeline.acknowledgedVectorCount == 120)
@@ -206,7 +206,7 @@ import Testing
             }
             return written(model.apply(request))
         } _: { server in
-            let pipeline = try UpsertPipeline(path: server.path)
+            let pipeline = try UpsertPipeline(to: server.endpoint)
             var submitted = 0
             let thrown = #expect(throws: OmenError.self) {
                 for number in 0..<1000 {
@@ -234,7 +234,7 @@ import Testing
             }
             var options = UpsertPipeline.Options()
             options.retryFor = .milliseconds(200)
-            let pipeline = try UpsertPipeline(path: path, options: options)
+            let pipeline = try UpsertPipeline(to: .unix(path: path), options: options)
             for number in 0..<20 { try pipeline.submit(batch(number)) }
             server.stop()
             let error = #expect(throws: OmenError.self) { try pipeline.finish() }
@@ -254,7 +254,7 @@ import Testing
         }
         try withSocketPath { path in
             var server = try TestServer(path: path, handler)
-            let pipeline = try UpsertPipeline(path: path)
+            let pipeline = try UpsertPipeline(to: .unix(path: path))
             for number in 0..<200 {
                 if number % 50 == 49 {
                     server.stop()

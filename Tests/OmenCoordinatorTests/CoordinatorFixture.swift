@@ -49,7 +49,7 @@ struct Fixture {
         var configuration = Core.Configuration(
             directory: try ClusterDirectory(shardCount: shards),
             pid: 77,
-            socketPath: "test.sock",
+            endpoint: .unix(path: "test.sock"),
             nonce: 0xC00D
         )
         change(&configuration)

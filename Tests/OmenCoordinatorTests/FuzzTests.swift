@@ -31,7 +31,7 @@ private struct Fuzz {
         var configuration = Core.Configuration(
             directory: try ClusterDirectory(shardCount: shards),
             pid: 1,
-            socketPath: "fuzz.sock",
+            endpoint: .unix(path: "fuzz.sock"),
             nonce: seed
         )
         configuration.restartsInWindowMax = 1000

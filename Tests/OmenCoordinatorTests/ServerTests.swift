@@ -115,7 +115,7 @@ private final class RunningServer: Sendable {
         var core = CoordinatorCore.Configuration(
             directory: try ClusterDirectory(shardCount: shards),
             pid: UInt32(getpid()),
-            socketPath: directory + "/omen.sock",
+            endpoint: .unix(path: directory + "/omen.sock"),
             nonce: 99
         )
         change(&core)
@@ -294,7 +294,7 @@ private final class RunningServer: Sendable {
         let core = CoordinatorCore.Configuration(
             directory: try ClusterDirectory(shardCount: 1),
             pid: 1,
-            socketPath: server.socketPath,
+            endpoint: .unix(path: server.socketPath),
             nonce: 1
         )
         let second = try CoordinatorServer(

@@ -13,7 +13,7 @@ extension LoopTests {
                 defer { loop.close() }
                 let mask = umask(0)
                 umask(mask)
-                let listener = try loop.listen(path: path) { $0.abort() }
+                let listener = try loop.listen(at: .unix(path: path)) { $0.abort() }
                 var info = stat()
                 try #require(lstat(path, &info) == 0)
                 #expect(info.st_mode & 0o777 == 0o700)
@@ -31,7 +31,7 @@ extension LoopTests {
                 let loop = try EventLoop()
                 defer { loop.close() }
                 var closed = 0
-                let listener = try loop.listen(path: directory + "/s") { connection in
+                let listener = try loop.listen(at: .unix(path: directory + "/s")) { connection in
                     connection.onBytes = { connection.write(Array($0)) }
                     connection.onClose = { _ in
                         closed += 1
@@ -66,9 +66,9 @@ extension LoopTests {
                 close(dead)
                 let loop = try EventLoop()
                 defer { loop.close() }
-                _ = try loop.listen(path: path) { $0.abort() }
+                _ = try loop.listen(at: .unix(path: path)) { $0.abort() }
                 let error = #expect(throws: OmenError.self) {
-                    try EventLoop().listen(path: path) { $0.abort() }
+                    try EventLoop().listen(at: .unix(path: path)) { $0.abort() }
                 }
                 #expect(error?.code == .locked)
                 var info = stat()
@@ -83,7 +83,7 @@ extension LoopTests {
                 let loop = try EventLoop()
                 defer { loop.close() }
                 let error = #expect(throws: OmenError.self) {
-                    try loop.listen(path: path) { $0.abort() }
+                    try loop.listen(at: .unix(path: path)) { $0.abort() }
                 }
                 #expect(error?.code == .ioFailure)
                 #expect(error?.message.contains("not a socket") == true)
@@ -95,7 +95,7 @@ extension LoopTests {
             defer { loop.close() }
             for path in ["", "/tmp/" + String(repeating: "x", count: 103), "/tmp/a\0b"] {
                 let error = #expect(throws: OmenError.self) {
-                    try loop.listen(path: path) { $0.abort() }
+                    try loop.listen(at: .unix(path: path)) { $0.abort() }
                 }
                 #expect(error?.code == .badRequest)
             }
@@ -103,7 +103,7 @@ extension LoopTests {
             let longest = "/tmp/" + String(repeating: "x", count: 100) + "/s"
             try #require(longest.utf8.count == 107)
             let error = #expect(throws: OmenError.self) {
-                try loop.listen(path: longest) { $0.abort() }
+                try loop.listen(at: .unix(path: longest)) { $0.abort() }
             }
             #expect(error?.code == .ioFailure)
         }

@@ -172,7 +172,7 @@ extension Simulation {
         var configuration = CoordinatorCore.Configuration(
             directory: mutant == .believeEmptyShard ? Self.newCluster(shardCount) : cluster,
             pid: 1,
-            socketPath: "simulated",
+            endpoint: .unix(path: "simulated"),
             nonce: random.next()
         )
         configuration.unfinishedDrops = unfinishedDrops

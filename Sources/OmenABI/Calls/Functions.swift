@@ -46,7 +46,9 @@ public func omendb_connect(
 ) -> Int32 {
     call(error) { () throws(OmenError) in
         let target = try outlet(database, "database")
-        let store = try ClusterStore(path: try Arguments.text(socket_path, "socket path"))
+        let store = try ClusterStore(
+            at: .unix(path: try Arguments.text(socket_path, "socket path"))
+        )
         target.pointee = Handles.add(store)
     }
 }

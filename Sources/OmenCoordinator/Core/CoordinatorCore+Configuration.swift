@@ -7,8 +7,8 @@ extension CoordinatorCore {
         package var directory: ClusterDirectory
         /// The coordinator's own process, for status.
         package var pid: UInt32
-        /// Path of the listening socket, for status.
-        package var socketPath: String
+        /// Where clients connect; the core only tells it in status.
+        package var endpoint: Endpoint
         /// A random number drawn at each start: names the coordinator's own writes, so that no
         /// shard takes them for repetitions of an earlier coordinator's.
         package var nonce: UInt64
@@ -27,17 +27,17 @@ extension CoordinatorCore {
         /// - Parameters:
         ///   - directory: As the property.
         ///   - pid: As the property.
-        ///   - socketPath: As the property.
+        ///   - endpoint: As the property.
         ///   - nonce: As the property.
         package init(
             directory: ClusterDirectory,
             pid: UInt32,
-            socketPath: String,
+            endpoint: Endpoint,
             nonce: UInt64
         ) {
             self.directory = directory
             self.pid = pid
-            self.socketPath = socketPath
+            self.endpoint = endpoint
             self.nonce = nonce
         }
     }

@@ -78,7 +78,7 @@ package final class CoordinatorServer {
     /// - Throws: `.locked`, `.badRequest` or `.ioFailure` when the socket cannot be listened at.
     package func run(onListening: () -> Void = {}) throws(OmenError) -> Int32 {
         defer { loop.close() }
-        listener = try loop.listen(path: configuration.core.socketPath) { connection in
+        listener = try loop.listen(at: configuration.core.endpoint) { connection in
             self.accept(connection)
         }
         directoryKeeper = try StoreKeeper(loop, configuration.storeDirectory) {

@@ -140,7 +140,7 @@ struct Start: ParsableCommand {
             }
             do throws(OmenError) {
                 if client == nil {
-                    client = try ClusterClient.connect(path: settings.location.socket)
+                    client = try ClusterClient.connect(to: settings.location.endpoint)
                 }
                 guard let status = try client?.status() else { continue }
                 let isSettled = status.workers.allSatisfy(\.isSettled)

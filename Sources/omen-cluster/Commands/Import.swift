@@ -150,7 +150,7 @@ struct Import: ParsableCommand {
             throw OmenError(error.code, "\(error.message); nothing of the file is stored")
         }
         if !exists { try client.createCollection(collection.name, schema: schema) }
-        let pipeline = try UpsertPipeline(path: client.path)
+        let pipeline = try UpsertPipeline(to: client.endpoint)
         var progress = Progress(total: vectors.count, unit: "vectors")
         defer { progress.clear() }
         pipeline.onWait = { [unowned pipeline] in

@@ -30,7 +30,7 @@ enum CoordinatorProcess {
         var core = CoordinatorCore.Configuration(
             directory: manifest.cluster,
             pid: UInt32(clamping: getpid()),
-            socketPath: settings.location.socket,
+            endpoint: settings.location.endpoint,
             nonce: .random(in: .min ... .max)
         )
         core.memoryLimit = settings.memoryLimit

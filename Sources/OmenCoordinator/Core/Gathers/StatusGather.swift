@@ -40,7 +40,7 @@ extension CoordinatorCore {
         return ClusterStatus(
             pid: configuration.pid,
             uptimeMilliseconds: (now - min(startedAt, now)) / 1_000_000,
-            socket: configuration.socketPath,
+            socket: configuration.endpoint.description,
             workers: zip(workers.ids, workers.values).map { replica, worker in
                 WorkerStatus(
                     shard: UInt32(replica.shard),
