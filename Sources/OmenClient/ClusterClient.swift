@@ -51,7 +51,7 @@ package final class ClusterClient {
     /// Closes the connection; the next call makes a new one.
     package func close() { connection = nil }
 
-    /// The connection, made anew if there is none or it is broken.
+    /// The connection; a new one if there is none or it is broken.
     func openConnection() throws(OmenError) -> ClientConnection {
         if let connection, connection.failure == nil { return connection }
         connection = nil

@@ -59,10 +59,25 @@ import Testing
         var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
         fixture.ask(.search(query("c", k: 3, count: 2)))
         let id = fixture.sent[0].id
+        var decoded = fixture
+        decoded.worker(0, id, hits([[(1, 0.5)]]))
+        decoded.worker(1, id, hits([[(2, 1)], []]))
         fixture.workerFrame(0, id, hits([[(1, 0.5)]]))
         fixture.workerFrame(1, id, hits([[(2, 1)], []]))
+        #expect(fixture.effects == decoded.effects)
         #expect(fixture.searchReply?.coverage.failures.map(\.shard) == [0])
         #expect(fixture.searchReply?.hits.map(\.id) == [.number(2)])
+    }
+
+    @Test func hitsThatAnswerSomethingElseAreRefusedAlsoInTheirFrame() throws {
+        var fixture = try Fixture.ready(shards: 1, collections: [info("c")])
+        fixture.ask(.count(collection: "c"))
+        let id = fixture.sent[0].id
+        var decoded = fixture
+        decoded.worker(0, id, hits([[(1, 0.5)]]))
+        fixture.workerFrame(0, id, hits([[(1, 0.5)]]))
+        #expect(fixture.effects == decoded.effects)
+        #expect(fixture.error?.code == .protocolViolation)
     }
 
     @Test func numbersAndTextsOfDifferentShardsMerge() throws {

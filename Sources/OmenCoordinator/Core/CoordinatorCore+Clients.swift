@@ -3,6 +3,7 @@ internal import OmenWire
 
 /// Clients: who is there, what they may ask, and how they are answered.
 extension CoordinatorCore {
+    /// A client connected; it is refused when too many are there.
     mutating func connected(_ client: UInt64) {
         guard clients[client] == nil else { return }
         guard clients.count < configuration.connectionCountMax else {
@@ -18,11 +19,13 @@ extension CoordinatorCore {
         clients[client] = Client()
     }
 
+    /// A client has sent its last request and may still read.
     mutating func ended(_ client: UInt64) {
         clients[client]?.hasEnded = true
         closeIfDone(client)
     }
 
+    /// Closes the connection of a client that sends nothing more, once it has all its answers.
     private mutating func closeIfDone(_ client: UInt64) {
         guard let state = clients[client], state.hasEnded, state.requestsInFlight == 0 else {
             return
@@ -32,6 +35,7 @@ extension CoordinatorCore {
         out.append(.closeClient(client: client))
     }
 
+    /// A client is gone.
     mutating func closed(_ client: UInt64) {
         guard let state = clients.removeValue(forKey: client) else { return }
         memory.changeReplies(by: -state.replyByteCount)
@@ -45,6 +49,7 @@ extension CoordinatorCore {
         }
     }
 
+    /// A client sent a message: the request begins, or is refused.
     mutating func received(_ envelope: Envelope, from client: UInt64) {
         guard clients[client] != nil else { return }
         let requester = Requester(client: client, requestID: envelope.requestID)
@@ -146,6 +151,9 @@ extension CoordinatorCore {
         return index
     }
 
+    /// Makes sure that one client has not too many requests in flight.
+    ///
+    /// - Throws: `.resourceExhausted` when it has.
     private func checkShare(of client: UInt64?) throws(OmenError) {
         guard let client, let inFlight = clients[client]?.requestsInFlight,
             inFlight >= Limits.clientRequestsInFlightMax
@@ -157,6 +165,9 @@ extension CoordinatorCore {
         )
     }
 
+    /// Makes sure that a request of `byteCount` bytes fits beside all others.
+    ///
+    /// - Throws: `.resourceExhausted` when it does not.
     func checkCapacity(for byteCount: Int) throws(OmenError) {
         let inFlight = pending.count - adminRequestsInFlight
         guard inFlight < Limits.requestsInFlightMax else {

@@ -3,6 +3,7 @@ internal import OmenWire
 
 /// The orderly end: finish what is in flight, checkpoint, exit.
 extension CoordinatorCore {
+    /// A client asked for the stop, and is answered when everything has ended.
     mutating func beginStop(for requester: Requester) throws(OmenError) {
         guard stopRequesters.count < Limits.adminRequestsInFlightMax else {
             throw OmenError(.resourceExhausted, "\(stopRequesters.count) clients wait for the stop")
@@ -12,6 +13,7 @@ extension CoordinatorCore {
         drain(why: "a client asked")
     }
 
+    /// The process was asked to stop; a second signal kills instead of waiting.
     mutating func stopSignalled(_ signal: Int32) {
         switch phase {
         case .starting, .running: drain(why: "signal \(signal)")
@@ -23,6 +25,7 @@ extension CoordinatorCore {
         }
     }
 
+    /// Begins the end: takes no new work, and waits for what is in flight.
     private mutating func drain(why: String) {
         guard phase == .running || phase == .starting else { return }
         out.append(.log("stopping: \(why)"))
@@ -39,6 +42,7 @@ extension CoordinatorCore {
         }
     }
 
+    /// Kills every worker that is connected.
     private mutating func killAll() {
         for replica in workers.ids where workers[replica].session != nil {
             giveUp(replica, reason: "the cluster stops at once")
@@ -77,6 +81,7 @@ extension CoordinatorCore {
         finishStop()
     }
 
+    /// Ends: fails what is still in flight, and answers everyone who asked for the stop.
     private mutating func finishStop() {
         for index in pending.indices where pending.isTaken(index) {
             for shard in pending[index].awaited {

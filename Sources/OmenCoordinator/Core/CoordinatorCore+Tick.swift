@@ -3,6 +3,7 @@ internal import OmenWire
 
 /// What happens because time passes.
 extension CoordinatorCore {
+    /// Time has passed: does everything that is due.
     mutating func tick() {
         guard phase != .starting else { return }
         forgiveOwnSleep()

@@ -4,17 +4,26 @@ internal import OmenWire
 
 /// One worker process and the connection to it.
 final class WorkerPeer {
+    /// The replica that it serves.
     let replica: ReplicaID
+    /// The number of the process.
     let incarnation: UInt64
+    /// The process.
     let process: ChildProcess
+    /// Our end of the socket pair.
     let connection: StreamConnection
+    /// Bytes that came and are no whole message yet.
     var decoder = FrameDecoder(requiresChecksum: true)
+    /// Messages that leave at the end of the turn.
     var encoder = FrameEncoder()
+    /// It stands in the queue of peers with messages to send.
     var isUnflushed = false
+    /// It will say nothing more, and the core knows.
     var hasEnded = false
     /// How the process ended, while its last bytes are not read.
     var exit: (status: Int64, signal: Int32)?
 
+    /// A peer whose process was just started.
     init(
         replica: ReplicaID,
         incarnation: UInt64,
@@ -29,6 +38,7 @@ final class WorkerPeer {
 }
 
 extension CoordinatorServer {
+    /// The peer of one process; nil when another runs, or none.
     func peer(_ replica: ReplicaID, _ incarnation: UInt64) -> WorkerPeer? {
         guard let peer = workers[replica], peer.incarnation == incarnation else { return nil }
         return peer
@@ -68,6 +78,7 @@ extension CoordinatorServer {
         }
     }
 
+    /// Listens to a connection.
     private func attach(_ peer: WorkerPeer) {
         peer.connection.onBytes = { [unowned self, unowned peer] in read($0, from: peer) }
         peer.connection.onEnd = { [unowned self, unowned peer] in
@@ -80,6 +91,7 @@ extension CoordinatorServer {
         peer.connection.startReading()
     }
 
+    /// Gives the core every message that became whole.
     private func read(_ bytes: UnsafeRawBufferPointer, from peer: WorkerPeer) {
         do throws(OmenError) {
             try peer.decoder.take(bytes) { message throws(OmenError) in
@@ -109,6 +121,7 @@ extension CoordinatorServer {
         )
     }
 
+    /// Queues a message; a search that goes to several workers is encoded once.
     func send(_ envelope: Envelope, toWorker replica: ReplicaID, _ incarnation: UInt64) {
         guard let peer = peer(replica, incarnation), !peer.hasEnded else { return }
         if case .search(let query) = envelope.message {
@@ -137,6 +150,7 @@ extension CoordinatorServer {
         if let frame = sharedSearch?.frame { peer.connection.write(frame) }
     }
 
+    /// Sends what is queued as one frame.
     func flush(_ peer: WorkerPeer) {
         peer.isUnflushed = false
         if !peer.encoder.isEmpty { peer.connection.write(peer.encoder.finish()) }
@@ -169,6 +183,7 @@ extension CoordinatorServer {
         }
     }
 
+    /// Tells the core that a process ended.
     private func reportExit(_ peer: WorkerPeer, _ exit: (status: Int64, signal: Int32)) {
         feed(
             .workerExited(

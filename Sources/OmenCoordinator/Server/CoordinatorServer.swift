@@ -11,7 +11,9 @@ internal import OmenWire
 /// Single-threaded; `run` must be called on the main thread, because the workers die with the
 /// thread that started them (`PR_SET_PDEATHSIG`).
 package final class CoordinatorServer {
+    /// What the server is told once, at its start.
     package struct Configuration: Sendable {
+        /// What the core is told.
         package var core: CoordinatorCore.Configuration
         /// Starts the workers.
         package var launcher: WorkerLauncher
@@ -22,6 +24,13 @@ package final class CoordinatorServer {
         /// Stores the unfinished drops; durable on return.
         package var storeDrops: @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
 
+        /// What every server is told.
+        ///
+        /// - Parameters:
+        ///   - core: As the property.
+        ///   - launcher: As the property.
+        ///   - storeDirectory: As the property.
+        ///   - storeDrops: As the property.
         package init(
             core: CoordinatorCore.Configuration,
             launcher: WorkerLauncher,
@@ -35,14 +44,21 @@ package final class CoordinatorServer {
         }
     }
 
+    /// What the server was told.
     let configuration: Configuration
+    /// The loop of this thread.
     let loop: EventLoop
+    /// The decisions.
     private var core: CoordinatorCore
+    /// Where clients connect; nil once no more are taken.
     private var listener: Listener?
+    /// The connected clients, by number.
     var clients: [UInt64: ClientPeer] = [:]
+    /// The process of each replica that was last started.
     var workers: ReplicaTable<WorkerPeer?>
     /// Clients with answers to flush at the end of the turn.
     var unflushedClients: [ClientPeer] = []
+    /// Workers with messages to send at the end of the turn.
     var unflushedWorkers: [WorkerPeer] = []
     /// The search that was last sent to a worker: the other workers are sent the same bytes.
     var encodedSearch: EncodedSearch?
@@ -50,15 +66,23 @@ package final class CoordinatorServer {
     var sharedSearch: (requestID: UInt64, frame: [UInt8])?
     /// Clients with something to look at, in the order of their turns.
     var turnQueue: [ClientPeer] = []
+    /// The memory for frames that are not whole.
     var frames: FrameLedger
+    /// When idle clients were last looked for.
     var lastIdleCheckAt: UInt64 = 0
+    /// Clients that ever connected.
     private var clientSequence: UInt64 = 0
     /// Events that arose while another was being handled.
     private var events: [CoordinatorCore.Event] = []
+    /// Whether the core handles an event.
     private(set) var isHandling = false
+    /// What the core said that has to be done.
     private var effects: [CoordinatorCore.Effect] = []
+    /// The exit status, once the cluster has ended.
     private var exitCode: Int32?
+    /// Stores the directory beside the loop.
     private var directoryKeeper: StoreKeeper<ClusterDirectory>?
+    /// Stores the unfinished drops beside the loop.
     private var dropsKeeper: StoreKeeper<[UnfinishedDrop]>?
 
     /// - Throws: `.ioFailure` when the system gives no descriptors.
@@ -115,13 +139,14 @@ package final class CoordinatorServer {
         isHandling = false
     }
 
+    /// Gives the core every event that waits.
     private func handleEvents() {
         var next = 0
         while next < events.count {
             // What was handled is let go at once: it may be a request of 64 MiB.
             var event = CoordinatorCore.Event.tick
             swap(&event, &events[next])
-            core.handle(event, now: loop.now, into: &effects)
+            core.handle(consume event, now: loop.now, into: &effects)
             next += 1
             executeAll()
         }
@@ -139,6 +164,7 @@ package final class CoordinatorServer {
         effects.removeAll(keepingCapacity: true)
     }
 
+    /// Carries out one effect.
     private func execute(_ effect: CoordinatorCore.Effect) {
         switch effect {
         case .sendToClient(let client, let envelope): send(envelope, toClient: client)
@@ -159,6 +185,7 @@ package final class CoordinatorServer {
         }
     }
 
+    /// A client connected.
     private func accept(_ connection: StreamConnection) {
         clientSequence += 1
         let peer = ClientPeer(id: clientSequence, connection: connection)

@@ -45,11 +45,17 @@ package struct WorkerOrders: Equatable, Sendable {
 
     /// The words of the command line.
     private enum Word: String, CaseIterable {
+        /// Number of the shard.
         case shard = "--shard"
+        /// Path of the data directory.
         case data = "--data"
+        /// Number of the process.
         case incarnation = "--incarnation"
+        /// Stands for itself, without a value.
         case acceptsLoss = "--accepts-loss"
+        /// Name of the mode.
         case durability = "--durability"
+        /// Milliseconds between syncs, of the mode `interval`.
         case interval = "--durability-interval-ms"
     }
 
@@ -93,6 +99,7 @@ package struct WorkerOrders: Equatable, Sendable {
         )
     }
 
+    /// The value of a word that must be there.
     private static func text(_ word: Word, _ values: [Word: String]) throws(OmenError) -> String {
         guard let value = values[word] else {
             throw OmenError(.badRequest, "a worker is not told \(word.rawValue)")
@@ -100,6 +107,7 @@ package struct WorkerOrders: Equatable, Sendable {
         return value
     }
 
+    /// The value of a word that must be there and a number.
     private static func number<Number: FixedWidthInteger>(
         _ word: Word,
         _ values: [Word: String]

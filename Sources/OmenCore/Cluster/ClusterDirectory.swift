@@ -17,9 +17,8 @@ package struct ClusterDirectory: Equatable, Sendable {
     package let slots: SlotTable
     /// All replicas, ascending by id.
     package private(set) var replicas: [Replica]
-    /// Index of the first replica of each shard, and the number of replicas; shape
-    /// `[shardCount + 1]`.
-    @usableFromInline let starts: [Int]
+    /// The replica that serves each shard; shape `[shardCount]`.
+    @usableFromInline let serving: [ReplicaID]
 
     /// The directory of a new cluster, in which each shard has one replica that has not begun.
     ///
@@ -54,7 +53,7 @@ package struct ClusterDirectory: Equatable, Sendable {
         }
         self.slots = slots
         self.replicas = replicas
-        starts = Array(0...slots.shardCount)
+        serving = replicas.map(\.id)
     }
 
     /// Shards of the cluster.
@@ -67,18 +66,7 @@ package struct ClusterDirectory: Equatable, Sendable {
     ///
     /// - Parameter shard: Below `shardCount`.
     /// - Returns: One of the shard's replicas.
-    @inlinable package func replica(serving shard: Int) -> ReplicaID { replicas[starts[shard]].id }
-
-    /// Where a replica stands in `replicas`.
-    ///
-    /// - Parameter replica: Any name.
-    /// - Returns: An index, or nil for a replica that there is not.
-    @inlinable package func index(of replica: ReplicaID) -> Int? {
-        let (shard, number) = (replica.shard, replica.number)
-        guard shard >= 0, shard < starts.count - 1 else { return nil }
-        guard number >= 0, number < starts[shard + 1] - starts[shard] else { return nil }
-        return starts[shard] + number
-    }
+    @inlinable package func replica(serving shard: Int) -> ReplicaID { serving[shard] }
 
     /// How far a replica had come.
     ///
@@ -88,8 +76,11 @@ package struct ClusterDirectory: Equatable, Sendable {
         set { replicas[position(replica)].progress = newValue }
     }
 
+    /// Index of a replica that must be in the directory.
     private func position(_ replica: ReplicaID) -> Int {
-        guard let index = index(of: replica) else { preconditionFailure("no \(replica)") }
+        guard let index = replicas.firstIndex(where: { $0.id == replica }) else {
+            preconditionFailure("no \(replica)")
+        }
         return index
     }
 }

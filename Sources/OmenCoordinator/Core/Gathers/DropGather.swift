@@ -86,14 +86,11 @@ extension CoordinatorCore {
     }
 
     /// A shard answered its part of a drop; it stays awaited until it has said what is left.
-    mutating func answeredDrop(
-        _ drop: DropGather,
-        _ answer: WorkerAnswer,
-        index: Int,
-        replica: ReplicaID
-    ) {
+    mutating func answeredDrop(_ answer: WorkerAnswer, index: Int, replica: ReplicaID) {
         let shard = replica.shard
-        guard !pending[index].parts.answered.contains(shard) else { return }
+        guard let drop = pending[index].gather.drop,
+            !pending[index].parts.answered.contains(shard)
+        else { return }
         do throws(OmenError) {
             _ = try pending[index].gather.take(answer, from: shard)
             pending[index].parts.noteAnswer(shard, nil)

@@ -116,6 +116,14 @@ enum Gather: Sendable {
         }
     }
 
+    /// Whether it is a drop.
+    var isDrop: Bool {
+        switch self {
+        case .drop: true
+        case .write, .create, .get, .count, .list, .search, .status, .checkpoint: false
+        }
+    }
+
     /// A drop; nil for any other kind.
     var drop: DropGather? {
         get {

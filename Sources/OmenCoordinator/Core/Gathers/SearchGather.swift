@@ -18,7 +18,7 @@ struct SearchGather: Sendable {
     /// Shards that are asked at most.
     private let shardCount: Int
     /// What arrived so far.
-    private var answers = SearchAnswers()
+    private var answers = GatheredHits()
 
     /// A search that no shard has answered.
     ///
@@ -77,6 +77,7 @@ struct SearchGather: Sendable {
         }
     }
 
+    /// What an answer with so many hits costs and teaches.
     private func cost(heldByteCount: Int, metadata: Int, _ hitCount: Int) -> AnswerCost {
         var cost = AnswerCost(heldByteCount: heldByteCount)
         if teachesMetadata {
@@ -118,7 +119,7 @@ struct SearchGather: Sendable {
     /// The same search without what has arrived.
     var withoutAnswers: SearchGather {
         var copy = self
-        copy.answers = SearchAnswers()
+        copy.answers = GatheredHits()
         return copy
     }
 }

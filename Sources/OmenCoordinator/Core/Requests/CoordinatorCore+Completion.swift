@@ -5,8 +5,8 @@ internal import OmenWire
 extension CoordinatorCore {
     /// Takes one shard's answer to the request at `index`, which awaits it.
     mutating func answered(_ answer: WorkerAnswer, index: Int, replica: ReplicaID) {
-        if let drop = pending[index].gather.drop {
-            return answeredDrop(drop, answer, index: index, replica: replica)
+        guard !pending[index].gather.isDrop else {
+            return answeredDrop(answer, index: index, replica: replica)
         }
         let shard = replica.shard
         do throws(OmenError) {

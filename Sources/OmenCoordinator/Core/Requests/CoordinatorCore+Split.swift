@@ -2,7 +2,9 @@ internal import OmenCore
 
 /// One shard's part of a write.
 struct WritePart: Equatable, Sendable {
+    /// The shard that applies it.
     var shard: Int
+    /// What it applies.
     var operation: WriteOperation
 }
 
@@ -20,6 +22,7 @@ extension CoordinatorCore {
             .map { (shard: $0.offset, indices: $0.element) }
     }
 
+    /// Parts of an upsert, by shard.
     func split(_ batch: UpsertBatch) -> [WritePart] {
         guard directory.shardCount > 1 else {
             return [WritePart(shard: 0, operation: .upsert(batch))]

@@ -45,7 +45,10 @@ struct PendingRequest: Sendable {
     }
 
     /// Whether no shard's answer is outstanding.
-    var isComplete: Bool { parts.awaited.isEmpty && gather.creation?.awaited.isEmpty != false }
+    var isComplete: Bool {
+        guard parts.awaited.isEmpty else { return false }
+        return gather.creation?.awaited.isEmpty != false
+    }
 
     /// Shards whose answer, or whose creation of a collection, is outstanding.
     var awaited: ShardSet { parts.awaited.union(gather.creation?.awaited ?? ShardSet()) }

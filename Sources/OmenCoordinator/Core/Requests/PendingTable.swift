@@ -17,12 +17,15 @@ struct PendingTable: Sendable {
         parts: ShardParts(of: 0)
     )
 
+    /// The requests, by place.
     private var places: [PendingRequest] = []
     /// Deadline of each place; `.max` where it is free or waits for ever.
     ///
     /// Apart from the places, so that a sweep reads little.
     private var deadlines: [UInt64] = []
+    /// Places that were taken and are free.
     private var freeIndices: [Int] = []
+    /// Requests that were ever taken in.
     private var sequence: UInt64 = 0
 
     /// Places that are taken.
@@ -71,7 +74,7 @@ struct PendingTable: Sendable {
 
     /// The request in a place.
     subscript(index: Int) -> PendingRequest {
-        get { places[index] }
+        _read { yield places[index] }
         _modify { yield &places[index] }
     }
 

@@ -15,9 +15,7 @@ extension CoordinatorCore {
 
     /// A worker answered something.
     mutating func heard(_ answer: WorkerAnswer, to requestID: UInt64, from replica: ReplicaID) {
-        if workers[replica].session?.pingID == requestID {
-            return workers[replica].update { $0.pingID = nil }
-        }
+        guard !workers[replica].takePong(requestID) else { return }
         guard workers[replica].load.settle(requestID, now: now) else { return ignoreAnswer() }
         defer { sendWaitingReads(replica) }
         if requestID & Self.internalIDBit != 0 {
@@ -35,13 +33,9 @@ extension CoordinatorCore {
     /// Counts an answer that nobody waited for.
     mutating func ignoreAnswer() { ignoredReplies += 1 }
 
-    /// Whether what a worker says counts; then it lives, whatever it says: long replays announce
-    /// their progress.
+    /// Whether what a worker says counts.
     mutating func listen(to replica: ReplicaID, _ incarnation: UInt64) -> Bool {
-        guard isCurrent(replica, incarnation), workers[replica].session != nil else { return false }
-        let now = now
-        workers[replica].update { $0.lastHeardAt = now }
-        return true
+        workers.contains(replica) && workers[replica].hear(incarnation, now: now)
     }
 
     /// Whether an event is of the process that a worker has now.

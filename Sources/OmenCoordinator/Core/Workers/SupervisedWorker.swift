@@ -42,10 +42,30 @@ struct SupervisedWorker: Sendable {
     }
 
     /// Changes what is known of the process; does nothing when the core listens to none.
-    mutating func update(_ change: (inout WorkerSession) -> Void) {
-        guard case .connected(var session) = life else { return }
-        change(&session)
-        life = .connected(session)
+    mutating func update(_ change: (inout WorkerSession) -> Void) { life.update(change) }
+
+    /// Notes that a process said something.
+    ///
+    /// - Parameters:
+    ///   - incarnation: The number of the process.
+    ///   - now: The present time.
+    /// - Returns: Whether the core listens to it; then it lives, whatever it says: long replays
+    ///   announce their progress.
+    mutating func hear(_ incarnation: UInt64, now: UInt64) -> Bool {
+        incarnation == self.incarnation && life.update { $0.lastHeardAt = now }
+    }
+
+    /// Takes the answer to a ping.
+    ///
+    /// - Parameter requestID: Any request id.
+    /// - Returns: Whether a ping of this id had no answer yet.
+    mutating func takePong(_ requestID: UInt64) -> Bool {
+        // Most answers are to clients' requests, which is told by the id alone.
+        guard requestID & CoordinatorCore.internalIDBit != 0, session?.pingID == requestID else {
+            return false
+        }
+        update { $0.pingID = nil }
+        return true
     }
 
     /// Stops listening to the process, which is to end; does nothing when the core listens to none.

@@ -38,6 +38,27 @@ enum WorkerLife: Equatable, Sendable {
         }
     }
 
+    /// Changes what is known of the process that the core listens to.
+    ///
+    /// - Returns: Whether it listens to one; nothing is changed when it does not.
+    @discardableResult
+    mutating func update(_ change: (inout WorkerSession) -> Void) -> Bool {
+        // Taken apart and put together again, which is cheaper than a copy: this happens with each
+        // message of a worker.
+        switch consume self {
+        case .absent(let absence):
+            self = .absent(absence)
+            return false
+        case .connected(var session):
+            change(&session)
+            self = .connected(session)
+            return true
+        case .leaving(let departure):
+            self = .leaving(departure)
+            return false
+        }
+    }
+
     /// When the process became ready; nil when it never was, or when none runs.
     var readyAt: UInt64? {
         switch self {

@@ -5,7 +5,7 @@ internal import OmenWire
 ///
 /// Answers of numbers are kept as columns in one array, so that an answer costs a copy and nothing
 /// on the heap; only what has texts, metadata or vectors is kept as decoded.
-struct SearchAnswers: Sendable {
+struct GatheredHits: Sendable {
     /// Element type of the first answer.
     private(set) var element: ElementType?
     /// One after the other: distances and counts of each answer, 4 bytes each.
@@ -14,6 +14,7 @@ struct SearchAnswers: Sendable {
     private var ids: [UInt64] = []
     /// Hits of each answer in the columns.
     private var hitCounts: [Int32] = []
+    /// Answers that have more than numbers.
     private var decoded: [SearchReply] = []
 
     /// Takes one of about `answerCount` answers.
@@ -42,6 +43,7 @@ struct SearchAnswers: Sendable {
         hitCounts.append(Int32(numbers.count))
     }
 
+    /// Appends the values of a column.
     private static func append<Value: BitwiseCopyable>(
         _ bytes: UnsafeRawBufferPointer,
         to column: inout [Value]
@@ -69,16 +71,22 @@ struct SearchAnswers: Sendable {
 
     /// Where one answer's columns stand, and how far merging has come in them.
     private struct Cursor {
+        /// Hits of each query.
         var counts: UnsafePointer<UInt32>
+        /// Bits of the distances of all hits.
         var distances: UnsafePointer<UInt32>
+        /// Ids of all hits.
         var ids: UnsafePointer<UInt64>
         /// Next hit, and the end of the present query's.
         var next = 0
+        /// End of the hits of the present query.
         var end = 0
 
+        /// Distance of the next hit.
         var distance: Float { Float(bitPattern: distances[next]) }
     }
 
+    /// Gives the body a cursor for each answer in the columns.
     private func withCursors<Result>(
         queryCount: Int,
         _ body: (UnsafeMutableBufferPointer<Cursor>) -> Result
@@ -109,6 +117,7 @@ struct SearchAnswers: Sendable {
         }
     }
 
+    /// Merges answers that all have only numbers.
     private func mergedColumns(k: Int, queryCount: Int) -> (counts: [UInt32], hits: HitList) {
         var counts: [UInt32] = []
         counts.reserveCapacity(queryCount)
