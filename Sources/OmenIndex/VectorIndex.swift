@@ -18,56 +18,23 @@ package import OmenCore
 package final class VectorIndex {
     package let schema: CollectionSchema
     let layout: RowLayout
-    let seed: UInt64
 
-    package internal(set) var rowCount = 0
-    package internal(set) var linkedCount = 0
-    package internal(set) var deletedCount = 0
-    /// Rows that a build linked together, the first ones; the others were linked one by one.
-    package internal(set) var builtCount = 0
-    /// Rows that the links of the file name which the index was opened from.
-    package internal(set) var storedLinkedCount = 0
-    /// Linked rows whose codes are ready to be searched: all of them but while linking.
-    var packedCount = 0
-    /// While true, `link` does nothing, so that another thread may read linked rows.
-    package internal(set) var isFrozen = false
-    package var liveCount: Int { rowCount - deletedCount }
-    /// Rows that have addresses: all that there may be, unless these are limited.
-    var rowCapacity = 0
-    /// Most rows it can hold.
-    package var rowCountMax: Int { layout.rowCountMax }
-
-    /// Backing memory by section; what pointers below point into.
+    /// The vectors of all rows.
+    let rowStore: RowStore
+    /// What the graph is built and walked on instead of these.
+    let codeStore: CodeStore
+    /// The links of the linked rows.
+    let graph: Graph
+    /// Backing memory by section; what the pointers of these three point into.
     let regions: [Section: ReservedRegion]
-    let visitedRegion: ReservedRegion
-    /// Where the full vectors lie, one every `vectorStride` bytes.
-    package let vectorRegion: ReservedRegion
-    package var vectorStride: Int { layout.vectorStride }
-    let vectors: UnsafeMutableRawPointer
-    let codes: UnsafeMutableRawPointer
-    let packed: UnsafeMutableRawPointer
-    let terms: UnsafeMutablePointer<Float>
-    let links: UnsafeMutablePointer<UInt32>
-    let deleted: UnsafeMutablePointer<UInt64>
-    let aux: UnsafeMutablePointer<Float>
-    let uppers: [UnsafeMutablePointer<UInt32>]
-    /// Nodes on each upper level, lowest first.
-    var upperCounts = [Int](repeating: 0, count: Section.uppers.count)
-
-    /// Where every search begins; nil until a live row is linked.
-    var entry: Entry?
-    /// Least and largest squared norm of any row, under ip.
-    var squaredNormMin = Float.greatestFiniteMagnitude
-    var squaredNormMax: Float = 0
-    /// The longest linked rows, under ip: where searches begin besides.
-    var longRows = LongRows()
-    /// Rows at which searches may begin too: first the rows that a build chose, then far rows.
-    var landmarks: [UInt32] = []
-    /// Landmarks that a build chose.
-    var chosenLandmarkCount = 0
+    /// The rows that a search for links has seen.
+    let stamps: VisitedStamps
+    /// The owner's; searches beside each other bring their own.
+    package let scratch: Scratch
     /// Hot rows being prepared for the graph; nil between batches.
     var batch: LinkBatch?
-    var quantizer: Quantizer
+    /// While true, `link` does nothing, so that another thread may read linked rows.
+    package internal(set) var isFrozen = false
     /// How searches walk; chosen when it was built at once.
     var settings = SearchSettings()
     /// How well it finds near rows; measured when it was built at once, nil when it never was.
@@ -77,18 +44,21 @@ package final class VectorIndex {
     /// LSN of the sample that the last build calibrated with, or would have with enough rows; 0 for
     /// rows of its own.
     package internal(set) var calibratedLSN: UInt64 = 0
-    /// The owner's; searches beside each other bring their own.
-    package let scratch: Scratch
-    /// Stamp of the running search in the visited bytes; rows with another stamp are unvisited.
-    private var epoch: UInt8 = 0
 
-    /// A node of the highest level.
-    struct Entry: Equatable {
-        /// 0 when there is no upper level.
-        var level: Int
-        /// Row on level 0, else index of the node on its level.
-        var slot: UInt32
-    }
+    var seed: UInt64 { graph.seed }
+    package var rowCount: Int { rowStore.count }
+    package var deletedCount: Int { rowStore.deletedCount }
+    package var liveCount: Int { rowStore.count - rowStore.deletedCount }
+    package var linkedCount: Int { graph.linkedCount }
+    /// Rows that a build linked together, the first ones; the others were linked one by one.
+    package var builtCount: Int { graph.builtCount }
+    /// Rows that the links of the file name which the index was opened from.
+    package var storedLinkedCount: Int { graph.storedLinkedCount }
+    /// Most rows it can hold.
+    package var rowCountMax: Int { layout.rowCountMax }
+    /// Where the full vectors lie, one every `vectorStride` bytes.
+    package let vectorRegion: ReservedRegion
+    package var vectorStride: Int { layout.vectorStride }
 
     /// An empty index.
     ///
@@ -105,7 +75,6 @@ package final class VectorIndex {
     ) throws(OmenError) {
         try schema.validate()
         self.schema = schema
-        self.seed = seed
         layout = RowLayout(schema)
         var regions: [Section: ReservedRegion] = [:]
         for section in Section.allCases where section != .state {
@@ -129,23 +98,30 @@ package final class VectorIndex {
             }
             return region
         }
-        func base(_ section: Section) -> UnsafeMutableRawPointer { region(section).base }
         self.regions = regions
         vectorRegion = region(.vectors)
-        visitedRegion = try ReservedRegion(growingTo: layout.rowCountMax, from: 0)
-        vectors = base(.vectors)
-        codes = base(.codes)
-        packed = base(.packed)
-        terms = base(.terms).assumingMemoryBound(to: Float.self)
-        links = base(.links).assumingMemoryBound(to: UInt32.self)
-        deleted = base(.flags).assumingMemoryBound(to: UInt64.self)
-        aux = base(.aux).assumingMemoryBound(to: Float.self)
-        uppers = Section.uppers.map { base($0).assumingMemoryBound(to: UInt32.self) }
-        quantizer = Quantizer(layout: layout)
+        rowStore = RowStore(
+            schema,
+            layout,
+            vectors: region(.vectors),
+            flags: region(.flags),
+            norms: region(.aux)
+        )
+        codeStore = CodeStore(
+            rowStore,
+            codes: region(.codes),
+            packed: region(.packed),
+            terms: region(.terms)
+        )
+        graph = Graph(
+            layout,
+            seed: seed,
+            links: region(.links),
+            uppers: Section.uppers.map(region)
+        )
+        stamps = try VisitedStamps(rowCountMax: layout.rowCountMax)
         scratch = try Scratch(layout: layout)
     }
-
-    deinit { quantizer.deallocate() }
 
     /// Adds a vector as a hot row: found by the next search, linked later.
     ///
@@ -154,32 +130,11 @@ package final class VectorIndex {
     /// - Throws: `.resourceExhausted` when the index is full, `.badRequest` for a zero vector under
     ///   cosine. Finiteness is the caller's to check.
     package func append(_ vector: UnsafeRawPointer) throws(OmenError) -> UInt32 {
-        if rowCount >= rowCapacity { try reserve(rowCount + 1) }
+        if rowCount >= rowStore.capacity { try reserve(rowCount + 1) }
         let row = rowCount
-        let target = vectors + row * layout.vectorStride
-        target.copyMemory(from: vector, byteCount: schema.vectorByteCount)
-        switch schema.metric {
-        case .l2: break
-        case .cosine:
-            let norm = schema.element.norm(of: target, dim: schema.dim)
-            guard norm > 0 else {
-                throw OmenError(.badRequest, "a zero vector has no direction for cosine")
-            }
-            aux[row] = inverse(norm)
-        case .ip:
-            let norm = schema.element.norm(of: target, dim: schema.dim)
-            noteSquaredNorm(Float(norm * norm), of: row)
-        }
-        rowCount += 1
+        try rowStore.append(vector)
         advisePages(from: row, to: row + 1)
         return UInt32(row)
-    }
-
-    /// Sets the squared norm of a row under ip.
-    func noteSquaredNorm(_ value: Float, of row: Int) {
-        aux[row] = value
-        squaredNormMin = min(squaredNormMin, value)
-        squaredNormMax = max(squaredNormMax, value)
     }
 
     /// Adds row `row` of another index of the same schema as a hot row.
@@ -189,7 +144,7 @@ package final class VectorIndex {
     /// - Throws: `.resourceExhausted` when the index is full.
     package func append(_ row: UInt32, of other: VectorIndex) throws(OmenError) -> UInt32 {
         precondition(row < other.rowCount && other.schema == schema, "row \(row) of another index")
-        return try append(other.vectors + Int(row) * other.layout.vectorStride)
+        return try append(other.rowStore.vector(Int(row)))
     }
 
     /// Hides a row from all further searches; deleting twice changes nothing.
@@ -197,9 +152,7 @@ package final class VectorIndex {
     /// - Precondition: `row < rowCount`.
     package func markDeleted(_ row: UInt32) {
         precondition(row < rowCount, "row \(row) of \(rowCount)")
-        guard !isDeleted(row) else { return }
-        deleted[Int(row >> 6)] |= 1 << UInt64(row & 63)
-        deletedCount += 1
+        rowStore.markDeleted(row)
     }
 
     /// Whether a row was deleted.
@@ -207,7 +160,7 @@ package final class VectorIndex {
     /// - Precondition: `row < rowCount`.
     package func isDeleted(_ row: UInt32) -> Bool {
         precondition(row < rowCount, "row \(row) of \(rowCount)")
-        return UnsafePointer(deleted).bit(row)
+        return rowStore.isDeleted(row)
     }
 
     /// Replaces the contents of `bytes` with a row's full vector, as it was appended.
@@ -216,20 +169,33 @@ package final class VectorIndex {
     package func copyVector(_ row: UInt32, into bytes: inout [UInt8]) {
         precondition(row < rowCount, "row \(row) of \(rowCount)")
         bytes.removeAll(keepingCapacity: true)
-        let source = vectors + Int(row) * layout.vectorStride
         bytes.append(
-            contentsOf: UnsafeRawBufferPointer(start: source, count: schema.vectorByteCount)
+            contentsOf: UnsafeRawBufferPointer(
+                start: rowStore.vector(Int(row)),
+                count: schema.vectorByteCount
+            )
         )
     }
 
-    /// Begins a search: a stamp that no row carries.
-    func nextEpoch() -> UInt8 {
-        epoch &+= 1
-        if epoch == 0 {
-            visitedRegion.base.initializeMemory(as: UInt8.self, repeating: 0, count: rowCount)
-            epoch = 1
+    /// Trains the quantizer when that is due, and encodes all linked rows again.
+    ///
+    /// - Precondition: Not frozen, and there is a row.
+    func trainCodes() {
+        guard codeStore.wantTraining else { return }
+        precondition(!isFrozen, "codes must stand still while frozen")
+        // Its rows have codes of the old kind.
+        batch = nil
+        let old = codeStore.quantizer
+        codeStore.train(linkedCount: linkedCount)
+        guard schema.metric == .l2, settings.strangerLimit < .infinity else { return }
+        // Under l2 the limit was measured in squared steps of the old codes.
+        let new = codeStore.quantizer
+        if old.kind != new.kind {
+            settings.strangerLimit = .infinity
+        } else if new.kind == .affine {
+            let ratio = old.scale / new.scale
+            settings.strangerLimit *= ratio * ratio
         }
-        return epoch
     }
 
     /// Bytes of an array from which on it asks for large pages.
@@ -251,26 +217,5 @@ package final class VectorIndex {
         advise(.codes, layout.codeStride)
         advise(.packed, layout.packedStride)
         advise(.links, layout.baseSlots * 4)
-    }
-}
-
-/// 1 / `norm`, kept finite.
-func inverse(_ norm: Double) -> Float {
-    min(Float(1 / norm), .greatestFiniteMagnitude)
-}
-
-extension ElementType {
-    /// Euclidean norm of the `dim` elements at `vector`.
-    func norm(of vector: UnsafeRawPointer, dim: Int) -> Double {
-        var sum = 0.0
-        switch self {
-        case .f32:
-            let values = vector.assumingMemoryBound(to: Float.self)
-            for i in 0..<dim { sum += Double(values[i]) * Double(values[i]) }
-        case .u8:
-            let values = vector.assumingMemoryBound(to: UInt8.self)
-            for i in 0..<dim { sum += Double(values[i]) * Double(values[i]) }
-        }
-        return sum.squareRoot()
     }
 }

@@ -140,10 +140,10 @@ import Testing
         }
         let schema = CollectionSchema(dim: Self.dim, m: 8, efConstruction: 64)
         let checked = try Self.linked(schema, Array(rows.prefix(Self.count)), inBulk: true)
-        let before = checked.index.landmarks.count
+        let before = checked.index.graph.landmarks.count
         for row in rows.suffix(Self.count) { try checked.append(row) }
         checked.linkAll()
-        let added = checked.index.landmarks.count - before
+        let added = checked.index.graph.landmarks.count - before
         #expect((1..<Landmarks.farCountMax).contains(added), "\(added) landmarks")
         let queries = stride(from: 0, to: rows.count, by: 50).map { rows[$0] }
         #expect(try checked.recall(queries, ef: 64) >= 0.98)
@@ -250,7 +250,7 @@ import Testing
         let sections = PersistenceTests.bytes(checked.index)
         let state = try #require(sections[.state])
         // Behind them come a count of rows, five settings, two counts of landmarks and no sample.
-        let first = state.count - 56 - 8 * checked.index.longRows.rows.count
+        let first = state.count - 56 - 8 * checked.index.graph.longRows.rows.count
         for (offset, byte) in [(first + 3, UInt8(0x70)), (first - 2, 1)] {
             var damaged = sections
             damaged[.state]?[offset] = byte

@@ -94,9 +94,12 @@ import Testing
         few[.state] = nil
         many[.state] = nil
         #expect(few == many)
-        #expect(results[0].squaredNormMax == results[1].squaredNormMax)
-        #expect(results[0].squaredNormMin == results[1].squaredNormMin)
-        #expect(results[0].quantizer.encodedCount == results[1].quantizer.encodedCount)
+        #expect(results[0].rowStore.squaredNormMax == results[1].rowStore.squaredNormMax)
+        #expect(results[0].rowStore.squaredNormMin == results[1].rowStore.squaredNormMin)
+        #expect(
+            results[0].codeStore.quantizer.encodedCount
+                == results[1].codeStore.quantizer.encodedCount
+        )
     }
 
     @Test func fewRowsAreNotMeasuredAndNotWaitedFor() throws {

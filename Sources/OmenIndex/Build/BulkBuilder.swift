@@ -35,11 +35,12 @@ struct BulkBuilder {
     mutating func run(sourceRows: inout [UInt32]) throws(BuildEnd) {
         guard count > 0 else { return }
         try linkBase(sourceRows: &sourceRows)
-        index.linkedCount = count
-        index.findLongRows()
+        index.graph.linkedCount = count
+        if index.schema.metric == .ip { index.graph.findLongRows(of: index.rowStore) }
         addNodes()
         var rest = BuildClock()
-        for level in 1...VectorIndex.Section.uppers.count where index.upperCounts[level - 1] > 0 {
+        for level in 1...VectorIndex.Section.uppers.count
+        where index.graph.upperCounts[level - 1] > 0 {
             try linkUpper(level)
         }
         rest.lap(\.upper)
@@ -51,14 +52,14 @@ struct BulkBuilder {
         let layer = try BuildLayer(
             BuildSource(index, withProducts: true),
             rows: .numbers(count),
-            lists: index.links,
+            lists: index.graph.links,
             listStride: layout.baseSlots,
             slots: layout.baseSlots,
             plan: BuildPlan(
                 slots: layout.baseSlots,
                 count: count,
                 dim: index.schema.dim,
-                byProduct: index.linksByProduct
+                byProduct: index.rowStore.areLinkedByProduct
             ),
             seed: index.seed,
             team: team
@@ -78,15 +79,18 @@ struct BulkBuilder {
     private func addNodes() {
         for row in 0..<count {
             let row = UInt32(truncatingIfNeeded: row)
-            let top = index.addNodes(row, level: index.level(of: row))
-            if top.level > index.entry?.level ?? -1 { index.entry = top }
+            let top = index.graph.addNodes(
+                row,
+                level: index.graph.level(of: row, rowCapacity: index.rowStore.capacity)
+            )
+            if top.level > index.graph.entry?.level ?? -1 { index.graph.entry = top }
         }
     }
 
     private func linkUpper(_ level: Int) throws(BuildEnd) {
         let layout = index.layout
-        let upper = index.upper(level)
-        let nodeCount = index.upperCounts[level - 1]
+        let upper = index.graph.upper(level)
+        let nodeCount = index.graph.upperCounts[level - 1]
         let rows = try BuildMemory<UInt32>(count: nodeCount)
         for slot in 0..<nodeCount { rows[slot] = upper.row(UInt32(truncatingIfNeeded: slot)) }
         let layer = try BuildLayer(
@@ -112,16 +116,16 @@ struct BulkBuilder {
 extension VectorIndex {
     /// Renumbers the first rows, which have no links yet: row i becomes what was row `order[i]`.
     func permute(_ order: [UInt32], _ pulse: BuildProgress) throws(BuildEnd) {
-        try Self.permute(vectors, stride: layout.vectorStride, order, pulse)
-        if traversesCodes {
-            try Self.permute(codes, stride: layout.codeStride, order, pulse)
+        try Self.permute(rowStore.vectors, stride: layout.vectorStride, order, pulse)
+        if codeStore.areTraversed {
+            try Self.permute(codeStore.bytes, stride: layout.codeStride, order, pulse)
             if schema.metric == .ip {
                 let stride = layout.termCount * MemoryLayout<Float>.stride
-                try Self.permute(terms, stride: stride, order, pulse)
+                try Self.permute(codeStore.terms, stride: stride, order, pulse)
             }
         }
         guard schema.metric != .l2 else { return }
-        try Self.permute(aux, stride: MemoryLayout<Float>.stride, order, pulse)
+        try Self.permute(rowStore.norms, stride: MemoryLayout<Float>.stride, order, pulse)
     }
 
     /// Carries out a permutation of elements of `stride` bytes in place, cycle by cycle.

@@ -27,6 +27,7 @@ package final class RebuildJob: @unchecked Sendable {
     private let schema: CollectionSchema
     private let sample: CalibrationSample
     private let seed: UInt64
+    private let builder: any GraphBuilder = ProcessorBuilder()
     private var hasRun = false
 
     fileprivate init(rows: [UInt32], of old: VectorIndex) {
@@ -90,11 +91,7 @@ package final class RebuildJob: @unchecked Sendable {
         index.sample = sample
         let bulkCount = rows.count - heldOutCount
         let pulse = BuildProgress(
-            total: BulkBuilder.unitCount(
-                of: bulkCount,
-                slots: index.layout.baseSlots,
-                dim: schema.dim
-            ),
+            total: builder.unitCount(of: bulkCount, layout: index.layout),
             progress: progress,
             shouldStop: shouldStop
         )
@@ -103,12 +100,15 @@ package final class RebuildJob: @unchecked Sendable {
         try index.fill(rows, vectors: vectors.base, aux: aux.base, pulse)
         clock.lap(\.copy)
         let team = BuildTeam(pulse, helpers)
-        var build = BulkBuilder(index, count: bulkCount, team: team)
-        try build.run(sourceRows: &rows)
-        var times = build.clock.times
+        var times = try builder.build(
+            index,
+            count: bulkCount,
+            sourceRows: &rows,
+            team: team
+        )
         times.copy = clock.times.copy
         // Here, not in the first search of it; calibrating searches.
-        index.packCodes()
+        index.codeStore.pack(linkedCount: index.linkedCount)
         var rest = BuildClock()
         if heldOutCount > 0 {
             let queries = bulkCount..<rows.count
@@ -122,7 +122,7 @@ package final class RebuildJob: @unchecked Sendable {
         index.calibratedLSN = sample.lsn
         rest.lap(\.calibration)
         times.calibration = rest.times.calibration
-        index.builtCount = rows.count
+        index.graph.builtCount = rows.count
         if VectorIndex.checksInvariants { index.mustHoldInvariants() }
         progress(1000)
         return RebuiltIndex(
@@ -142,7 +142,7 @@ extension VectorIndex {
         rows.reserveCapacity(liveCount)
         for row in 0..<rowCount {
             let row = UInt32(truncatingIfNeeded: row)
-            if !UnsafePointer(deleted).bit(row) { rows.append(row) }
+            if !UnsafePointer(rowStore.deleted).bit(row) { rows.append(row) }
         }
         return RebuildJob(rows: rows, of: self)
     }
@@ -166,23 +166,23 @@ extension VectorIndex {
         for (i, row) in rows.enumerated() {
             if i & 255 == 0 { try pulse.check() }
             let row = Int(row)
-            (vectors + i * layout.vectorStride).copyMemory(
+            (rowStore.vector(i)).copyMemory(
                 from: oldVectors + row * layout.vectorStride,
                 byteCount: layout.vectorStride
             )
             guard schema.metric != .l2 else { continue }
             if schema.metric == .ip {
-                noteSquaredNorm(norms[row], of: i)
+                rowStore.noteSquaredNorm(norms[row], of: i)
             } else {
-                aux[i] = norms[row]
+                rowStore.norms[i] = norms[row]
             }
         }
-        rowCount = rows.count
-        prepareCodes()
-        guard traversesCodes else { return }
+        rowStore.count = rows.count
+        trainCodes()
+        guard codeStore.areTraversed else { return }
         for i in 0..<rowCount {
             if i & 255 == 0 { try pulse.check() }
-            encode(i)
+            codeStore.encode(i)
         }
     }
 }

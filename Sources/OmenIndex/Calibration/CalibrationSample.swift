@@ -28,7 +28,7 @@ extension VectorIndex {
     /// the last build; or as many far rows came since then as are kept, in an eighth of all rows.
     package var awaitsCalibration: Bool {
         sample.lsn != calibratedLSN
-            || (landmarks.count - chosenLandmarkCount >= Landmarks.farCountMax
+            || (graph.landmarks.count - graph.chosenLandmarkCount >= Landmarks.farCountMax
                 && (rowCount - builtCount) * 8 > rowCount)
     }
 
@@ -56,8 +56,8 @@ extension VectorIndex {
         guard sample.vectors.count / schema.vectorByteCount <= rowCountMax - rowCount else {
             return
         }
-        let (count, before) = (rowCount, (squaredNormMin, squaredNormMax))
-        defer { rowCount = count }
+        let (count, before) = (rowCount, (rowStore.squaredNormMin, rowStore.squaredNormMax))
+        defer { rowStore.count = count }
         let failure: OmenError? = sample.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
             do throws(OmenError) {
@@ -68,7 +68,7 @@ extension VectorIndex {
             } catch { return error }
         }
         // Queries say nothing about how long rows are.
-        (squaredNormMin, squaredNormMax) = before
+        (rowStore.squaredNormMin, rowStore.squaredNormMax) = before
         if let failure { throw .failed(failure) }
         let calibrator = try Calibrator(self, queries: count..<rowCount, areForeign: true, team)
         calibration = try calibrator.run()

@@ -47,9 +47,9 @@ struct Calibrator {
     func run() throws(BuildEnd) -> SearchCalibration {
         let rowCount = index.rowCount
         // Truth and searches both leave out what lies behind the rows.
-        index.rowCount = index.linkedCount
+        index.rowStore.count = index.linkedCount
         defer {
-            index.rowCount = rowCount
+            index.rowStore.count = rowCount
             // Nobody asked for these.
             index.scratch.counts = SearchCounts()
         }
@@ -81,26 +81,26 @@ struct Calibrator {
         guard index.schema.metric != .ip else { return (0, try chooseProductLandmarks()) }
         guard !nearest.isEmpty else { return (0, try meter.standardRecalls()) }
         let apart = nearest[nearest.count / 2] * Landmarks.apartFactor
-        index.landmarks = []
+        index.graph.landmarks = []
         var best = try trial(of: .walk, apart: apart)
         if best.lost >= Starts.lostEnough { try choose(.few, ifBetterThan: &best, apart: apart) }
         if best.lost >= Starts.lostEnough {
             try index.chooseLandmarks(apart: apart, pulse)
-            let found = index.landmarks
+            let found = index.graph.landmarks
             for starts in Starts.costly(landmarkCount: found.count) {
-                index.landmarks = starts == .landmarks ? found : []
+                index.graph.landmarks = starts == .landmarks ? found : []
                 try choose(starts, ifBetterThan: &best, apart: apart)
                 if best.lost < Starts.lostEnough { break }
             }
         }
         if best.lost > 0 {
-            index.landmarks = best.landmarks
+            index.graph.landmarks = best.landmarks
             try index.coverGroups(apart: apart, pulse)
             try choose(best.starts, ifBetterThan: &best, apart: apart)
         }
         index.settings.starts = best.starts
-        index.landmarks = best.landmarks
-        index.chosenLandmarkCount = best.landmarks.count
+        index.graph.landmarks = best.landmarks
+        index.graph.chosenLandmarkCount = best.landmarks.count
         return (best.lost, best.standard)
     }
 
@@ -110,7 +110,7 @@ struct Calibrator {
         ifBetterThan best: inout Trial,
         apart: Float
     ) throws(BuildEnd) {
-        if starts == .landmarks, index.landmarks.isEmpty { return }
+        if starts == .landmarks, index.graph.landmarks.isEmpty { return }
         let tried = try trial(of: starts, apart: apart)
         let gain = (tried.standard.mean - tried.lost) - (best.standard.mean - best.lost)
         if gain >= Starts.gainMin { best = tried }
@@ -120,7 +120,7 @@ struct Calibrator {
         index.settings.starts = starts
         return Trial(
             starts: starts,
-            landmarks: index.landmarks,
+            landmarks: index.graph.landmarks,
             standard: try meter.standardRecalls(),
             // Under cosine a distance of 0 may be rounded.
             lost: try meter.lostShare(
@@ -136,16 +136,16 @@ struct Calibrator {
     private func chooseProductLandmarks() throws(BuildEnd) -> RecallMeter.FoundShares {
         // Inner products say nothing about how near rows are: only equal rows are left out.
         try index.chooseLandmarks(apart: 0, pulse)
-        let all = index.landmarks
+        let all = index.graph.landmarks
         let few = Array(all.prefix(Landmarks.productCount))
-        index.landmarks = few
-        defer { index.chosenLandmarkCount = index.landmarks.count }
+        index.graph.landmarks = few
+        defer { index.graph.chosenLandmarkCount = index.graph.landmarks.count }
         let found = try meter.standardRecalls()
         guard all.count > few.count, found.mean < SearchSettings.recallEnough else { return found }
-        index.landmarks = all
+        index.graph.landmarks = all
         let foundFromAll = try meter.standardRecalls()
         guard foundFromAll.mean < found.mean + Starts.gainMin else { return foundFromAll }
-        index.landmarks = few
+        index.graph.landmarks = few
         return found
     }
 

@@ -115,7 +115,7 @@ struct GroundTruth {
 extension VectorIndex {
     /// Exact distances of a row to some others, ascending.
     fileprivate func exactDistances(of row: UInt32, to list: Candidates) -> [Float] {
-        var scorer = exactRowScorer()
+        var scorer = rowStore.exactScorer()
         scorer.aim(at: row)
         let rows = (0..<list.count).map { Candidates.row(list.keys[$0]) }
         var distances = [Float](repeating: 0, count: rows.count)

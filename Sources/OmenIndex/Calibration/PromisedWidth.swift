@@ -26,7 +26,7 @@ extension VectorIndex {
         guard let ef = calibration.ef(recall: wanted, k: k, shardCount: shardCount) else {
             return .unreached
         }
-        let growth = Double(newShare) * (k > SearchCalibration.nearRankCount ? 2 : 1)
+        let growth = Double(graph.newShare) * (k > SearchCalibration.nearRankCount ? 2 : 1)
         return .width(min(Limits.efMax, Int(Double(ef) * (1 + growth))))
     }
 }

@@ -147,14 +147,14 @@ struct RecallMeter {
 
     /// How strange the strangest of the queries is; see `VectorIndex.strangeness`.
     func largestStrangeness() throws(BuildEnd) -> Float {
-        guard let entry = index.entry else { return .infinity }
+        guard let entry = index.graph.entry else { return .infinity }
         let found = try perItem(truth.queries.count, valueCount: 1) {
             scratch,
             i,
             strangeness throws(BuildEnd) in
             let prepared: PreparedQuery
             do throws(OmenError) {
-                prepared = try index.prepare(
+                prepared = try index.codeStore.prepare(
                     vector(truth.queries.lowerBound + i),
                     element: index.schema.element,
                     scratch
@@ -187,7 +187,7 @@ struct RecallMeter {
     }
 
     private func vector(_ row: Int) -> UnsafeRawPointer {
-        UnsafeRawPointer(index.vectors + row * index.layout.vectorStride)
+        UnsafeRawPointer(index.rowStore.vector(row))
     }
 
     /// Runs `body` for every number below `count`, on all threads.

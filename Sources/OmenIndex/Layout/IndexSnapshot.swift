@@ -61,7 +61,7 @@ extension VectorIndex {
     package func freeze() -> IndexSnapshot {
         isFrozen = true
         batch = nil
-        packCodes()
+        codeStore.pack(linkedCount: linkedCount)
         return IndexSnapshot(
             regions: regions,
             lengths: sectionByteCounts(),
@@ -85,14 +85,14 @@ extension VectorIndex {
     func sectionByteCounts() -> [Section: Int] {
         var counts: [Section: Int] = [
             .vectors: rowCount * layout.vectorStride,
-            .codes: traversesCodes ? linkedCount * layout.codeStride : 0,
-            .packed: traversesPacked ? linkedCount * layout.packedStride : 0,
-            .terms: traversesCodes ? linkedCount * layout.termCount * 4 : 0,
+            .codes: codeStore.areTraversed ? linkedCount * layout.codeStride : 0,
+            .packed: codeStore.arePackedTraversed ? linkedCount * layout.packedStride : 0,
+            .terms: codeStore.areTraversed ? linkedCount * layout.termCount * 4 : 0,
             .links: linkedCount * layout.baseSlots * 4,
             .flags: (rowCount + 63) / 64 * 8,
             .aux: schema.metric == .l2 ? 0 : rowCount * 4,
         ]
-        for (section, count) in zip(Section.uppers, upperCounts) {
+        for (section, count) in zip(Section.uppers, graph.upperCounts) {
             counts[section] = count * layout.nodeWords * 4
         }
         return counts

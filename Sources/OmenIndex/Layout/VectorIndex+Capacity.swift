@@ -3,7 +3,7 @@ package import OmenCore
 
 extension VectorIndex {
     /// Rows that have addresses; as many as there may ever be where these are not limited.
-    package var capacity: Int { rowCapacity }
+    package var capacity: Int { rowStore.capacity }
 
     /// Makes room for `count` rows in all: appending and linking them needs no more addresses.
     ///
@@ -14,7 +14,7 @@ extension VectorIndex {
     ///   addresses; it is as before then.
     /// - Complexity: O(1), amortised over many ample calls.
     package func reserve(_ count: Int, isAmple: Bool = true) throws(OmenError) {
-        guard count > rowCapacity else { return }
+        guard count > rowStore.capacity else { return }
         guard count <= layout.rowCountMax else {
             throw OmenError(
                 .resourceExhausted,
@@ -22,12 +22,12 @@ extension VectorIndex {
             )
         }
         guard isLimited else {
-            rowCapacity = layout.rowCountMax
+            rowStore.capacity = layout.rowCountMax
             return
         }
         try AddressSpace.grow(
             to: count,
-            from: rowCapacity,
+            from: rowStore.capacity,
             most: layout.rowCountMax,
             step: isAmple ? AddressSpace.rowStep : nil
         ) { rows throws(OmenError) in try map(rows) }
@@ -37,13 +37,13 @@ extension VectorIndex {
     ///
     /// - Precondition: `count >= rowCount`.
     package func release(to count: Int) {
-        guard isLimited, count < rowCapacity else { return }
+        guard isLimited, count < rowStore.capacity else { return }
         precondition(count >= rowCount, "\(count) rows of \(rowCount)")
         for (section, region) in regions {
             region.shrink(to: layout.byteCount(of: section, rowCount: count))
         }
-        visitedRegion.shrink(to: count)
-        rowCapacity = count
+        stamps.shrink(to: count)
+        rowStore.capacity = count
     }
 
     /// Whether regions have fewer addresses than they may need.
@@ -52,13 +52,13 @@ extension VectorIndex {
     }
 
     private func map(_ count: Int) throws(OmenError) {
-        let before = rowCapacity
-        rowCapacity = count
+        let before = rowStore.capacity
+        rowStore.capacity = count
         do throws(OmenError) {
             for (section, region) in regions {
                 try region.grow(to: layout.byteCount(of: section, rowCount: count))
             }
-            try visitedRegion.grow(to: count)
+            try stamps.grow(to: count)
             try scratch.reserve(count)
         } catch {
             // While opening, the rows of the file are there before any capacity is.

@@ -27,7 +27,7 @@ extension VectorIndex {
     }
 
     private func checkBaseList(_ row: UInt32) throws(OmenError) {
-        let list = baseLinks(row)
+        let list = graph.baseLinks(row)
         let slots = layout.baseSlots
         let count = (0..<slots).first { list[$0] == Link.none } ?? slots
         for i in 0..<count {
@@ -40,7 +40,7 @@ extension VectorIndex {
                 throw OmenError(.corrupt, "row \(row) links to \(target) twice")
             }
             guard list[i] & Link.pinned != 0 else { continue }
-            let back = baseLinks(target)
+            let back = graph.baseLinks(target)
             guard (0..<slots).contains(where: { back[$0] == row | Link.pinned }) else {
                 throw OmenError(.corrupt, "pinned link \(row) -> \(target) has no way back")
             }
@@ -51,8 +51,8 @@ extension VectorIndex {
     }
 
     private func checkLevel(_ level: Int) throws(OmenError) {
-        let upper = upper(level)
-        let count = upperCounts[level - 1]
+        let upper = graph.upper(level)
+        let count = graph.upperCounts[level - 1]
         for slot in 0..<count {
             let slot = UInt32(slot)
             let links = upper.links(slot)
@@ -67,7 +67,7 @@ extension VectorIndex {
                 }
             }
             let below = upper.below(slot)
-            let rowBelow = level == 1 ? below : self.upper(level - 1).row(below)
+            let rowBelow = level == 1 ? below : self.graph.upper(level - 1).row(below)
             guard upper.row(slot) == rowBelow else {
                 throw OmenError(
                     .corrupt,
@@ -78,13 +78,13 @@ extension VectorIndex {
     }
 
     private func checkReachability() throws(OmenError) {
-        guard let entry else { return }
-        let start = entry.level == 0 ? entry.slot : upper(entry.level).row(entry.slot)
+        guard let entry = graph.entry else { return }
+        let start = entry.level == 0 ? entry.slot : graph.upper(entry.level).row(entry.slot)
         var reached = [Bool](repeating: false, count: linkedCount)
         var stack = [start]
         reached[Int(start)] = true
         while let row = stack.popLast() {
-            let list = baseLinks(row)
+            let list = graph.baseLinks(row)
             for i in 0..<layout.baseSlots {
                 if list[i] == Link.none { break }
                 let target = list[i] & Link.rowMask

@@ -35,7 +35,7 @@ extension VectorIndex {
         try adopt(state)
         try reserve(rowCount)
         let expected = sectionByteCounts()
-        packedCount = linkedCount
+        codeStore.packedCount = linkedCount
         for section in Section.allCases where section != .state {
             let found = sections[section]?.byteCount ?? 0
             guard found == expected[section] else {
@@ -62,11 +62,11 @@ extension VectorIndex {
                     + ", \(state.deletedCount) deleted"
             )
         }
-        rowCount = state.rowCount
-        linkedCount = state.linkedCount
-        storedLinkedCount = state.linkedCount
-        deletedCount = state.deletedCount
-        entry = state.entry
+        rowStore.count = state.rowCount
+        graph.linkedCount = state.linkedCount
+        graph.storedLinkedCount = state.linkedCount
+        rowStore.deletedCount = state.deletedCount
+        graph.entry = state.entry
         for (index, count) in state.upperCounts.enumerated() {
             let most = index == 0 ? linkedCount : state.upperCounts[index - 1]
             guard count <= min(most, layout.nodeCountMax(level: index + 1)) else {
@@ -76,32 +76,32 @@ extension VectorIndex {
                 )
             }
         }
-        upperCounts = state.upperCounts
-        squaredNormMin = state.squaredNormMin
-        squaredNormMax = state.squaredNormMax
-        longRows = state.longRows
-        builtCount = state.builtCount
+        graph.upperCounts = state.upperCounts
+        rowStore.squaredNormMin = state.squaredNormMin
+        rowStore.squaredNormMax = state.squaredNormMax
+        graph.longRows = state.longRows
+        graph.builtCount = state.builtCount
         settings = state.settings
-        landmarks = state.landmarks
-        chosenLandmarkCount = state.chosenLandmarkCount
+        graph.landmarks = state.landmarks
+        graph.chosenLandmarkCount = state.chosenLandmarkCount
         calibration = state.calibration
         sample = state.sample
         calibratedLSN = state.calibratedLSN
-        quantizer.kind = state.quantizerKind
-        quantizer.blursNibbles = state.blursNibbles
-        quantizer.scale = state.scale
-        quantizer.trainedRowCount = state.trainedRowCount
-        quantizer.encodedCount = state.encodedCount
-        quantizer.clampedCount = state.clampedCount
-        if !state.offsets.isEmpty { quantizer.setOffsets { state.offsets[$0] } }
+        codeStore.quantizer.kind = state.quantizerKind
+        codeStore.quantizer.blursNibbles = state.blursNibbles
+        codeStore.quantizer.scale = state.scale
+        codeStore.quantizer.trainedRowCount = state.trainedRowCount
+        codeStore.quantizer.encodedCount = state.encodedCount
+        codeStore.quantizer.clampedCount = state.clampedCount
+        if !state.offsets.isEmpty { codeStore.quantizer.setOffsets { state.offsets[$0] } }
     }
 
     private func checkFlags() throws(OmenError) {
         let words = (rowCount + 63) / 64
         var count = 0
-        for word in 0..<words { count += deleted[word].nonzeroBitCount }
+        for word in 0..<words { count += rowStore.deleted[word].nonzeroBitCount }
         let spare = rowCount % 64
-        let isTailClean = spare == 0 || deleted[words - 1] >> UInt64(spare) == 0
+        let isTailClean = spare == 0 || rowStore.deleted[words - 1] >> UInt64(spare) == 0
         guard count == deletedCount, isTailClean else {
             throw OmenError(
                 .corrupt,
@@ -114,7 +114,7 @@ extension VectorIndex {
         let slots = layout.baseSlots
         let limit = UInt32(linkedCount)
         for row in 0..<linkedCount {
-            let list = links + row * slots
+            let list = graph.links + row * slots
             for i in 0..<slots where list[i] != Link.none {
                 let target = list[i] & Link.rowMask
                 guard target < limit, target != row else {
@@ -153,9 +153,9 @@ extension VectorIndex {
     }
 
     private func checkNodes(level: Int) throws(OmenError) {
-        let words = uppers[level - 1]
-        let count = upperCounts[level - 1]
-        let countBelow = level == 1 ? linkedCount : upperCounts[level - 2]
+        let words = graph.uppers[level - 1]
+        let count = graph.upperCounts[level - 1]
+        let countBelow = level == 1 ? linkedCount : graph.upperCounts[level - 2]
         for slot in 0..<count {
             let first = slot * layout.nodeWords
             for i in 0..<layout.nodeWords {
@@ -178,11 +178,11 @@ extension VectorIndex {
 
     /// The row of a checked slot one level below.
     private func rowBelow(_ level: Int, _ slot: UInt32) -> UInt32 {
-        level == 1 ? slot : upper(level - 1).row(slot)
+        level == 1 ? slot : graph.upper(level - 1).row(slot)
     }
 
     private func checkEntry() throws(OmenError) {
-        guard let entry else {
+        guard let entry = graph.entry else {
             // Only rows that were deleted before they were linked need no entry point.
             for row in 0..<linkedCount where !isDeleted(UInt32(row)) {
                 throw OmenError(.corrupt, "section state, offset 48: no entry point, row \(row)")
@@ -192,7 +192,7 @@ extension VectorIndex {
         let level = entry.level
         let count =
             level == 0
-            ? linkedCount : level <= Section.uppers.count ? upperCounts[level - 1] : 0
+            ? linkedCount : level <= Section.uppers.count ? graph.upperCounts[level - 1] : 0
         guard entry.slot < count else {
             throw OmenError(
                 .corrupt,

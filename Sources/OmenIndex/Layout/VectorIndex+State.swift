@@ -58,28 +58,28 @@ extension VectorIndex {
         writer.write(UInt64(rowCount))
         writer.write(UInt64(linkedCount))
         writer.write(UInt64(deletedCount))
-        writer.write(entry.map { UInt32($0.level) } ?? UInt32.max)
-        writer.write(entry?.slot ?? 0)
-        for count in upperCounts { writer.write(UInt64(count)) }
-        writer.write(quantizer.kind.rawValue)
-        writer.write(UInt8(quantizer.blursNibbles ? 1 : 0))
+        writer.write(graph.entry.map { UInt32($0.level) } ?? UInt32.max)
+        writer.write(graph.entry?.slot ?? 0)
+        for count in graph.upperCounts { writer.write(UInt64(count)) }
+        writer.write(codeStore.quantizer.kind.rawValue)
+        writer.write(UInt8(codeStore.quantizer.blursNibbles ? 1 : 0))
         writer.write(UInt16(0))
-        writer.write(quantizer.scale)
-        writer.write(UInt64(quantizer.trainedRowCount))
-        writer.write(UInt64(quantizer.encodedCount))
-        writer.write(UInt64(quantizer.clampedCount))
-        writer.write(squaredNormMax)
-        if quantizer.kind == .affine {
-            for d in 0..<schema.dim { writer.write(quantizer.offsets[d]) }
+        writer.write(codeStore.quantizer.scale)
+        writer.write(UInt64(codeStore.quantizer.trainedRowCount))
+        writer.write(UInt64(codeStore.quantizer.encodedCount))
+        writer.write(UInt64(codeStore.quantizer.clampedCount))
+        writer.write(rowStore.squaredNormMax)
+        if codeStore.quantizer.kind == .affine {
+            for d in 0..<schema.dim { writer.write(codeStore.quantizer.offsets[d]) }
         }
         SearchCalibration.encode(calibration, into: &writer)
-        writer.write(squaredNormMin)
-        longRows.encode(into: &writer)
+        writer.write(rowStore.squaredNormMin)
+        graph.longRows.encode(into: &writer)
         writer.write(UInt64(builtCount))
         settings.encode(into: &writer)
-        writer.write(UInt32(chosenLandmarkCount))
-        writer.write(UInt32(landmarks.count))
-        for row in landmarks { writer.write(row) }
+        writer.write(UInt32(graph.chosenLandmarkCount))
+        writer.write(UInt32(graph.landmarks.count))
+        for row in graph.landmarks { writer.write(row) }
         sample.encode(
             calibratedLSN: calibratedLSN,
             vectorByteCount: schema.vectorByteCount,
@@ -95,7 +95,7 @@ struct IndexState {
     var rowCount: Int
     var linkedCount: Int
     var deletedCount: Int
-    var entry: VectorIndex.Entry?
+    var entry: Graph.Entry?
     var upperCounts: [Int]
     var quantizerKind: Quantizer.Kind
     var blursNibbles: Bool
@@ -160,7 +160,7 @@ struct IndexState {
         deletedCount = try Self.readCount(&reader)
         let level = try reader.read(UInt32.self)
         let slot = try reader.read(UInt32.self)
-        entry = level == .max ? nil : VectorIndex.Entry(level: Int(level), slot: slot)
+        entry = level == .max ? nil : Graph.Entry(level: Int(level), slot: slot)
         upperCounts = []
         for _ in VectorIndex.Section.uppers { upperCounts.append(try Self.readCount(&reader)) }
         let word = try reader.read(UInt32.self)

@@ -12,7 +12,7 @@ extension VectorIndex {
         while linked < rows, linkedCount < rowCount {
             if stepBatch(atMost: rows - linked) { linked += 1 }
         }
-        packCodes()
+        codeStore.pack(linkedCount: linkedCount)
         if linked > 0, Self.checksInvariants { mustHoldInvariants() }
         return linked
     }
@@ -30,7 +30,7 @@ extension VectorIndex {
             _ = stepBatch(atMost: .max)
             taken += 1
         }
-        packCodes()
+        codeStore.pack(linkedCount: linkedCount)
         if taken > 0, Self.checksInvariants { mustHoldInvariants() }
         return taken
     }
@@ -39,96 +39,50 @@ extension VectorIndex {
     func linkNext(from batch: LinkBatch) {
         let index = batch.position
         let row = UInt32(linkedCount)
-        if traversesCodes {
-            quantizer.encodedCount += 1
-            quantizer.clampedCount += Int(batch.clampedCounts[index])
+        if codeStore.areTraversed {
+            codeStore.quantizer.encodedCount += 1
+            codeStore.quantizer.clampedCount += Int(batch.clampedCounts[index])
         }
-        baseLinks(row).update(repeating: Link.none, count: layout.baseSlots)
-        linkedCount += 1
+        graph.baseLinks(row).update(repeating: Link.none, count: layout.baseSlots)
+        graph.linkedCount += 1
         // Nothing would ever be found through it.
         if isDeleted(row) { return }
-        defer { noteLongRow(row) }
+        defer { if schema.metric == .ip { graph.noteLongRow(row, of: rowStore) } }
         // The levels of a built graph lead well to its rows, and to new ones near these; links to
         // new nodes would take places there. Far rows are landmarks.
-        let level = linkedCount <= 2 * builtCount ? 0 : level(of: row)
-        guard let entry else {
-            self.entry = addNodes(row, level: level)
+        let level =
+            linkedCount <= 2 * builtCount ? 0 : graph.level(of: row, rowCapacity: rowStore.capacity)
+        guard let entry = graph.entry else {
+            graph.entry = graph.addNodes(row, level: level)
             return
         }
         if batch.chosenCounts[index] == LinkBatch.undecided {
             chooseLinks(index, in: batch, from: batch.nearest[index], besides: 0)
         }
-        let top = addNodes(row, level: level)
+        let top = graph.addNodes(row, level: level)
         if level > 0 { connectUppers(row, level: level, node: top.slot, from: entry) }
         connectBase(row, from: batch)
         noteFarRow(row, nearest: batch.nearest[index], isStranger: batch.isStranger[index])
-        if top.level > entry.level { self.entry = top }
-    }
-
-    /// Keeps a row that is linked among the longest, if it is one of these.
-    private func noteLongRow(_ row: UInt32) {
-        guard schema.metric == .ip else { return }
-        let deleted = UnsafePointer(deleted)
-        let hasDeleted = deletedCount > 0
-        longRows.add(
-            row,
-            squaredLength: aux[Int(row)],
-            isDeleted: { hasDeleted && deleted.bit($0) },
-            isEqual: { areEqual(row, $0) }
-        )
+        if top.level > entry.level { graph.entry = top }
     }
 
     /// Links the nodes of a row on the levels `1...level`, the highest of which is `node`.
-    private func connectUppers(_ row: UInt32, level: Int, node: UInt32, from entry: Entry) {
-        var scorer = rowScorer()
+    private func connectUppers(_ row: UInt32, level: Int, node: UInt32, from entry: Graph.Entry) {
+        var scorer = codeStore.rowScorer()
         scorer.aim(at: row)
-        var slot = descend(scorer, from: entry, to: min(level, entry.level), scratch)
+        var slot = graph.descend(scorer, from: entry, to: min(level, entry.level), scratch)
         var node = node
         for current in stride(from: level, to: 0, by: -1) {
             if current <= entry.level {
                 slot = connectUpper(scorer, level: current, node: node, from: slot)
             }
-            node = upper(current).below(node)
+            node = graph.upper(current).below(node)
         }
-    }
-
-    /// The highest level of a row: `level` with probability m^-level, fixed by seed and row.
-    func level(of row: UInt32) -> Int {
-        Self.level(of: row, seed: seed, m: schema.m) {
-            upperCounts[$0 - 1] < layout.nodeCountMax(level: $0, of: rowCapacity)
-        }
-    }
-
-    /// The highest level of a row, at most the last before one that `hasRoom` denies.
-    static func level(of row: UInt32, seed: UInt64, m: Int, hasRoom: (Int) -> Bool) -> Int {
-        var generator = SplitMix64(seed: seed ^ UInt64(row) &* 0x9E37_79B9_7F4A_7C15)
-        var level = 0
-        while level < Section.uppers.count, generator.next() % UInt64(m) == 0, hasRoom(level + 1) {
-            level += 1
-        }
-        return level
-    }
-
-    /// Adds unlinked nodes for `row` on the levels `1...level`.
-    ///
-    /// - Returns: The highest of them.
-    func addNodes(_ row: UInt32, level: Int) -> Entry {
-        var below = row
-        for current in 0..<level {
-            let slot = upperCounts[current]
-            let node = uppers[current] + slot * layout.nodeWords
-            node[0] = row
-            node[1] = below
-            (node + 2).update(repeating: Link.none, count: layout.upperSlots)
-            upperCounts[current] += 1
-            below = UInt32(slot)
-        }
-        return Entry(level: level, slot: below)
     }
 
     func occlusion() -> Occlusion {
         Occlusion(
-            scorer: rowScorer(),
+            scorer: codeStore.rowScorer(),
             alpha: Batch.alpha,
             distances: scratch.distances
         )
@@ -137,7 +91,7 @@ extension VectorIndex {
     /// Thins candidates that rank by inner product.
     func productOcclusion() -> Occlusion {
         Occlusion(
-            scorer: productScorer(),
+            scorer: codeStore.productScorer(),
             alpha: Occlusion.productAlpha,
             distances: scratch.distances
         )
@@ -152,15 +106,15 @@ extension VectorIndex {
         node: UInt32,
         from start: UInt32
     ) -> UInt32 {
-        let upper = upper(level)
-        searchUpper(
+        let upper = graph.upper(level)
+        graph.searchUpper(
             scorer,
             level: level,
             from: start,
-            width: max(schema.m, schema.efConstruction / 2)
+            width: max(schema.m, schema.efConstruction / 2),
+            scratch
         )
         let keys = scratch.beam.keys
-        for i in 0..<scratch.beam.count { keys[i] &= ~1 }
         let nearest = Candidates.row(keys[0])
         var occlusion = occlusion()
         let count = occlusion.choose(

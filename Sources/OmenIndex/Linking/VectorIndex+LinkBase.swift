@@ -12,10 +12,6 @@ extension VectorIndex {
     /// Pinned links a row takes as a parent.
     private var pinnedCountMax: Int { layout.baseSlots / 2 }
 
-    func baseLinks(_ row: UInt32) -> UnsafeMutablePointer<UInt32> {
-        links + Int(row) &* layout.baseSlots
-    }
-
     /// Links a row, the last linked one, on level 0 both ways, and into the tree of pinned links.
     func connectBase(_ row: UInt32, from batch: LinkBatch) {
         let wanted = batch.chosen(batch.position)
@@ -38,7 +34,7 @@ extension VectorIndex {
         } else {
             count = splice(row, chosen: chosen, count: count)
         }
-        let list = baseLinks(row)
+        let list = graph.baseLinks(row)
         for i in 0..<count { list[i] = chosen[i] }
         var occlusion = occlusion()
         for i in 0..<count {
@@ -64,7 +60,7 @@ extension VectorIndex {
 
     /// Where an unpinned link to a deleted row is.
     private func deadLink(_ list: UnsafePointer<UInt32>, _ count: Int) -> Int? {
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         return (0..<count).first {
             list[$0] & Link.pinned == 0 && deleted.bit(list[$0])
         }
@@ -75,13 +71,13 @@ extension VectorIndex {
         guard batch.chosenCounts[index] != LinkBatch.undecided else { return }
         let rows = batch.chosen(index)
         for i in 0..<Int(batch.chosenCounts[index]) {
-            let list = baseLinks(rows[i])
+            let list = graph.baseLinks(rows[i])
             for word in stride(from: 0, to: layout.baseSlots, by: 16) { omen_prefetch(list + word) }
         }
     }
 
     private func pinnedCount(_ row: UInt32) -> Int {
-        let list = baseLinks(row)
+        let list = graph.baseLinks(row)
         var count = 0
         for i in 0..<layout.baseSlots {
             if list[i] == Link.none { break }
@@ -97,14 +93,14 @@ extension VectorIndex {
     /// - Returns: The number of chosen links, now with both neighbours among them.
     private func splice(_ row: UInt32, chosen: UnsafeMutablePointer<UInt32>, count: Int) -> Int {
         let upper = chosen[0]
-        let upperList = baseLinks(upper)
+        let upperList = graph.baseLinks(upper)
         guard
             let at = (0..<layout.baseSlots).last(where: {
                 upperList[$0] != Link.none && upperList[$0] & Link.pinned != 0
             })
         else { preconditionFailure("row \(upper) has no pinned link to splice") }
         let lower = upperList[at] & Link.rowMask
-        let lowerList = baseLinks(lower)
+        let lowerList = graph.baseLinks(lower)
         // Only a damaged file holds a pinned link without a way back; the row then does without.
         guard
             let back = (0..<layout.baseSlots).first(where: {
@@ -125,7 +121,7 @@ extension VectorIndex {
 
     /// Adds one link; an overflowing list is thinned, where pinned links stay and deleted rows go.
     private func addBaseLink(from row: UInt32, to link: UInt32, scorer occlusion: inout Occlusion) {
-        let list = baseLinks(row)
+        let list = graph.baseLinks(row)
         let slots = layout.baseSlots
         let target = link & Link.rowMask
         // Only splicing wrote the link before.
@@ -145,7 +141,9 @@ extension VectorIndex {
         let distances = scratch.distances
         for i in 0..<slots { rows[i] = list[i] & Link.rowMask }
         rows[slots] = target
-        guard !linksByProduct else { return thinByBoth(list, and: link, of: row, &occlusion) }
+        guard !rowStore.areLinkedByProduct else {
+            return thinByBoth(list, and: link, of: row, &occlusion)
+        }
         occlusion.scorer.aim(at: row)
         occlusion.scorer.score(rows, slots + 1, into: distances)
         let settledCount = sortLinks(list, and: link)
@@ -171,8 +169,8 @@ extension VectorIndex {
     ) {
         let slots = layout.baseSlots
         let rows = scratch.rows
-        let isDead = { [deleted, deletedCount] (row: UInt32) in
-            deletedCount > 0 && UnsafePointer(deleted).bit(row)
+        let isDead = { [rowStore] (row: UInt32) in
+            rowStore.deletedCount > 0 && rowStore.isDeleted(row)
         }
         var marks = 0
         var candidateCount = 0
@@ -247,7 +245,7 @@ extension VectorIndex {
         let slots = layout.baseSlots
         let rows = scratch.rows
         let keys = scratch.results.keys
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         var count = 0
         var settledCount = 0
         for i in 0...slots {

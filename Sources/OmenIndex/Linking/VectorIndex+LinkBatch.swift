@@ -44,15 +44,15 @@ extension VectorIndex {
     }
 
     private func beginBatch(atMost rows: Int) -> LinkBatch {
-        prepareCodes()
+        trainCodes()
         let hot = rowCount - linkedCount
         // Rows deleted while hot count as linked; the first level samples only rows of the graph.
-        let graph = entry == nil ? 0 : upperCounts[0] * schema.m
+        let nodeRows = graph.entry == nil ? 0 : graph.upperCounts[0] * schema.m
         let isHurried = hot > Batch.patientCount
         let width = isHurried ? max(schema.m, schema.efConstruction * 3 / 8) : schema.efConstruction
         return LinkBatch(
             firstRow: linkedCount,
-            count: min(hot, rows, Batch.rowCountMax, max(1, graph / Batch.graphFactor)),
+            count: min(hot, rows, Batch.rowCountMax, max(1, nodeRows / Batch.graphFactor)),
             linkCountMax: insertLinkCount,
             width: width,
             keptCount: isHurried ? width * 5 / 4 : width
@@ -61,16 +61,16 @@ extension VectorIndex {
 
     private func locate(_ index: Int, in batch: LinkBatch) {
         let row = UInt32(batch.firstRow + index)
-        if traversesCodes { batch.clampedCounts[index] = UInt32(writeCode(Int(row))) }
+        if codeStore.areTraversed { batch.clampedCounts[index] = UInt32(codeStore.write(Int(row))) }
         var place = LinkBatch.Place(key: 0, start: 0, index: UInt32(index))
-        if let entry, !isDeleted(row) {
-            var scorer = rowScorer()
+        if let entry = graph.entry, !isDeleted(row) {
+            var scorer = codeStore.rowScorer()
             scorer.aim(at: row)
             var slot = entry.slot
             for level in stride(from: entry.level, to: 0, by: -1) {
                 place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
-                let node = Entry(level: level, slot: slot)
-                slot = descend(scorer, from: node, to: level - 1, scratch)
+                let node = Graph.Entry(level: level, slot: slot)
+                slot = graph.descend(scorer, from: node, to: level - 1, scratch)
             }
             place.key = place.key << 21 | UInt64(slot & 0x1F_FFFF)
             place.start = nearestStart(scorer, from: entry, walkEnd: slot)
@@ -83,8 +83,9 @@ extension VectorIndex {
     ///
     /// Where searches begin at more than the end of a walk, it would come to the wrong group as
     /// often as they did, and the row would be linked to that.
-    private func nearestStart(_ scorer: Scorer, from entry: Entry, walkEnd: UInt32) -> UInt32 {
-        guard schema.metric != .ip, settings.starts != .walk || !landmarks.isEmpty else {
+    private func nearestStart(_ scorer: Scorer, from entry: Graph.Entry, walkEnd: UInt32) -> UInt32
+    {
+        guard schema.metric != .ip, settings.starts != .walk || !graph.landmarks.isEmpty else {
             return walkEnd
         }
         let count = findStarts(scorer, from: entry, scratch)
@@ -100,7 +101,7 @@ extension VectorIndex {
     private func choosePlanned(_ position: Int, in batch: LinkBatch) {
         let place = batch.places[position]
         let index = Int(place.index)
-        guard entry != nil, !isDeleted(UInt32(batch.firstRow + index)) else { return }
+        guard graph.entry != nil, !isDeleted(UInt32(batch.firstRow + index)) else { return }
         let isCrowded =
             position >= Batch.windowCount
             && batch.places[position - Batch.windowCount].start == place.start
@@ -131,7 +132,7 @@ extension VectorIndex {
         besides besideCount: Int
     ) {
         let row = UInt32(batch.firstRow + index)
-        let byProduct = linksByProduct
+        let byProduct = rowStore.areLinkedByProduct
         // Starting points of a search by product take the place of the rows beside.
         if byProduct { scratch.rechosen.update(from: scratch.rows, count: besideCount) }
         var near = occlusion()
@@ -221,11 +222,11 @@ extension VectorIndex {
         let width = batch.keptCount
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
         let search = LinkSearch(
-            links: UnsafePointer(links),
+            links: UnsafePointer(graph.links),
             slots: layout.baseSlots,
-            deleted: UnsafePointer(deleted),
-            visited: visitedRegion.base.assumingMemoryBound(to: UInt8.self),
-            epoch: nextEpoch(),
+            deleted: UnsafePointer(rowStore.deleted),
+            visited: stamps.bytes,
+            epoch: stamps.next(rowCount: rowCount),
             frontier: scratch.frontier,
             distances: scratch.distances,
             // Deleted rows lead on, but fill places that live ones should have.
@@ -236,7 +237,7 @@ extension VectorIndex {
         let count = scratch.beam.count
         for i in 0..<count { keys[i] &= ~1 }
         guard mixed else { return }
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         let liveCount = (0..<count).count { !deleted.bit(Candidates.row(keys[$0])) }
         // Where live rows are few they may be far away, and only deleted ones lead there.
         var deletedLeft = max(0, min(width, batch.linkCountMax) - liveCount)

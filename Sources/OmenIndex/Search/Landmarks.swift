@@ -34,15 +34,17 @@ extension VectorIndex {
     /// Two of them are farther from each other than `apart`, under ip by squared distance.
     /// - Complexity: O(triedCountMax * landmarks * dim).
     func chooseLandmarks(apart: Float, _ pulse: BuildProgress) throws(BuildEnd) {
-        landmarks = []
-        var scorer = schema.metric == .ip ? squaredRowScorer() : exactRowScorer()
-        let level = upper(1)
-        let triedCount = min(upperCounts[0], Landmarks.triedCountMax)
-        for i in 0..<triedCount where landmarks.count < Landmarks.countMax {
+        graph.landmarks = []
+        var scorer = schema.metric == .ip ? rowStore.squaredScorer() : rowStore.exactScorer()
+        let level = graph.upper(1)
+        let triedCount = min(graph.upperCounts[0], Landmarks.triedCountMax)
+        for i in 0..<triedCount where graph.landmarks.count < Landmarks.countMax {
             try pulse.check()
-            let row = level.row(UInt32(i * upperCounts[0] / triedCount))
+            let row = level.row(UInt32(i * graph.upperCounts[0] / triedCount))
             scorer.aim(at: row)
-            if isApart(from: landmarks[...], by: apart, scorer) { landmarks.append(row) }
+            if isApart(from: graph.landmarks[...], by: apart, scorer) {
+                graph.landmarks.append(row)
+            }
         }
     }
 
@@ -65,22 +67,22 @@ extension VectorIndex {
     /// - Complexity: O(rows * slots) at most, and few distances for each row.
     func coverGroups(apart: Float, _ pulse: BuildProgress) throws(BuildEnd) {
         var isCovered = [Bool](repeating: false, count: linkedCount)
-        let nodes = upper(1)
-        for slot in 0..<upperCounts[0] {
+        let nodes = graph.upper(1)
+        for slot in 0..<graph.upperCounts[0] {
             if slot & 63 == 0 { try pulse.check() }
             let row = nodes.row(UInt32(slot))
             isCovered[Int(row)] = true
             for near in groupLinks(of: row, apart) { isCovered[Int(near)] = true }
         }
-        for row in landmarks { isCovered[Int(row)] = true }
+        for row in graph.landmarks { isCovered[Int(row)] = true }
         for row in 0..<linkedCount where !isCovered[row] {
             try pulse.check()
-            guard landmarks.count < Landmarks.countMax else { return }
+            guard graph.landmarks.count < Landmarks.countMax else { return }
             let near = groupLinks(of: UInt32(row), apart)
             let isNew = !near.contains { isCovered[Int($0)] }
             isCovered[row] = true
             guard isNew else { continue }
-            landmarks.append(UInt32(row))
+            graph.landmarks.append(UInt32(row))
             for near in near { isCovered[Int(near)] = true }
         }
     }
@@ -95,9 +97,9 @@ extension VectorIndex {
     ///
     /// - Returns: How many.
     private func scoreLinks(of row: UInt32) -> Int {
-        var scorer = exactRowScorer()
+        var scorer = rowStore.exactScorer()
         scorer.aim(at: row)
-        let list = baseLinks(row)
+        let list = graph.baseLinks(row)
         var count = 0
         while count < layout.baseSlots, list[count] != Link.none {
             scratch.rows[count] = list[count] & Link.rowMask
@@ -119,20 +121,22 @@ extension VectorIndex {
     ///   - isStranger: Whether that search began farther off than it does for rows of the build.
     func noteFarRow(_ row: UInt32, nearest: UInt32, isStranger: Bool) {
         // A row that was held out while measuring is none.
-        guard builtCount > 0, landmarks.count - chosenLandmarkCount < Landmarks.farCountMax else {
+        guard builtCount > 0,
+            graph.landmarks.count - graph.chosenLandmarkCount < Landmarks.farCountMax
+        else {
             return
         }
-        let added = landmarks[chosenLandmarkCount...]
+        let added = graph.landmarks[graph.chosenLandmarkCount...]
         if isStranger {
-            var scorer = rowScorer()
+            var scorer = codeStore.rowScorer()
             scorer.aim(at: row)
             if isApart(from: added, by: rowStrangerLimit, scorer) {
-                landmarks.append(row)
+                graph.landmarks.append(row)
                 return
             }
         }
         guard settings.farLimit < .infinity else { return }
-        var scorer = exactRowScorer()
+        var scorer = rowStore.exactScorer()
         scorer.aim(at: row)
         // The search did not see rows of the same batch, which the row may be linked to. Of a group
         // that is far from all others one row is enough.
@@ -140,7 +144,7 @@ extension VectorIndex {
             groupLinks(of: row, settings.farLimit).isEmpty,
             isApart(from: added, by: settings.farLimit, scorer)
         {
-            landmarks.append(row)
+            graph.landmarks.append(row)
         }
     }
 
@@ -177,30 +181,5 @@ extension VectorIndex {
             }
             return true
         }
-    }
-
-    /// Compares full vectors of rows by the metric; to be aimed at one.
-    func exactRowScorer() -> Scorer {
-        let kernels = Kernels.best.pointee
-        let isBytes = schema.element == .u8
-        return vectorScorer(
-            query: vectors,
-            l2: isBytes ? kernels.l2_u8 : kernels.l2_f32,
-            dot: isBytes ? kernels.dot_u8 : kernels.dot_f32
-        )
-    }
-
-    /// Compares full vectors of rows by squared distance under any metric; to be aimed at one.
-    func squaredRowScorer() -> Scorer {
-        let kernels = Kernels.best.pointee
-        return Scorer(
-            kernel: schema.element == .u8 ? kernels.l2_u8 : kernels.l2_f32,
-            query: UnsafeRawPointer(vectors),
-            base: UnsafeRawPointer(vectors),
-            stride: layout.vectorStride,
-            dim: layout.vectorDim,
-            mode: .plain,
-            aux: UnsafePointer(aux)
-        )
     }
 }

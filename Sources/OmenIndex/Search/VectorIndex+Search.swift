@@ -37,13 +37,13 @@ extension VectorIndex {
         let scratch = own ?? self.scratch
         precondition(k > 0, "k must be positive, got \(k)")
         hits.removeAll(keepingCapacity: true)
-        let prepared = try prepare(query, element: element, scratch)
+        let prepared = try codeStore.prepare(query, element: element, scratch)
         // Nobody who asks for fewer is to find less of them.
         let wanted = min(max(k, Self.wantedMin), liveCount)
         guard wanted > 0 else { return }
         scratch.counts.queries &+= 1
         let asked = max(wanted, ef > 0 ? ef : Self.efStandard)
-        let width = stretched(asked, by: settings.stretch * (1 + newShare))
+        let width = stretched(asked, by: settings.stretch * (1 + graph.newShare))
         if exact || isBetterScanned(asked, width: width) {
             scratch.counts.scans &+= 1
             scratch.results.reset(width: wanted, capacity: wanted)
@@ -60,12 +60,6 @@ extension VectorIndex {
         scratch.emit(atMost: k, maxDistance: maxDistance, into: &hits)
     }
 
-    /// The share of the rows that were linked one by one since the last build, which searches have
-    /// to be wider for; nothing where there was none.
-    var newShare: Float {
-        builtCount == 0 ? 0 : Float(linkedCount - builtCount) / Float(linkedCount)
-    }
-
     private func stretched(_ width: Int, by factor: Float) -> Int {
         // Widths stay far below 2^24.
         factor == 1 ? width : min(Limits.efMax, max(width, Int(Float(width) * factor)))
@@ -80,7 +74,7 @@ extension VectorIndex {
         let misses = settings.wideRecall < SearchCalibration.recallComplete
         let patience =
             misses && asked >= SearchSettings.wideEf ? SearchSettings.scanPatience : 1
-        return entry == nil || width * (400 + width * 3 / 5) * patience >= linkedCount * 25
+        return graph.entry == nil || width * (400 + width * 3 / 5) * patience >= linkedCount * 25
     }
 
     /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
@@ -91,7 +85,7 @@ extension VectorIndex {
         _ scratch: Scratch
     ) {
         scratch.results.reset(width: wanted, capacity: wanted)
-        guard let entry else { return }
+        guard let entry = graph.entry else { return }
         let startCount = findStarts(prepared.traversal, from: entry, scratch)
         var width = width
         if settings.strangerLimit < .infinity,
@@ -99,7 +93,7 @@ extension VectorIndex {
         {
             width = stretched(width, by: SearchSettings.strangerStretch)
         }
-        let results = traversesCodes ? rerankCount(wanted: wanted) : wanted
+        let results = codeStore.areTraversed ? rerankCount(wanted: wanted) : wanted
         // Inner products have no ratio, deleted rows in the list are no results, and by narrow
         // codes the order of the first is not known yet.
         let stop: EarlyStop =
@@ -112,12 +106,12 @@ extension VectorIndex {
             stop: stop,
             scratch
         )
-        guard !traversesCodes else {
+        guard !codeStore.areTraversed else {
             if let middle = prepared.middle { scratch.sortBeam(by: middle) }
             return rerank(prepared, wanted: wanted, scratch)
         }
         let beam = scratch.beam
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         var index = 0
         while index < beam.count, scratch.results.count < wanted {
             let key = beam.keys[index] & ~Candidates.mark
@@ -139,9 +133,9 @@ extension VectorIndex {
         let mixed = deletedCount > 0
         scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
         var search = BaseSearch(
-            links: UnsafePointer(links),
+            links: UnsafePointer(graph.links),
             slots: layout.baseSlots,
-            deleted: UnsafePointer(deleted),
+            deleted: UnsafePointer(rowStore.deleted),
             mixed: mixed,
             visited: scratch.visited,
             distances: scratch.distances,
@@ -167,7 +161,7 @@ extension VectorIndex {
     private func rerank(_ prepared: PreparedQuery, wanted: Int, _ scratch: Scratch) {
         let scorer = prepared.exact
         let beam = scratch.beam
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         var errors = CodeErrors(unit: prepared.codeUnit)
         var left = rerankCount(wanted: wanted)
         var index = 0
@@ -212,7 +206,7 @@ extension VectorIndex {
         _ scorer: Scorer,
         _ scratch: Scratch
     ) throws(OmenError) {
-        let deleted = UnsafePointer(deleted)
+        let deleted = UnsafePointer(rowStore.deleted)
         let distances = scratch.distances
         scratch.counts.distances &+= UInt64(truncatingIfNeeded: range.count)
         var first = range.lowerBound

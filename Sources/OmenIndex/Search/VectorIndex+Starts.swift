@@ -35,19 +35,20 @@ extension VectorIndex {
     /// Leaves the rows to begin with on level 0 in `scratch.frontier`, all different.
     ///
     /// - Returns: How many.
-    func findStarts(_ scorer: Scorer, from entry: Entry, _ scratch: Scratch) -> Int {
+    func findStarts(_ scorer: Scorer, from entry: Graph.Entry, _ scratch: Scratch) -> Int {
         if schema.metric == .ip {
-            let first = landmarks.isEmpty ? descend(scorer, from: entry, to: 0, scratch) : nil
+            let first =
+                graph.landmarks.isEmpty ? graph.descend(scorer, from: entry, to: 0, scratch) : nil
             return findProductStarts(scorer, besides: first, scratch)
         }
         if settings.starts == .landmarks {
             scratch.beam.reset(width: Starts.countMax, capacity: Starts.countMax)
-            addStarts(scorer, landmarks, scratch)
+            addStarts(scorer, graph.landmarks, scratch)
             return takeStarts(besides: nil, scratch)
         }
         var count = 1
         if settings.starts == .walk || entry.level == 0 {
-            scratch.frontier[0] = descend(scorer, from: entry, to: 0, scratch)
+            scratch.frontier[0] = graph.descend(scorer, from: entry, to: 0, scratch)
         } else {
             count = findNodeStarts(
                 scorer,
@@ -56,7 +57,7 @@ extension VectorIndex {
                 scratch
             )
         }
-        guard !landmarks.isEmpty else { return count }
+        guard !graph.landmarks.isEmpty else { return count }
         let start = scratch.frontier[0]
         let nearCount = findLandmarks(
             scorer,
@@ -84,9 +85,9 @@ extension VectorIndex {
         atMost limit: Int,
         _ scratch: Scratch
     ) -> Int {
-        guard !landmarks.isEmpty else { return 0 }
+        guard !graph.landmarks.isEmpty else { return 0 }
         scratch.beam.reset(width: limit, capacity: limit)
-        addStarts(scorer, landmarks, scratch)
+        addStarts(scorer, graph.landmarks, scratch)
         scratch.rows[0] = start
         scorer.score(scratch.rows, 1, into: scratch.distances)
         let limit = Candidates.key(scratch.distances[0], 0)
@@ -105,21 +106,21 @@ extension VectorIndex {
     /// - Returns: How many.
     func findProductStarts(_ scorer: Scorer, besides first: UInt32?, _ scratch: Scratch) -> Int {
         scratch.beam.reset(width: Starts.countMax, capacity: Starts.countMax)
-        if landmarks.isEmpty {
+        if graph.landmarks.isEmpty {
             addLevel(scorer, atMost: Landmarks.productCount, scratch)
         } else {
-            addStarts(scorer, landmarks, scratch)
+            addStarts(scorer, graph.landmarks, scratch)
         }
-        if linksByProduct { addStarts(scorer, longRows.rows, scratch) }
+        if rowStore.areLinkedByProduct { addStarts(scorer, graph.longRows.rows, scratch) }
         return takeStarts(besides: first, scratch)
     }
 
     /// Offers all nodes of the lowest level that has at most so many.
     private func addLevel(_ scorer: Scorer, atMost limit: Int, _ scratch: Scratch) {
-        let scanned = (1...Section.uppers.count).first { upperCounts[$0 - 1] <= limit }
+        let scanned = (1...Section.uppers.count).first { graph.upperCounts[$0 - 1] <= limit }
         guard let scanned else { return }
-        let nodes = upper(scanned)
-        let count = upperCounts[scanned - 1]
+        let nodes = graph.upper(scanned)
+        let count = graph.upperCounts[scanned - 1]
         for slot in 0..<count { scratch.rows[slot] = nodes.row(UInt32(slot)) }
         addStarts(scorer, count, scratch)
     }
@@ -181,42 +182,13 @@ extension VectorIndex {
     /// Leaves the rows of the nearest nodes of level 1 in `scratch.frontier`.
     private func findNodeStarts(
         _ scorer: Scorer,
-        from entry: Entry,
+        from entry: Graph.Entry,
         width: Int,
         _ scratch: Scratch
     ) -> Int {
-        let level = upper(1)
-        let journal = scratch.visited.journal
-        scratch.beam.reset(width: width, capacity: width)
-        var pending = 0
-        var journaled = 0
-        // Slots of level 1 stand for rows here: there are fewer of them.
-        if scratch.visited.isNew(descend(scorer, from: entry, to: 1, scratch), at: 0) {
-            pending = 1
-        }
-        var cursor = 0
-        while pending > 0, journaled + pending < scratch.visited.journalCount {
-            let slots = journal + journaled
-            for i in 0..<pending { scratch.rows[i] = level.row(slots[i]) }
-            scorer.score(scratch.rows, pending, into: scratch.distances)
-            for i in 0..<pending {
-                let key = Candidates.key(scratch.distances[i], slots[i])
-                if key < scratch.beam.bound { cursor = min(cursor, scratch.beam.insertLive(key)) }
-            }
-            journaled += pending
-            pending = 0
-            while pending == 0, cursor < scratch.beam.count {
-                let key = scratch.beam.keys[cursor]
-                scratch.beam.keys[cursor] = key | 1
-                cursor += 1
-                if Candidates.isMarked(key) { continue }
-                let links = level.links(Candidates.row(key))
-                for i in 0..<level.slots where links[i] != Link.none {
-                    if scratch.visited.isNew(links[i], at: journaled + pending) { pending += 1 }
-                }
-            }
-        }
-        scratch.visited.clear(journaled + pending, rowCount: linkedCount)
+        let level = graph.upper(1)
+        let start = graph.descend(scorer, from: entry, to: 1, scratch)
+        graph.searchUpper(scorer, level: 1, from: start, width: width, scratch)
         for i in 0..<scratch.beam.count {
             scratch.frontier[i] = level.row(Candidates.row(scratch.beam.keys[i]))
         }

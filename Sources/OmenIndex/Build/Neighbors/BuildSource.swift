@@ -22,24 +22,27 @@ struct BuildSource {
 
     /// What is built in `index`; with links by inner product if they are wanted and lengths differ.
     init(_ index: VectorIndex, withProducts: Bool = false) {
-        scorer = index.rowScorer()
-        products = withProducts && index.linksByProduct ? index.productScorer() : nil
-        isBytes = index.schema.element == .u8 || index.traversesCodes
+        scorer = index.codeStore.rowScorer()
+        products =
+            withProducts && index.rowStore.areLinkedByProduct
+            ? index.codeStore.productScorer() : nil
+        isBytes = index.schema.element == .u8 || index.codeStore.areTraversed
         isInner = index.schema.metric == .ip
-        isOfUnitCodes = isInner && index.traversesCodes
-        squaredLengths = UnsafePointer(index.aux)
+        isOfUnitCodes = isInner && index.codeStore.areTraversed
+        squaredLengths = UnsafePointer(index.rowStore.norms)
     }
 
     /// The full vectors of `index`, to find the nearest rows of queries that codes, made for the
     /// rows, say little about.
     init(vectorsOf index: VectorIndex) {
         scorer =
-            index.schema.metric == .cosine ? index.exactRowScorer() : index.squaredRowScorer()
+            index.schema.metric == .cosine
+            ? index.rowStore.exactScorer() : index.rowStore.squaredScorer()
         products = nil
         isBytes = index.schema.element == .u8
         isInner = index.schema.metric == .ip
         isOfUnitCodes = false
-        squaredLengths = UnsafePointer(index.aux)
+        squaredLengths = UnsafePointer(index.rowStore.norms)
     }
 
     /// The squared length of a row; only under ip.

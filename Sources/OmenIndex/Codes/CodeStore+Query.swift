@@ -13,7 +13,7 @@ struct PreparedQuery {
     var codeUnit: Float = 1
 }
 
-extension VectorIndex {
+extension CodeStore {
     /// Copies a query into scratch memory, padded, in the element type that suits the rows.
     ///
     /// - Throws: `.badRequest` for a zero vector under cosine.
@@ -37,11 +37,11 @@ extension VectorIndex {
         }
         var exact: Scorer
         if schema.element == .f32 {
-            exact = vectorScorer(query: floats, l2: kernels.l2_f32, dot: kernels.dot_f32)
+            exact = rows.vectorScorer(query: floats, l2: kernels.l2_f32, dot: kernels.dot_f32)
         } else if isWhole {
-            exact = vectorScorer(query: bytes, l2: kernels.l2_u8, dot: kernels.dot_u8)
+            exact = rows.vectorScorer(query: bytes, l2: kernels.l2_u8, dot: kernels.dot_u8)
         } else {
-            exact = vectorScorer(query: floats, l2: kernels.l2_f32_u8, dot: kernels.dot_f32_u8)
+            exact = rows.vectorScorer(query: floats, l2: kernels.l2_f32_u8, dot: kernels.dot_f32_u8)
         }
         if schema.metric == .cosine {
             let norm = ElementType.f32.norm(of: floats, dim: dim)
@@ -50,7 +50,7 @@ extension VectorIndex {
             }
             exact.scale = inverse(norm)
         }
-        guard traversesCodes else { return PreparedQuery(exact: exact, traversal: exact) }
+        guard areTraversed else { return PreparedQuery(exact: exact, traversal: exact) }
         let factor = schema.metric == .cosine ? exact.scale : 1
         return codeScorers(exact, factor: factor, scratch)
     }
@@ -104,7 +104,7 @@ extension VectorIndex {
             return Scorer(
                 kernel: kernel,
                 query: UnsafeRawPointer(scratch.queryImage),
-                base: UnsafeRawPointer(isPacked ? packed : codes),
+                base: UnsafeRawPointer(isPacked ? packed : bytes),
                 stride: isPacked ? layout.packedStride : layout.codeStride,
                 dim: layout.codeStride,
                 mode: mode,
@@ -118,7 +118,7 @@ extension VectorIndex {
         var middle = scorer(kernels.dot_i8_u8, packed: false)
         if schema.codes == .u4 { middle.aux += 1 }
         var prepared = PreparedQuery(exact: exact, traversal: middle, codeUnit: codeUnit)
-        guard traversesPacked else { return prepared }
+        guard arePackedTraversed else { return prepared }
         prepared.middle = middle
         switch schema.codes {
         case .f32, .u8: preconditionFailure("codes \(schema.codes) are not packed")

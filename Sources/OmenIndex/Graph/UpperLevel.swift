@@ -21,16 +21,7 @@ struct UpperLevel {
     }
 }
 
-extension VectorIndex {
-    /// The level above level 0 with number `level`, counting from 1.
-    func upper(_ level: Int) -> UpperLevel {
-        UpperLevel(
-            nodes: uppers[level - 1],
-            nodeWords: layout.nodeWords,
-            slots: layout.upperSlots
-        )
-    }
-
+extension Graph {
     /// Walks from the entry point towards the query, always to the nearest neighbour, down to
     /// `level`.
     ///
@@ -84,45 +75,49 @@ extension VectorIndex {
         }
     }
 
-    /// Best-first search of one upper level; fills the scratch beam with slots.
-    func searchUpper(_ scorer: Scorer, level: Int, from start: UInt32, width: Int) {
+    /// Best-first search of one upper level; leaves the nearest slots in the scratch beam, nearest
+    /// first.
+    ///
+    /// It ends early when it has seen as many nodes as the journal holds.
+    func searchUpper(
+        _ scorer: Scorer,
+        level: Int,
+        from start: UInt32,
+        width: Int,
+        _ scratch: Scratch
+    ) {
         let upper = upper(level)
-        let epoch = nextEpoch()
-        let visited = visitedRegion.base.assumingMemoryBound(to: UInt8.self)
-        let frontier = scratch.frontier
+        let visited = scratch.visited
         let rows = scratch.rows
         let distances = scratch.distances
         scratch.beam.reset(width: width, capacity: width)
-        rows[0] = upper.row(start)
-        visited[Int(start)] = epoch
-        scorer.score(rows, 1, into: distances)
-        _ = scratch.beam.insertLive(Candidates.key(distances[0], start))
+        // Slots stand for rows in the set of visited ones: there are fewer of them.
+        var pending = visited.isNew(start, at: 0) ? 1 : 0
+        var journaled = 0
         var cursor = 0
-        while cursor < scratch.beam.count {
-            let key = scratch.beam.keys[cursor]
-            if Candidates.isMarked(key) {
+        while pending > 0, journaled + pending < visited.journalCount {
+            let slots = visited.journal + journaled
+            for i in 0..<pending { rows[i] = upper.row(slots[i]) }
+            scorer.score(rows, pending, into: distances)
+            for i in 0..<pending {
+                let key = Candidates.key(distances[i], slots[i])
+                if key < scratch.beam.bound { cursor = min(cursor, scratch.beam.insertLive(key)) }
+            }
+            journaled += pending
+            pending = 0
+            while pending == 0, cursor < scratch.beam.count {
+                let key = scratch.beam.keys[cursor]
+                scratch.beam.keys[cursor] = key | Candidates.mark
                 cursor += 1
-                continue
-            }
-            scratch.beam.keys[cursor] = key | 1
-            let links = upper.links(Candidates.row(key))
-            var count = 0
-            var index = 0
-            while index < upper.slots, links[index] != Link.none {
-                let next = links[index]
-                index &+= 1
-                if visited[Int(next)] == epoch { continue }
-                visited[Int(next)] = epoch
-                frontier[count] = next
-                rows[count] = upper.row(next)
-                count &+= 1
-            }
-            scorer.score(rows, count, into: distances)
-            for i in 0..<count {
-                let key = Candidates.key(distances[i], frontier[i])
-                if key >= scratch.beam.bound { continue }
-                cursor = min(cursor, scratch.beam.insertLive(key))
+                if Candidates.isMarked(key) { continue }
+                let links = upper.links(Candidates.row(key))
+                for i in 0..<upper.slots {
+                    if links[i] == Link.none { break }
+                    if visited.isNew(links[i], at: journaled + pending) { pending += 1 }
+                }
             }
         }
+        visited.clear(journaled + pending, rowCount: linkedCount)
+        for i in 0..<scratch.beam.count { scratch.beam.keys[i] &= ~Candidates.mark }
     }
 }

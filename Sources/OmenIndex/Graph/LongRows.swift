@@ -77,39 +77,27 @@ extension LongRows {
     }
 }
 
-extension VectorIndex {
-    /// Whether half of the links are chosen by inner product: under ip, where lengths differ by
-    /// more than a fortieth.
+extension Graph {
+    /// Keeps a linked row that is among the longest.
     ///
-    /// Among rows of one length the nearest have the largest products. Where lengths differ, links
-    /// by distance alone lead nobody to the long rows, and links by product alone leave short rows
-    /// apart; half of each found most on thirteen sets, from SIFT descriptors to word vectors.
-    var linksByProduct: Bool {
-        schema.metric == .ip && squaredNormMax > 1.05 * squaredNormMin
-    }
-
-    /// Whether two rows have the same vector.
-    func areEqual(_ row: UInt32, _ other: UInt32) -> Bool {
-        memcmp(
-            vectors + Int(row) * layout.vectorStride,
-            vectors + Int(other) * layout.vectorStride,
-            schema.vectorByteCount
-        ) == 0
+    /// - Precondition: The metric is ip.
+    func noteLongRow(_ row: UInt32, of rows: RowStore) {
+        let deleted = UnsafePointer(rows.deleted)
+        let hasDeleted = rows.deletedCount > 0
+        longRows.add(
+            row,
+            squaredLength: rows.norms[Int(row)],
+            isDeleted: { hasDeleted && deleted.bit($0) },
+            isEqual: { rows.areEqual(row, $0) }
+        )
     }
 
     /// Finds the longest of all linked rows.
     ///
+    /// - Precondition: The metric is ip.
     /// - Complexity: O(linked rows).
-    func findLongRows() {
+    func findLongRows(of rows: RowStore) {
         longRows = LongRows()
-        guard schema.metric == .ip else { return }
-        for row in 0..<linkedCount {
-            longRows.add(
-                UInt32(truncatingIfNeeded: row),
-                squaredLength: aux[row],
-                isDeleted: { _ in false },
-                isEqual: { areEqual(UInt32(truncatingIfNeeded: row), $0) }
-            )
-        }
+        for row in 0..<linkedCount { noteLongRow(UInt32(truncatingIfNeeded: row), of: rows) }
     }
 }
