@@ -38,8 +38,8 @@ struct FakeShard {
         switch message {
         case .write(let request): return reply(to: request)
         case .count: return .counted(CountReply(count: UInt64(ids.count), coverage: one))
-        case .search(let query):
-            let hits = ids.sorted().prefix(query.k).map { Hit(id: $0, distance: 1) }
+        case .shardSearch(let order):
+            let hits = ids.sorted().prefix(order.k).map { Hit(id: $0, distance: 1) }
             return .hits(
                 SearchReply(
                     element: .f32,

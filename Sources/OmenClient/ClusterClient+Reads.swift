@@ -5,7 +5,7 @@ extension ClusterClient {
     /// Nearest neighbours of each query.
     ///
     /// A partial answer is returned, not thrown, when the query allows it: see `coverage`.
-    package func search(_ query: SearchQuery) throws(OmenError) -> SearchReply {
+    package func search(_ query: SearchRequest) throws(OmenError) -> SearchReply {
         try query.validate()
         let answer = try callRead(.search(query))
         guard case .hits(let reply) = answer else { throw unexpected(answer) }
@@ -23,7 +23,7 @@ extension ClusterClient {
     /// Those that an overloaded cluster refuses are repeated in the end, one after the other.
     /// - Throws: When the connection breaks; a search that fails by itself is in the results.
     package func search(
-        _ queries: [SearchQuery],
+        _ queries: [SearchRequest],
         window: Int
     ) throws(OmenError) -> [Result<SearchReply, OmenError>] {
         precondition(window > 0, "window is \(window)")

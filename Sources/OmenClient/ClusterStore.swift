@@ -60,19 +60,21 @@ package final class ClusterStore: RecordStore {
     ) throws(OmenError) { try body() }
 
     /// On the threads of the cluster's processes.
-    package func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
+    package func search(_ query: SearchRequest, threadCount: Int) throws(OmenError) -> FoundHits {
         let reply = try withClient { client throws(OmenError) in try client.search(query) }
-        return FoundHits(
+        var found = FoundHits(
             element: reply.element,
             counts: reply.hitCounts,
             list: reply.list,
             coverage: reply.coverage
         )
+        found.explanations = reply.explanations
+        return found
     }
 
     /// Never: an answer over a socket comes in memory of its own.
     package func search(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int? { nil }

@@ -6,6 +6,8 @@ package struct FoundHits: Sendable {
     /// The hits of all queries, one query after the other.
     package var list: HitList
     package var coverage: Coverage
+    /// What the shards that answered decided, where the request asks for that; else empty.
+    package var explanations: [ShardExplanation] = []
 
     package init(element: ElementType, counts: [UInt32], list: HitList, coverage: Coverage) {
         self.element = element
@@ -65,12 +67,12 @@ package protocol RecordStore: AnyObject, Sendable {
         _ body: () throws(OmenError) -> Void
     ) throws(OmenError)
     /// Searches for all vectors of a query, on so many threads where this process searches.
-    func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits
+    func search(_ query: SearchRequest, threadCount: Int) throws(OmenError) -> FoundHits
     /// Searches for one vector, if its hits are sure to be numbers and distances.
     ///
     /// - Returns: How many hits; nil when the other `search` has to be used.
     func search(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int?

@@ -4,9 +4,6 @@ internal import OmenShard
 internal import Synchronization
 
 extension Database {
-    /// The element type of vectors, how many hits each query has, and the hits.
-    package typealias Answer = (element: ElementType, counts: [UInt32], hits: HitList)
-
     /// Queries that are worth a thread of their own.
     private static let queriesPerThreadMin = 16
     private static let threadCountMax = 256
@@ -22,17 +19,16 @@ extension Database {
     ///   other elements meanwhile.
     /// - Complexity: As `ef` or `recall` ask for: O(ef * m * dim) per query, or O(rows * dim).
     package func search(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         threadCount: Int = 1
-    ) throws(OmenError) -> Answer {
+    ) throws(OmenError) -> FoundHits {
         try query.validate()
-        let planned = Self.planned(query)
         let most = min(threadCount, Self.threadCountMax, query.count / Self.queriesPerThreadMin)
-        guard most > 1 else { return try searchAlone(planned) }
-        let shares = planned.shares(most)
-        let answers = Mutex([Result<Answer, OmenError>?](repeating: nil, count: shares.count))
+        guard most > 1 else { return try searchAlone(query) }
+        let shares = query.shares(most)
+        let answers = Mutex([Result<FoundHits, OmenError>?](repeating: nil, count: shares.count))
         BackgroundThread.share(shares.count) { index in
-            let answer: Result<Answer, OmenError>
+            let answer: Result<FoundHits, OmenError>
             do throws(OmenError) {
                 answer = .success(try self.searchAlone(shares[index]))
             } catch { answer = .failure(error) }
@@ -41,13 +37,13 @@ extension Database {
         return try Self.joined(answers.withLock { $0 })
     }
 
-    private func searchAlone(_ planned: SearchQuery) throws(OmenError) -> Answer {
+    private func searchAlone(_ request: SearchRequest) throws(OmenError) -> FoundHits {
         let stop = Stop.current
         try owner.share(unless: stop)
         var isShared = true
         defer { if isShared { owner.release() } }
         try checkOpen()
-        var search = try engine.store.beginSearch(planned)
+        var search = try engine.store.beginSearch(ShardOrder(alone: request))
         try search.runBesideOthers { () throws(OmenError) in
             isShared = false
             try owner.yieldShare(unless: stop)
@@ -57,11 +53,12 @@ extension Database {
     }
 
     private static func joined(
-        _ answers: [Result<Answer, OmenError>?]
-    ) throws(OmenError) -> Answer {
+        _ answers: [Result<FoundHits, OmenError>?]
+    ) throws(OmenError) -> FoundHits {
         var counts: [UInt32] = []
         var lists: [HitList] = []
         var element: ElementType?
+        var explanation: ShardExplanation?
         for answer in answers {
             guard let part = try answer?.get() else { preconditionFailure("a thread left nothing") }
             guard element == nil || element == part.element else {
@@ -69,9 +66,18 @@ extension Database {
             }
             element = part.element
             counts += part.counts
-            lists.append(part.hits)
+            lists.append(part.list)
+            guard let more = part.explanations.first else { continue }
+            if explanation == nil { explanation = more } else { explanation? += more }
         }
-        return (element ?? .f32, counts, HitList(joining: lists))
+        var found = FoundHits(
+            element: element ?? .f32,
+            counts: counts,
+            list: HitList(joining: lists),
+            coverage: Coverage(shardsTotal: 1)
+        )
+        if let explanation { found.explanations = [explanation] }
+        return found
     }
 
     /// The nearest records to one vector, into the caller's memory.
@@ -84,30 +90,13 @@ extension Database {
     ///   nothing was searched.
     /// - Throws: `.notFound`, `.badRequest`.
     package func search(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int? {
         try query.validateOptions()
-        let planned = Self.planned(query)
         return try reading { engine throws(OmenError) in
-            try engine.store.search(planned, vector, into: columns)
+            try engine.store.search(query, vector, into: columns)
         }
-    }
-
-    /// What the only shard is asked.
-    private static func planned(_ query: SearchQuery) -> SearchQuery {
-        var planned = query
-        let plan = SearchPlan(
-            k: query.k,
-            ef: query.ef,
-            recall: query.recall,
-            exact: query.exact,
-            shardCount: 1,
-            largestShare: 1
-        )
-        planned.ef = plan.ef
-        if query.recall > 0 { planned.shardCount = 1 }
-        return planned
     }
 }

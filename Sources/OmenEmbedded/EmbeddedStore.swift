@@ -17,13 +17,12 @@ package final class EmbeddedStore: RecordStore {
         _ body: () throws(OmenError) -> Void
     ) throws(OmenError) { try database.adding(count, to: collection, body) }
 
-    package func search(_ query: SearchQuery, threadCount: Int) throws(OmenError) -> FoundHits {
-        let (element, counts, list) = try database.search(query, threadCount: threadCount)
-        return FoundHits(element: element, counts: counts, list: list, coverage: Self.coverage)
+    package func search(_ query: SearchRequest, threadCount: Int) throws(OmenError) -> FoundHits {
+        try database.search(query, threadCount: threadCount)
     }
 
     package func search(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int? { try database.search(query, vector, into: columns) }

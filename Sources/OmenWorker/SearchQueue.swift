@@ -45,13 +45,14 @@ struct SearchQueue {
             next.append(entry)
             return nil
         }
-        let (element, counts, hits) = entry.search.answer
-        let reply = SearchReply(
-            element: element,
-            hitCounts: counts,
-            list: hits,
-            coverage: WorkerServer.alone
+        let answer = entry.search.answer
+        var reply = SearchReply(
+            element: answer.element,
+            hitCounts: answer.counts,
+            list: answer.list,
+            coverage: answer.coverage
         )
+        reply.explanations = answer.explanations
         return (entry.requestID, .hits(reply))
     }
 }

@@ -14,10 +14,10 @@ extension WorkerServer {
         if case .ping = envelope.message {} else { quietTickCount = 0 }
         switch envelope.message {
         case .write(let request): engine.write(request, ticket: id)
-        case .search(let query):
+        case .shardSearch(let order):
             do throws(OmenError) {
-                let search = try engine.store.beginSearch(query)
-                let timeout = UInt64(query.timeoutMilliseconds) * 1_000_000
+                let search = try engine.store.beginSearch(order)
+                let timeout = UInt64(order.request.timeoutMilliseconds) * 1_000_000
                 searches.append(id, search, deadline: timeout > 0 ? loop.now + timeout : .max)
             } catch { send(id, .failure(error)) }
         case .get(let request): answer(id) { () throws(OmenError) in try get(request) }
@@ -38,6 +38,8 @@ extension WorkerServer {
         case .failure(let error):
             // A request whose values the decoder refused; this is its answer.
             send(id, .failure(error))
+        case .search:
+            send(id, .failure(OmenError(.protocolViolation, "a client's search came to a shard")))
         case .acceptLoss:
             send(id, .failure(OmenError(.protocolViolation, "the shard is open")))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,

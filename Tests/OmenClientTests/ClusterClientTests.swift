@@ -36,7 +36,7 @@ import Testing
         let info = CollectionInfo(name: "a", schema: CollectionSchema(dim: 4))
         let records = RecordsReply(element: .u8, records: [], coverage: whole)
         let status = ClusterStatus(pid: 1, uptimeMilliseconds: 2, socket: "s", workers: [])
-        var query = SearchQuery(
+        var query = SearchRequest(
             collection: "a",
             element: .u8,
             dim: 4,
@@ -203,7 +203,7 @@ import Testing
             hits: Array(repeating: hit, count: 100),
             coverage: whole
         )
-        let query = SearchQuery(
+        let query = SearchRequest(
             collection: "a",
             element: .u8,
             dim: 8192,
@@ -224,7 +224,7 @@ import Testing
 
     @Test func searchesInFlightThatAreRefusedComeAgainOneByOne() throws {
         let reply = SearchReply(element: .f32, hitCounts: [0], hits: [], coverage: whole)
-        let query = SearchQuery(
+        let query = SearchRequest(
             collection: "a",
             element: .f32,
             dim: 1,

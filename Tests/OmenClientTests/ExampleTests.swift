@@ -12,7 +12,7 @@ import Testing
     @Test(.enabled(if: access(python, X_OK) == 0))
     func theDocumentedClientWorks() throws {
         let writes = Mutex<[WriteOperation]>([])
-        let query = Mutex<SearchQuery?>(nil)
+        let query = Mutex<SearchRequest?>(nil)
         let hits = SearchReply(
             element: .f32,
             hitCounts: [2],
@@ -50,7 +50,7 @@ import Testing
         ]
         #expect(writes.withLock { $0 } == expected)
         let wanted: [Float] = [0, 1, 0]
-        let search = SearchQuery(
+        let search = SearchRequest(
             collection: "example",
             element: .f32,
             dim: 3,

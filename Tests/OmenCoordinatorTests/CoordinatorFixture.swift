@@ -255,8 +255,8 @@ func batch(_ collection: String, _ numbers: [UInt64], dim: Int = 2) -> UpsertBat
     )
 }
 
-func query(_ collection: String, k: Int, count: Int = 1, dim: Int = 2) -> SearchQuery {
-    SearchQuery(
+func query(_ collection: String, k: Int, count: Int = 1, dim: Int = 2) -> SearchRequest {
+    SearchRequest(
         collection: collection,
         element: .f32,
         dim: dim,

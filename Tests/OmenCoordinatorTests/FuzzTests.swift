@@ -188,7 +188,7 @@ private struct Fuzz {
         case 50: return .write(WriteRequest(key: key, operation: .clearCollection(name: name)))
         case 51..<75:
             var wanted = query(name, k: Int.random(in: 0...200, using: &random), count: 2)
-            wanted.ef = Int.random(in: 0...20_000, using: &random)
+            wanted.effort = .ef(Int.random(in: 0...20_000, using: &random))
             wanted.allowPartial = chance(50)
             return .search(wanted)
         case 75..<85: return .get(GetRequest(collection: name, ids: ids, withVector: true))
@@ -237,13 +237,13 @@ private struct Fuzz {
                 .map { Record(id: $0, metadata: nil, vector: nil) }
             return .records(RecordsReply(element: .f32, records: records, coverage: .one))
         case .count: return .counted(CountReply(count: random.next() % 100, coverage: .one))
-        case .search(let search):
-            let list = (0..<min(search.k, 5)).map { (UInt64($0) * 7, Float($0)) }
-            return hits(Array(repeating: list, count: search.count))
+        case .shardSearch(let order):
+            let list = (0..<min(order.k, 5)).map { (UInt64($0) * 7, Float($0)) }
+            return hits(Array(repeating: list, count: order.request.count))
         case .listCollections:
             return .collections(names.filter { _ in chance(70) }.map { info($0) })
         case .list: return .listed(ListReply(order: 1, next: random.next() % 2, ids: [.number(3)]))
-        case .acceptLoss, .status, .checkpoint, .ping, .stop: return .done
+        case .search, .acceptLoss, .status, .checkpoint, .ping, .stop: return .done
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .failure, .listed, .announcement:
             return .done

@@ -80,11 +80,11 @@ private struct OpenLoop {
 
     private mutating func take() {
         for sent in fixture.sent {
-            guard case .search(let query) = sent.message else {
+            guard case .shardSearch(let order) = sent.message else {
                 if sent.message == .ping { fixture.worker(sent.shard, sent.id, .done) }
                 continue
             }
-            let timeout = UInt64(query.timeoutMilliseconds) * millisecond
+            let timeout = UInt64(order.request.timeoutMilliseconds) * millisecond
             queues[Int(sent.shard)].append((sent.id, fixture.now + timeout))
         }
         for reply in fixture.replies {
@@ -229,11 +229,11 @@ private struct OpenLoop {
         #expect(fixture.core.workerRequestsInFlight(0) == 0)
         // What is asked now is sent with the time that is left of it.
         fixture.ask(.search(query("c", k: 1)), id: 200)
-        guard case .search(let query) = fixture.sent.first?.message else {
+        guard case .shardSearch(let order) = fixture.sent.first?.message else {
             Issue.record("no search was sent")
             return
         }
-        #expect(query.timeoutMilliseconds == 2000)
+        #expect(order.request.timeoutMilliseconds == 2000)
     }
 }
 

@@ -22,12 +22,11 @@ import Testing
     @Test func forwardsTheSameQueriesWithTheShardsShareOfTheWork() throws {
         var fixture = try Fixture.ready(shards: 8, collections: [info("c")])
         var wanted = query("c", k: 10)
-        wanted.ef = 80
+        wanted.effort = .ef(80)
         fixture.ask(.search(wanted))
-        var expected = wanted
-        expected.ef = 20
-        expected.timeoutMilliseconds = 2000
-        #expect(fixture.sent.map(\.message) == Array(repeating: .search(expected), count: 8))
+        wanted.timeoutMilliseconds = 2000
+        let expected = ShardOrder(wanted, k: 10, shardCount: 8)
+        #expect(fixture.sent.map(\.message) == Array(repeating: .shardSearch(expected), count: 8))
     }
 
     @Test func answersInTheirFramesCountLikeDecodedOnes() throws {
@@ -102,11 +101,11 @@ import Testing
         fixture.ask(.search(hasty))
         let id = fixture.sent[0].id
         for sent in fixture.sent {
-            guard case .search(let part) = sent.message else {
+            guard case .shardSearch(let part) = sent.message else {
                 Issue.record("\(sent.message.kind) was sent")
                 continue
             }
-            #expect(part.timeoutMilliseconds == 300)
+            #expect(part.request.timeoutMilliseconds == 300)
         }
         fixture.workerFrame(0, id, hits([[(1, 1)]]))
         fixture.tick(after: 299 * millisecond)
@@ -250,78 +249,5 @@ import Testing
             return
         }
         #expect(error.code == .badRequest)
-    }
-}
-
-@Suite struct SearchPlanTests {
-    private func plan(
-        k: Int = 10,
-        ef: Int = 0,
-        recall: Float = 0,
-        exact: Bool = false,
-        shards: Int
-    ) -> SearchPlan {
-        SearchPlan(
-            k: k,
-            ef: ef,
-            recall: recall,
-            exact: exact,
-            shardCount: shards,
-            largestShare: 1 / Double(shards)
-        )
-    }
-
-    @Test func dividesEfAsMeasured() {
-        // Measured for equal recall: 80, 48, 32, 20.
-        #expect([1, 2, 4, 8].map { plan(ef: 80, shards: $0).ef } == [80, 51, 32, 20])
-        #expect([1, 8].map { plan(shards: $0).ef } == [128, 32])
-        #expect(plan(k: 10, ef: 10, shards: 8).ef == 10)
-    }
-
-    @Test func asksEachShardForAllOfAFewHitsAndForLessOfMany() {
-        #expect(plan(k: 10, shards: 8).k == 10)
-        #expect(plan(k: 25, shards: 8).k < 26)
-        #expect(plan(k: 100, shards: 8).k == 44)
-        #expect(plan(k: 1000, shards: 8).k == 204)
-        #expect(plan(k: 1000, exact: true, shards: 8).k == 1000)
-        #expect(plan(k: 1000, shards: 1).k == 1000)
-    }
-
-    /// The bound must hold for the true distribution, not only by its formula.
-    @Test(arguments: [2, 3, 8, 64]) func rarelyCutsAnythingOff(shards: Int) {
-        var random = SplitMix64(seed: 42)
-        for k in [30, 100, 400] {
-            let limit = plan(k: k, shards: shards).k
-            for _ in 0..<2000 {
-                var held = [Int](repeating: 0, count: shards)
-                for _ in 0..<k { held[Int.random(in: 0..<shards, using: &random)] += 1 }
-                #expect((held.max() ?? 0) <= limit)
-            }
-        }
-    }
-
-    @Test func recallAsksForMoreWidthTheHigherItIs() {
-        let widths = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 0.99999]
-            .map { SearchPlan.clusterEf(recall: Float($0), k: 10) }
-        #expect(widths == widths.sorted())
-        #expect(widths.first == 32)
-        #expect(widths.last == Limits.efMax)
-        #expect((80...90).contains(SearchPlan.clusterEf(recall: 0.95, k: 10)))
-        #expect(SearchPlan.clusterEf(recall: 0.9, k: 500) == 1000)
-    }
-
-    @Test func noPlanLeavesTheLimits() {
-        var random = SplitMix64(seed: 7)
-        for _ in 0..<20_000 {
-            let k = Int.random(in: 1...Limits.kMax, using: &random)
-            let made = plan(
-                k: k,
-                ef: Int.random(in: 0...Limits.efMax, using: &random),
-                recall: Float.random(in: 0..<1, using: &random),
-                exact: Bool.random(using: &random),
-                shards: Int.random(in: 1...64, using: &random)
-            )
-            #expect((1...k).contains(made.k) && (made.k...Limits.efMax).contains(made.ef))
-        }
     }
 }

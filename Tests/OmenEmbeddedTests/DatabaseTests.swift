@@ -30,9 +30,9 @@ import Testing
         )
     }
 
-    private func query(_ id: UInt64, k: Int = 1) -> SearchQuery {
+    private func query(_ id: UInt64, k: Int = 1) -> SearchRequest {
         guard case .upsert(let one) = batch(id..<id + 1) else { preconditionFailure() }
-        return SearchQuery(
+        return SearchRequest(
             collection: "c",
             element: .f32,
             dim: Self.dim,
@@ -43,7 +43,7 @@ import Testing
     }
 
     private func nearest(_ database: Database, _ id: UInt64) throws -> RecordID? {
-        try database.search(query(id)).hits.array.first?.id
+        try database.search(query(id)).list.array.first?.id
     }
 
     private func inDirectory(_ body: (String) throws -> Void) throws {
@@ -274,7 +274,7 @@ import Testing
         Stop.use(stop)
         defer { Stop.use(nil) }
         var query = query(7, k: 1)
-        query.exact = true
+        query.effort = .exact
         let all = query
         #expect(throws: OmenError(.stopped, "the call was stopped")) {
             try database.search(all)
@@ -284,7 +284,7 @@ import Testing
         }
         Stop.use(nil)
         #expect(
-            try database.search(all).hits.array.first?.id == .number(7)
+            try database.search(all).list.array.first?.id == .number(7)
         )
     }
 
@@ -323,18 +323,18 @@ import Testing
         var query = query(0, k: 3)
         query.vectors = all.vectors
         query.count = 500
-        query.exact = true
+        query.effort = .exact
         let alone = try database.search(query)
         #expect(alone.counts == Array(repeating: 3, count: 500))
         for count in [2, 3, 1000] {
             let shared = try database.search(query, threadCount: count)
-            #expect(shared.counts == alone.counts && shared.hits.array == alone.hits.array)
+            #expect(shared.counts == alone.counts && shared.list.array == alone.list.array)
         }
         _ = try database.write(.delete(collection: "c", ids: [.number(3)]))
         var text = all.selecting([3])
         text.ids = [.text("three")]
         _ = try database.write(.upsert(text))
-        let mixed = try database.search(query, threadCount: 4).hits.array
+        let mixed = try database.search(query, threadCount: 4).list.array
         #expect(mixed[9].id == .text("three") && mixed[12].id == .number(4))
         query.dim = 7
         #expect(throws: OmenError.self) { try database.search(query, threadCount: 4) }
@@ -355,7 +355,7 @@ import Testing
         _ = try database.write(batch(7..<8))
         var distances = [Float](repeating: -1, count: 5)
         var numbers = [UInt64](repeating: 0, count: 5)
-        func search(_ query: SearchQuery) throws -> Int? {
+        func search(_ query: SearchRequest) throws -> Int? {
             try distances.withUnsafeMutableBufferPointer { distances in
                 try numbers.withUnsafeMutableBufferPointer { numbers in
                     try query.vectors.withUnsafeBytes { vector in
@@ -371,7 +371,7 @@ import Testing
                 }
             }
         }
-        let expected = try database.search(query(7, k: 5)).hits.array
+        let expected = try database.search(query(7, k: 5)).list.array
         #expect(try search(query(7, k: 5)) == 5)
         #expect(numbers.map { .number($0) } == expected.map(\.id))
         #expect(distances == expected.map(\.distance) && numbers[..<2] == [7, 3000])

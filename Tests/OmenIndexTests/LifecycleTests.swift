@@ -184,9 +184,7 @@ import Testing
                         base,
                         element: element,
                         k: 1,
-                        ef: 1,
-                        exact: false,
-                        maxDistance: .infinity,
+                        effort: .walk(ef: 1),
                         into: &hits
                     )
                 }

@@ -49,9 +49,7 @@ import Testing
                 #require($0.baseAddress),
                 element: schema.element,
                 k: 10,
-                ef: 20,
-                exact: false,
-                maxDistance: .infinity,
+                effort: .walk(ef: 20),
                 into: &hits
             )
         }

@@ -100,9 +100,7 @@ import Testing
                         #require($0.baseAddress),
                         element: .f32,
                         k: 5,
-                        ef: 64,
-                        exact: false,
-                        maxDistance: .infinity,
+                        effort: .walk(ef: 64),
                         into: &hits
                     )
                 }

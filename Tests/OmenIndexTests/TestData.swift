@@ -131,8 +131,7 @@ final class Checked {
                 #require($0.baseAddress),
                 element: schema.element,
                 k: k,
-                ef: ef,
-                exact: exact,
+                effort: exact ? .scan(.asked) : .walk(ef: ef),
                 maxDistance: maxDistance,
                 into: &hits
             )
@@ -227,8 +226,7 @@ enum Sample {
                 #require($0.baseAddress),
                 element: .u8,
                 k: 10,
-                ef: ef,
-                exact: exact,
+                effort: exact ? .scan(.asked) : .walk(ef: ef),
                 maxDistance: .infinity,
                 into: &hits
             )

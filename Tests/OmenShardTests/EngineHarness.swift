@@ -134,7 +134,7 @@ final class EngineHarness {
 
     /// Exact ids and distances of the `k` nearest.
     func exact(_ vector: [UInt8], k: Int, in collection: String = "c") throws -> [Hit] {
-        var query = SearchQuery(
+        var query = SearchRequest(
             collection: collection,
             element: .u8,
             dim: vector.count,
@@ -142,10 +142,10 @@ final class EngineHarness {
             count: 1,
             k: k
         )
-        query.exact = true
+        query.effort = .exact
         query.withMetadata = true
         query.withVector = true
-        return try engine.store.search(query).hits
+        return try engine.store.search(ShardOrder(alone: query)).hits
     }
 }
 

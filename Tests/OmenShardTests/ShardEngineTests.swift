@@ -273,7 +273,7 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
             large.metadata = large.ids.map { _ in Array("{\"t\":\"\(text)\"}".utf8) }
             try harness.write(.upsert(large))
             let store = harness.engine.store
-            var query = SearchQuery(
+            var query = SearchRequest(
                 collection: "c",
                 element: .u8,
                 dim: 8,
@@ -281,9 +281,9 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 count: 12,
                 k: 100
             )
-            #expect(try store.search(query).hits.count == 1200)
+            #expect(try store.search(ShardOrder(alone: query)).hits.count == 1200)
             query.withMetadata = true
-            #expect(throws: OmenError.self) { try store.search(query) }
+            #expect(throws: OmenError.self) { try store.search(ShardOrder(alone: query)) }
             let ids = (0..<12).flatMap { _ in large.ids }
             #expect(throws: OmenError.self) {
                 try store.records(ids, in: "c", withVector: false)

@@ -43,8 +43,8 @@ import Testing
     @Test func everyWrongHeaderFieldIsRefusedBeforeTheBodyIsThere() throws {
         #expect(try decode(header()) == [])
         expectFailure(header(magic: FrameHeader.magic ^ 1))
-        expectFailure(header(version: 2), .unsupportedVersion)
-        expectFailure(header(version: 4), .unsupportedVersion)
+        expectFailure(header(version: 3), .unsupportedVersion)
+        expectFailure(header(version: 5), .unsupportedVersion)
         expectFailure(header(version: 0), .unsupportedVersion)
         expectFailure(header(messageCount: 0))
         expectFailure(header(messageCount: 2, bodyByteCount: 16))
@@ -139,7 +139,7 @@ import Testing
         var empty = Samples.query
         empty.k = -1
         var wide = Samples.query
-        wide.ef = Int(Int32.max)
+        wide.effort = .ef(Int(Int32.max))
         var unordered = Samples.query
         unordered.maxDistance = .nan
         let long = String(repeating: "n", count: 65)

@@ -15,8 +15,8 @@ enum Samples {
         metadata: [Array(#"{"a":1}"#.utf8), [], Array(#"{"b":[true]}"#.utf8)]
     )
 
-    static var query: SearchQuery {
-        var query = SearchQuery(
+    static var query: SearchRequest {
+        var query = SearchRequest(
             collection: "default",
             element: .u8,
             dim: 4,
@@ -24,13 +24,38 @@ enum Samples {
             count: 2,
             k: 10
         )
-        query.ef = 64
-        query.exact = true
+        query.effort = .ef(64)
+        query.explain = true
         query.maxDistance = 2.5
         query.withMetadata = true
         query.withVector = true
         query.allowPartial = false
         return query
+    }
+
+    static var order: ShardOrder {
+        var request = query
+        request.effort = .exact
+        request.timeoutMilliseconds = 1234
+        return ShardOrder(request, k: 7, shardCount: 64)
+    }
+
+    static var explainedHits: SearchReply {
+        var reply = numberHits
+        reply.explanations = [explanation, explanation]
+        return reply
+    }
+
+    static var explanation: ShardExplanation {
+        var found = ShardExplanation(shard: 3, rowCount: 9, linkedCount: 8, deletedCount: 1)
+        found.queryCount = 12
+        found.width = 40
+        found.strangerCount = 2
+        found.rerankCount = 15
+        found.scanCounts = [1, 0, 2, 0, 3]
+        found.distanceCount = 1 << 40
+        found.nanoseconds = 77
+        return found
     }
 
     static let partial = Coverage(
@@ -112,6 +137,7 @@ enum Samples {
             .count(collection: "default"),
             .list(ListRequest(collection: "default", shard: 3, start: .max, order: 7)),
             .search(query),
+            .shardSearch(order),
             .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss(shard: 3),
         ]
     }
@@ -136,6 +162,7 @@ enum Samples {
             .listed(ListReply(order: 1, next: 0, ids: [])),
             .hits(numberHits),
             .hits(fullHits),
+            .hits(explainedHits),
             .hits(SearchReply(element: .f32, hitCounts: [], hits: [], coverage: whole)),
             .collections([CollectionInfo(name: "a", schema: schema)]),
             .collections([]),

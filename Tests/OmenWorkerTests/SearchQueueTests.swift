@@ -10,7 +10,7 @@ import Testing
         let store = ShardStore()
         let schema = CollectionSchema(dim: 2, element: .u8)
         _ = try store.apply(lsn: 1, .createCollection(name: "c", schema: schema))
-        let query = SearchQuery(
+        let query = SearchRequest(
             collection: "c",
             element: .u8,
             dim: 2,
@@ -19,8 +19,8 @@ import Testing
             k: 1
         )
         var queue = SearchQueue()
-        queue.append(7, try store.beginSearch(query), deadline: 100)
-        queue.append(8, try store.beginSearch(query), deadline: 200)
+        queue.append(7, try store.beginSearch(ShardOrder(alone: query)), deadline: 100)
+        queue.append(8, try store.beginSearch(ShardOrder(alone: query)), deadline: 200)
         // Each runs its first query; the second one of request 7 comes too late.
         for _ in 0..<2 {
             let answer = queue.step(now: 99)

@@ -5,8 +5,8 @@ import Testing
 
 private let dim = 128
 
-private func query(_ count: Int, exact: Bool) -> SearchQuery {
-    var query = SearchQuery(
+private func order(_ count: Int, exact: Bool) -> ShardOrder {
+    var query = SearchRequest(
         collection: "c",
         element: .u8,
         dim: dim,
@@ -14,8 +14,8 @@ private func query(_ count: Int, exact: Bool) -> SearchQuery {
         count: count,
         k: 3
     )
-    query.exact = exact
-    return query
+    query.effort = exact ? .exact : .standard
+    return ShardOrder(alone: query)
 }
 
 /// A worker with a thousand vectors.
@@ -49,8 +49,8 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
     @Test func aLongSearchHoldsUpNeitherHeartbeatsNorShortSearches() throws {
         try withWorker { worker in
             try worker.send([
-                (10, .search(query(1000, exact: true))), (11, .ping),
-                (12, .search(query(1, exact: false))),
+                (10, .shardSearch(order(1000, exact: true))), (11, .ping),
+                (12, .shardSearch(order(1, exact: false))),
             ])
             var answers: [UInt64: Message] = [:]
             var order: [UInt64] = []
@@ -71,9 +71,9 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
 
     @Test func aSearchThatFailsIsAnsweredOnce() throws {
         try withWorker { worker in
-            var wrong = query(1, exact: true)
-            wrong.collection = "nowhere"
-            try worker.send([(20, .search(wrong)), (21, .search(query(2, exact: true)))])
+            var wrong = order(1, exact: true)
+            wrong.request.collection = "nowhere"
+            try worker.send([(20, .shardSearch(wrong)), (21, .shardSearch(order(2, exact: true)))])
             let first = try worker.next()
             #expect(first.requestID == 20)
             guard case .failure(let error) = first.message else {
@@ -87,7 +87,7 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
 
     @Test func stoppingSavesEverythingAndCloses() throws {
         try withWorker { worker in
-            try worker.send([(30, .search(query(3, exact: true))), (31, .stop)])
+            try worker.send([(30, .shardSearch(order(3, exact: true))), (31, .stop)])
             var last: UInt64 = 0
             while last != 31 { last = try worker.next().requestID }
             #expect(throws: (any Error).self) { try worker.next() }

@@ -170,7 +170,7 @@ final class SimulatedWorker {
         case .count(let name):
             let count = store.collections[name]?.vectorCount ?? 0
             send(id, .counted(CountReply(count: UInt64(count), coverage: Coverage(shardsTotal: 1))))
-        case .search(let query): answerSearch(id, query)
+        case .shardSearch(let order): answerSearch(id, order)
         case .listCollections: send(id, .collections(announcement.collections))
         case .checkpoint: handle(.checkpointRequested(ticket: id))
         case .ping: send(id, .done)
@@ -197,9 +197,9 @@ final class SimulatedWorker {
         } catch { send(id, .failure(error)) }
     }
 
-    private func answerSearch(_ id: UInt64, _ query: SearchQuery) {
+    private func answerSearch(_ id: UInt64, _ order: ShardOrder) {
         do throws(OmenError) {
-            let found = try store.search(query)
+            let found = try store.search(order)
             send(
                 id,
                 .hits(

@@ -43,7 +43,7 @@ class Client:
 
     def _call(self, kind: int, body: bytes) -> tuple[int, bytes]:
         size = (MESSAGE.size + len(body) + 7) // 8 * 8
-        frame = FRAME.pack(b"OMN1", 3, 1, size, 0) + MESSAGE.pack(size, kind, 0, 1)
+        frame = FRAME.pack(b"OMN1", 4, 1, size, 0) + MESSAGE.pack(size, kind, 0, 1)
         self.socket.sendall(frame + body + bytes(size - MESSAGE.size - len(body)))
         _, _, _, size, _ = FRAME.unpack(self._take(FRAME.size))
         answer = self._take(size)

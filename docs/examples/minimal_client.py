@@ -22,7 +22,7 @@ def call(kind, body):
     """One message in one frame (checksum 0: not computed); returns the body of the answer."""
     size = (16 + len(body) + 7) // 8 * 8
     message = struct.pack("<IHHQ", size, kind, 0, 1) + body
-    connection.sendall(struct.pack("<4sHHII", b"OMN1", 3, 1, size, 0) + message.ljust(size, b"\0"))
+    connection.sendall(struct.pack("<4sHHII", b"OMN1", 4, 1, size, 0) + message.ljust(size, b"\0"))
     _, _, _, size, _ = struct.unpack("<4sHHII", connection.recv(16, socket.MSG_WAITALL))
     answer = connection.recv(size, socket.MSG_WAITALL)
     if struct.unpack_from("<H", answer, 4)[0] == FAILURE:

@@ -24,7 +24,7 @@ def search_frame(count: int) -> bytes:
         (struct.pack("<IHHQ", size, 4, 0, number + 1) + body).ljust(size, b"\0")
         for number in range(count)
     )
-    return struct.pack("<4sHHII", b"OMN1", 3, count, len(messages), 0) + messages
+    return struct.pack("<4sHHII", b"OMN1", 4, count, len(messages), 0) + messages
 
 
 @contextlib.contextmanager

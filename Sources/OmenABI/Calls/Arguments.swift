@@ -149,7 +149,7 @@ extension Arguments {
     static func query(
         _ given: omendb_query,
         collection: String
-    ) throws(OmenError) -> SearchQuery {
+    ) throws(OmenError) -> SearchRequest {
         let count = try count(given.count, "queries")
         guard (1...Limits.queryCountMax).contains(count) else {
             throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
@@ -161,7 +161,7 @@ extension Arguments {
             stride: nil,
             count: count
         )
-        var query = options(given, collection: collection, element: vectors.element)
+        var query = try options(given, collection: collection, element: vectors.element)
         query.count = count
         query.vectors = vectors.copy(0..<count)
         try query.validate()
@@ -201,8 +201,8 @@ extension Arguments {
         _ given: omendb_query,
         collection: String,
         element: ElementType
-    ) -> SearchQuery {
-        var query = SearchQuery(
+    ) throws(OmenError) -> SearchRequest {
+        var query = SearchRequest(
             collection: collection,
             element: element,
             dim: Int(given.dim),
@@ -210,10 +210,12 @@ extension Arguments {
             count: 1,
             k: Int(given.k)
         )
-        query.ef = Int(given.ef)
-        query.recall = given.recall
+        query.effort = try SearchEffort(
+            ef: Int(given.ef),
+            recall: given.recall,
+            exact: given.exact != 0
+        )
         query.maxDistance = given.max_distance
-        query.exact = given.exact != 0
         query.withVector = given.with_vector != 0
         query.withMetadata = given.with_metadata != 0
         query.allowPartial = given.allow_partial != 0

@@ -41,7 +41,7 @@ public func omendb_search_one(
         else { throw OmenError(.badRequest, "columns for hits are null") }
         var given = search.pointee.query
         if let element = Arguments.storedElement(given.element) {
-            let query = Arguments.options(given, collection: name, element: element)
+            let query = try Arguments.options(given, collection: name, element: element)
             let columns = HitColumns(distances: distances, numbers: numbers)
             if let count = try store.searchCopy(of: vector, query, into: columns) {
                 search.pointee.hit_count = Int32(count)
@@ -61,7 +61,7 @@ extension RecordStore {
     /// Searches for a copy of a vector: the caller's memory may change after it was checked.
     fileprivate func searchCopy(
         of vector: UnsafeRawPointer,
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         into columns: HitColumns
     ) throws(OmenError) -> Int? {
         guard (1...Limits.dimensionMax).contains(query.dim) else { return nil }

@@ -60,6 +60,8 @@ extension CoordinatorCore {
             case .count(let collection): try beginCount(collection, for: requester)
             case .list(let request): try begin(request, for: requester)
             case .search(let query): try begin(query, for: requester)
+            case .shardSearch:
+                throw OmenError(.badRequest, "orders to shards are the coordinator's to give")
             case .listCollections: try listCollections(for: requester)
             case .status: try beginStatus(for: requester)
             case .checkpoint: try beginCheckpoint(for: requester)

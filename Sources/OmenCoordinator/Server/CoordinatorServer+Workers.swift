@@ -124,15 +124,15 @@ extension CoordinatorServer {
     /// Queues a message; a search that goes to several workers is encoded once.
     func send(_ envelope: Envelope, toWorker replica: ReplicaID, _ incarnation: UInt64) {
         guard let peer = peer(replica, incarnation), !peer.hasEnded else { return }
-        if case .search(let query) = envelope.message {
+        if case .shardSearch(let order) = envelope.message {
             if encodedSearch?.requestID != envelope.requestID {
-                encodedSearch = EncodedSearch(query, requestID: envelope.requestID)
+                encodedSearch = EncodedSearch(order, requestID: envelope.requestID)
             }
             guard let encodedSearch else { return }
             if encodedSearch.byteCount > Limits.sharedSearchByteCountMin {
-                return sendShared(encodedSearch, query, to: peer)
+                return sendShared(encodedSearch, to: peer)
             }
-            peer.encoder.append(encodedSearch, k: query.k, ef: query.ef)
+            peer.encoder.append(encodedSearch)
         } else {
             peer.encoder.append(envelope)
         }
@@ -142,9 +142,9 @@ extension CoordinatorServer {
     }
 
     /// Queues a large search without a copy of its own.
-    private func sendShared(_ search: EncodedSearch, _ query: SearchQuery, to peer: WorkerPeer) {
+    private func sendShared(_ search: EncodedSearch, to peer: WorkerPeer) {
         if sharedSearch?.requestID != search.requestID {
-            sharedSearch = (search.requestID, search.framed(k: query.k, ef: query.ef))
+            sharedSearch = (search.requestID, search.framed())
         }
         flush(peer)
         if let frame = sharedSearch?.frame { peer.connection.write(frame) }

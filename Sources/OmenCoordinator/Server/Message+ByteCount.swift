@@ -7,7 +7,8 @@ extension Message {
         switch self {
         case .write(let request): request.operation.encodedByteCount
         case .get(let request): 128 + RecordID.encodedByteCount(request.ids)
-        case .search(let query): 192 + query.vectors.count
+        case .search(let request): 192 + request.vectors.count
+        case .shardSearch(let order): 192 + order.request.vectors.count
         case .count, .list, .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss: 128
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .failure, .listed, .announcement:

@@ -409,10 +409,11 @@ extension UpsertBatch {
     }
 }
 
-extension SearchQuery {
-    /// `validate()`, then the dimension and values against the collection.
-    package func validated(against schema: CollectionSchema) throws(OmenError) -> SearchQuery {
-        try validate()
+extension SearchRequest {
+    /// Checks the dimension and the values of a request that is valid in itself.
+    ///
+    /// - Throws: `.badRequest` naming the query and what is wrong with it.
+    package func validateVectors(against schema: CollectionSchema) throws(OmenError) {
         try validateDim(schema)
         try VectorValidation.check(
             vectors,
@@ -421,7 +422,6 @@ extension SearchQuery {
             metric: schema.metric,
             what: "query"
         )
-        return self
     }
 
     /// The same for the options and one vector that lies elsewhere.

@@ -12,8 +12,8 @@ struct Calibrator {
     private struct Trial {
         var starts: Starts
         var landmarks: [UInt32]
-        /// What they found at the standard width.
-        var standard: RecallMeter.FoundShares
+        /// What they found at the probe width.
+        var probe: RecallMeter.FoundShares
         /// Part of some rows that did not even find their group, in narrow searches for them.
         var lost: Float
     }
@@ -59,8 +59,8 @@ struct Calibrator {
         let (lost, first) = try chooseStarts(nearest: nearest)
         index.settings.farLimit = (nearest.last ?? .infinity) * Landmarks.farFactor
         index.settings.strangerLimit = try meter.largestStrangeness()
-        let standard = try chooseStretch(first)
-        let (near, wideRecall) = try meter.nearCurve(standard: standard)
+        let probe = try chooseStretch(first)
+        let (near, wideRecall) = try meter.nearCurve(probe: probe)
         let far = try meter.farCurve()
         // Not before the last measurement: it makes some of them scans.
         index.settings.wideRecall = min(wideRecall, 1 - lost)
@@ -73,13 +73,13 @@ struct Calibrator {
     /// ends in a wrong one. Elsewhere further starts cost time and find nothing.
     /// - Parameter nearest: Distances of rows to the nearest of their links, ascending.
     /// - Returns: The part of some stored rows whose group is not found for all that; and what
-    ///   is found at the standard width.
+    ///   is found at the probe width.
     /// - Throws: `.stopped`, `.failed`.
     private func chooseStarts(
         nearest: [Float]
-    ) throws(BuildEnd) -> (lost: Float, standard: RecallMeter.FoundShares) {
+    ) throws(BuildEnd) -> (lost: Float, probe: RecallMeter.FoundShares) {
         guard index.schema.metric != .ip else { return (0, try chooseProductLandmarks()) }
-        guard !nearest.isEmpty else { return (0, try meter.standardRecalls()) }
+        guard !nearest.isEmpty else { return (0, try meter.probeRecalls()) }
         let apart = nearest[nearest.count / 2] * Landmarks.apartFactor
         index.graph.landmarks = []
         var best = try trial(of: .walk, apart: apart)
@@ -101,7 +101,7 @@ struct Calibrator {
         index.settings.starts = best.starts
         index.graph.landmarks = best.landmarks
         index.graph.chosenLandmarkCount = best.landmarks.count
-        return (best.lost, best.standard)
+        return (best.lost, best.probe)
     }
 
     /// Tries starts with the landmarks that there are.
@@ -112,7 +112,7 @@ struct Calibrator {
     ) throws(BuildEnd) {
         if starts == .landmarks, index.graph.landmarks.isEmpty { return }
         let tried = try trial(of: starts, apart: apart)
-        let gain = (tried.standard.mean - tried.lost) - (best.standard.mean - best.lost)
+        let gain = (tried.probe.mean - tried.lost) - (best.probe.mean - best.lost)
         if gain >= Starts.gainMin { best = tried }
     }
 
@@ -121,7 +121,7 @@ struct Calibrator {
         return Trial(
             starts: starts,
             landmarks: index.graph.landmarks,
-            standard: try meter.standardRecalls(),
+            probe: try meter.probeRecalls(),
             // Under cosine a distance of 0 may be rounded.
             lost: try meter.lostShare(
                 beyond: index.schema.metric == .cosine ? max(apart, 1e-6) : apart
@@ -131,7 +131,7 @@ struct Calibrator {
 
     /// Under ip every search begins at landmarks; at more of them where that finds clearly more.
     ///
-    /// - Returns: What is found at the standard width.
+    /// - Returns: What is found at the probe width.
     /// - Throws: `.stopped`, `.failed`.
     private func chooseProductLandmarks() throws(BuildEnd) -> RecallMeter.FoundShares {
         // Inner products say nothing about how near rows are: only equal rows are left out.
@@ -140,10 +140,10 @@ struct Calibrator {
         let few = Array(all.prefix(Landmarks.productCount))
         index.graph.landmarks = few
         defer { index.graph.chosenLandmarkCount = index.graph.landmarks.count }
-        let found = try meter.standardRecalls()
+        let found = try meter.probeRecalls()
         guard all.count > few.count, found.mean < SearchSettings.recallEnough else { return found }
         index.graph.landmarks = all
-        let foundFromAll = try meter.standardRecalls()
+        let foundFromAll = try meter.probeRecalls()
         guard foundFromAll.mean < found.mean + Starts.gainMin else { return foundFromAll }
         index.graph.landmarks = few
         return found
@@ -151,7 +151,7 @@ struct Calibrator {
 
     /// Lets searches walk wider than asked where that finds too little.
     ///
-    /// - Parameter first: What they find at the standard width now.
+    /// - Parameter first: What they find at the probe width now.
     /// - Returns: What they find then.
     /// - Throws: `.stopped`, `.failed`.
     private func chooseStretch(
@@ -161,7 +161,7 @@ struct Calibrator {
         for stretch in SearchSettings.stretches.dropFirst() {
             guard found.mean < SearchSettings.recallEnough else { break }
             index.settings.stretch = stretch
-            found = try meter.standardRecalls()
+            found = try meter.probeRecalls()
         }
         return found
     }

@@ -36,26 +36,26 @@ struct RecallMeter {
         }
     }
 
-    /// Recalls of the nearest ten at the standard width.
-    func standardRecalls() throws(BuildEnd) -> FoundShares {
-        try recalls(ef: VectorIndex.efStandard, rankCount: SearchCalibration.nearRankCount)
+    /// Recalls of the nearest ten at the probe width.
+    func probeRecalls() throws(BuildEnd) -> FoundShares {
+        try recalls(ef: SearchCalibration.probeEf, rankCount: SearchCalibration.nearRankCount)
     }
 
     /// Recalls of the nearest ten, up to a width that finds nearly all.
     ///
-    /// - Parameter standard: What was found at the standard width.
+    /// - Parameter probe: What was found at the probe width.
     /// - Returns: The curve, and the mean recall at its last width.
     /// - Throws: `.stopped`, `.failed`.
     func nearCurve(
-        standard: FoundShares
+        probe: FoundShares
     ) throws(BuildEnd) -> (curve: RecallCurve, wideRecall: Float) {
         try curve(
             SearchCalibration.nearEfs,
             rankCount: SearchCalibration.nearRankCount,
             isEnough: { $0.mean >= SearchCalibration.recallComplete },
             measure: { ef throws(BuildEnd) in
-                ef == VectorIndex.efStandard
-                    ? standard : try recalls(ef: ef, rankCount: SearchCalibration.nearRankCount)
+                ef == SearchCalibration.probeEf
+                    ? probe : try recalls(ef: ef, rankCount: SearchCalibration.nearRankCount)
             }
         )
     }
@@ -175,9 +175,7 @@ struct RecallMeter {
                 vector(row),
                 element: index.schema.element,
                 k: k,
-                ef: ef,
-                exact: false,
-                maxDistance: .infinity,
+                effort: .walk(ef: ef),
                 using: scratch,
                 into: &scratch.hits
             )

@@ -13,6 +13,8 @@ package struct SearchCalibration: Equatable, Sendable {
     static let farRankCount = 100
     static let nearEfs = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024]
     static let farEfs = [100, 128, 192, 256, 512, 1024]
+    /// Width at which ways of searching are compared.
+    static let probeEf = 64
     /// Recall of all ranks from which on wider searches are not tried.
     static let recallComplete: Float = 0.9995
     /// Recall that is told of all ranks from which on no promise needs a wider search.

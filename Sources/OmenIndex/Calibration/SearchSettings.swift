@@ -23,7 +23,7 @@ struct SearchSettings: Equatable {
     static let scanPatience = 4
     /// Widths that are tried, as multiples of the width that was asked for.
     static let stretches: [Float] = [1, 1.25, 1.5]
-    /// Recall@10 of the standard width that makes a wider walk needless.
+    /// Recall@10 of the probe width that makes a wider walk needless.
     static let recallEnough: Float = 0.93
     /// What the width of a stranger is multiplied with, besides.
     ///

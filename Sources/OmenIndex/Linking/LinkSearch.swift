@@ -7,7 +7,7 @@ internal import COmenKernels
 struct LinkSearch {
     let links: UnsafePointer<UInt32>
     let slots: Int
-    let deleted: UnsafePointer<UInt64>
+    let mask: RowMask
     let visited: UnsafeMutablePointer<UInt8>
     let epoch: UInt8
     let frontier: UnsafeMutablePointer<UInt32>
@@ -19,9 +19,7 @@ struct LinkSearch {
 
     /// Fills `beam` with the nearest rows that a walk from the first `startCount` rows in
     /// `frontier` finds; the marks of `beam` mean "expanded".
-    ///
-    /// `mixed` says whether some rows are deleted.
-    func run(_ scorer: Scorer, startCount: Int, mixed: Bool, beam: inout Candidates) {
+    func run(_ scorer: Scorer, startCount: Int, beam: inout Candidates) {
         for i in 0..<startCount { visited[Int(frontier[i])] = epoch }
         // A copy of its own stays in registers.
         var list = beam
@@ -30,7 +28,7 @@ struct LinkSearch {
         while count > 0 {
             scorer.score(frontier, count, into: distances)
             cursor =
-                mixed
+                mask.hidesSome
                 ? admitMixed(count, &list, cursor) : admitLive(count, &list, cursor)
             count = 0
             var left = Self.expansionsPerHop
@@ -108,7 +106,7 @@ struct LinkSearch {
         for i in 0..<count {
             let key = Candidates.key(distances[i], frontier[i])
             if key >= beam.bound { continue }
-            let at = beam.insert(key, isLive: !deleted.bit(frontier[i]), deleted: deleted)
+            let at = beam.insert(key, mask)
             lowest = min(lowest, at)
             prefetchLinks(frontier[i])
         }

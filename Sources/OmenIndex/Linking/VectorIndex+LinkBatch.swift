@@ -218,13 +218,13 @@ extension VectorIndex {
     ///
     /// Begins with the first `startCount` rows in the scratch frontier.
     private func searchLinks(_ scorer: Scorer, startCount: Int, in batch: LinkBatch) {
-        let mixed = deletedCount > 0
+        let mask = RowMask(rowStore)
         let width = batch.keptCount
-        scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
+        scratch.beam.reset(width: width, capacity: mask.hidesSome ? 8 * width + 64 : width)
         let search = LinkSearch(
             links: UnsafePointer(graph.links),
             slots: layout.baseSlots,
-            deleted: UnsafePointer(rowStore.deleted),
+            mask: mask,
             visited: stamps.bytes,
             epoch: stamps.next(rowCount: rowCount),
             frontier: scratch.frontier,
@@ -232,18 +232,17 @@ extension VectorIndex {
             // Deleted rows lead on, but fill places that live ones should have.
             expansionWidth: min(8 * batch.width, batch.width * rowCount / max(1, liveCount))
         )
-        search.run(scorer, startCount: startCount, mixed: mixed, beam: &scratch.beam)
+        search.run(scorer, startCount: startCount, beam: &scratch.beam)
         let keys = scratch.beam.keys
         let count = scratch.beam.count
         for i in 0..<count { keys[i] &= ~1 }
-        guard mixed else { return }
-        let deleted = UnsafePointer(rowStore.deleted)
-        let liveCount = (0..<count).count { !deleted.bit(Candidates.row(keys[$0])) }
+        guard mask.hidesSome else { return }
+        let liveCount = (0..<count).count { !mask.hides(Candidates.row(keys[$0])) }
         // Where live rows are few they may be far away, and only deleted ones lead there.
         var deletedLeft = max(0, min(width, batch.linkCountMax) - liveCount)
         var kept = 0
         for i in 0..<count {
-            if deleted.bit(Candidates.row(keys[i])) {
+            if mask.hides(Candidates.row(keys[i])) {
                 guard deletedLeft > 0 else { continue }
                 deletedLeft -= 1
             }

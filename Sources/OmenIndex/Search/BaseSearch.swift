@@ -7,9 +7,7 @@ internal import COmenKernels
 struct BaseSearch {
     let links: UnsafePointer<UInt32>
     let slots: Int
-    let deleted: UnsafePointer<UInt64>
-    /// Whether some rows are deleted.
-    let mixed: Bool
+    let mask: RowMask
     let visited: UnsafeMutablePointer<UInt64>
     let journal: UnsafeMutablePointer<UInt32>
     let journalCount: Int
@@ -33,16 +31,14 @@ struct BaseSearch {
     init(
         links: UnsafePointer<UInt32>,
         slots: Int,
-        deleted: UnsafePointer<UInt64>,
-        mixed: Bool,
+        mask: RowMask,
         visited: VisitedSet,
         distances: UnsafeMutablePointer<Float>,
         stop: EarlyStop
     ) {
         self.links = links
         self.slots = slots
-        self.deleted = deleted
-        self.mixed = mixed
+        self.mask = mask
         self.visited = visited.words
         journal = visited.journal
         journalCount = visited.journalCount
@@ -76,7 +72,7 @@ struct BaseSearch {
         scorer.score(rows, pending, into: distances)
         scoredCount &+= pending
         let lowest =
-            mixed
+            mask.hidesSome
             ? admitMixed(rows, beam: &beam)
             : beam.admitLive(distances, rows, pending, links: links, slots: slots)
         cursor = min(cursor, lowest)
@@ -134,7 +130,7 @@ struct BaseSearch {
         pending = count
     }
 
-    /// Inserts what is near enough where some rows are deleted.
+    /// Inserts what is near enough where some rows are hidden.
     ///
     /// - Returns: The first position that may hold an unexpanded entry.
     private func admitMixed(_ rows: UnsafePointer<UInt32>, beam: inout Candidates) -> Int {
@@ -142,7 +138,7 @@ struct BaseSearch {
         for i in 0..<pending {
             let key = Candidates.key(distances[i], rows[i])
             if key >= beam.bound { continue }
-            let at = beam.insert(key, isLive: !deleted.bit(rows[i]), deleted: deleted)
+            let at = beam.insert(key, mask)
             lowest = min(lowest, at)
             // Most are expanded sooner or later.
             let list = links + Int(rows[i]) &* slots

@@ -1,6 +1,7 @@
 internal import COmenKernels
 
-/// A sorted list of at most `width` live candidates, and the deleted ones among them.
+/// A sorted list of at most `width` candidates that a search may return, and the hidden ones among
+/// them.
 ///
 /// Each entry is one word, so that keeping order is comparing integers:
 ///
@@ -8,7 +9,7 @@ internal import COmenKernels
 ///     distance   row      mark
 ///
 /// The distance is an order-preserving image of the float; the mark says "expanded" while searching
-/// and "pinned" while pruning. Deleted rows are entries like others, because they lead on, but do
+/// and "pinned" while pruning. Hidden rows are entries like others, because they lead on, but do
 /// not count towards `width`; `capacity` bounds them.
 struct Candidates {
     /// The bit of a key that says "expanded" or "pinned".
@@ -145,22 +146,22 @@ struct Candidates {
     /// Inserts any entry below `bound`.
     ///
     /// - Returns: Its position.
-    mutating func insert(_ key: UInt64, isLive: Bool, deleted: UnsafePointer<UInt64>) -> Int {
+    mutating func insert(_ key: UInt64, _ mask: RowMask) -> Int {
         let at = position(of: key)
         (keys + at + 1).update(from: keys + at, count: count &- at)
         keys[at] = key
         count &+= 1
-        if isLive { liveCount &+= 1 }
-        if count > capacity { dropLast(deleted) }
+        if !mask.hides(Self.row(key)) { liveCount &+= 1 }
+        if count > capacity { dropLast(mask) }
         // Nothing beyond the width-th live entry can lead to a better one.
-        while liveCount > width { dropLast(deleted) }
-        while liveCount == width, deleted.bit(Self.row(keys[count &- 1])) { dropLast(deleted) }
+        while liveCount > width { dropLast(mask) }
+        while liveCount == width, mask.hides(Self.row(keys[count &- 1])) { dropLast(mask) }
         return at
     }
 
-    private mutating func dropLast(_ deleted: UnsafePointer<UInt64>) {
+    private mutating func dropLast(_ mask: RowMask) {
         count &-= 1
-        if !deleted.bit(Self.row(keys[count])) { liveCount &-= 1 }
+        if !mask.hides(Self.row(keys[count])) { liveCount &-= 1 }
     }
 }
 

@@ -7,6 +7,10 @@ internal import Synchronization
 package final class Scratch {
     /// What the last search found.
     package var hits: [Neighbor] = []
+    /// What the last search did; nil before the first.
+    package var plan: ShardPlan?
+    /// Whether its query was unlike the rows, and walked wider.
+    package var wasStranger = false
     /// What was searched with it, but for what a pool has taken over.
     package var counts = SearchCounts()
     /// Most rows of one kernel call: a scan's share, or a hop at the largest `m`.

@@ -2,121 +2,94 @@ internal import OmenSystem
 package import OmenCore
 
 extension VectorIndex {
-    /// Width of the candidate list where a caller gives none.
-    package static let efStandard = 64
-    /// Results that a search looks for at least, of which it returns the nearest.
-    ///
-    /// Depth of reranking and early stop follow them, so that recall@1 is that of a wider search.
-    private static let wantedMin = 10
+    /// Decides how searches of this index are carried out.
+    package var planner: ShardPlanner { ShardPlanner(self) }
 
     /// Finds the nearest live rows.
     ///
     /// Distances are exact, and the same to the bit whether a row is hot or linked. The answer has
-    /// exactly `min(k, liveCount)` hits, less those beyond `maxDistance`. Unless `exact`, near rows
-    /// may be missing in favour of farther ones; then a limited answer can be short of some.
+    /// exactly `min(k, liveCount)` hits, less those beyond `maxDistance`. Unless every row is
+    /// compared, near rows may be missing in favour of farther ones; then a limited answer can be
+    /// short of some.
     /// - Parameters:
     ///   - query: `schema.dim` elements; need not be aligned.
     ///   - element: Type of the query's elements, not necessarily that of the rows.
     ///   - k: Hits wanted, above 0.
-    ///   - ef: Candidates kept while searching, at least `k`; 0 for the standard.
-    ///   - exact: Compare with every row.
+    ///   - effort: What `planner` made of what was asked.
     ///   - maxDistance: Farther hits are left out.
-    ///   - own: The memory to search with; nil for the owner's.
+    ///   - own: The memory to search with, which tells afterwards what was done; nil for the
+    ///     owner's.
     ///   - hits: Replaced by the hits, ascending by distance, then row.
     /// - Throws: `.badRequest` for a zero query under cosine, `.stopped`.
     package func search(
         _ query: UnsafeRawPointer,
         element: ElementType,
         k: Int,
-        ef: Int,
-        exact: Bool,
-        maxDistance: Float,
+        effort: ShardEffort,
+        maxDistance: Float = .infinity,
         using own: Scratch? = nil,
         into hits: inout [Neighbor]
     ) throws(OmenError) {
-        let scratch = own ?? self.scratch
         precondition(k > 0, "k must be positive, got \(k)")
+        let scratch = own ?? self.scratch
         hits.removeAll(keepingCapacity: true)
         let prepared = try codeStore.prepare(query, element: element, scratch)
-        // Nobody who asks for fewer is to find less of them.
-        let wanted = min(max(k, Self.wantedMin), liveCount)
-        guard wanted > 0 else { return }
+        let mask = RowMask(rowStore)
+        var plan = planner.plan(effort, k: k, mask)
+        scratch.wasStranger = false
+        defer { scratch.plan = plan }
+        guard plan.wanted > 0 else { return }
         scratch.counts.queries &+= 1
-        let asked = max(wanted, ef > 0 ? ef : Self.efStandard)
-        let width = stretched(asked, by: settings.stretch * (1 + graph.newShare))
-        if exact || isBetterScanned(asked, width: width) {
-            scratch.counts.scans &+= 1
-            scratch.results.reset(width: wanted, capacity: wanted)
-            try scan(0..<rowCount, prepared.exact, scratch)
-        } else {
-            searchGraph(prepared, wanted: wanted, width: width, scratch)
-            try scan(linkedCount..<rowCount, prepared.exact, scratch)
-            if scratch.results.count < wanted {
-                scratch.counts.scans &+= 1
-                scratch.results.reset(width: wanted, capacity: wanted)
-                try scan(0..<rowCount, prepared.exact, scratch)
+        scratch.results.reset(width: plan.wanted, capacity: plan.wanted)
+        if case .walk(let walk) = plan.method {
+            searchGraph(prepared, plan.wanted, walk, mask, scratch)
+            try scan(linkedCount..<rowCount, prepared.exact, mask, scratch)
+            if scratch.results.count < plan.wanted {
+                plan = ShardPlan(wanted: plan.wanted, method: .scan(.short))
+                scratch.results.reset(width: plan.wanted, capacity: plan.wanted)
             }
         }
+        if case .scan = plan.method {
+            scratch.counts.scans &+= 1
+            try scan(0..<rowCount, prepared.exact, mask, scratch)
+        }
         scratch.emit(atMost: k, maxDistance: maxDistance, into: &hits)
-    }
-
-    private func stretched(_ width: Int, by factor: Float) -> Int {
-        // Widths stay far below 2^24.
-        factor == 1 ? width : min(Limits.efMax, max(width, Int(Float(width) * factor)))
-    }
-
-    /// Whether comparing with every row takes no longer than walking the graph; or little longer,
-    /// where even wide walks miss rows.
-    ///
-    /// In nanoseconds, roughly: a scanned row 25; an entry of the candidate list 400 for its
-    /// neighbours, and more the longer the list that it is inserted into.
-    private func isBetterScanned(_ asked: Int, width: Int) -> Bool {
-        let misses = settings.wideRecall < SearchCalibration.recallComplete
-        let patience =
-            misses && asked >= SearchSettings.wideEf ? SearchSettings.scanPatience : 1
-        return graph.entry == nil || width * (400 + width * 3 / 5) * patience >= linkedCount * 25
     }
 
     /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
     private func searchGraph(
         _ prepared: PreparedQuery,
-        wanted: Int,
-        width: Int,
+        _ wanted: Int,
+        _ walk: ShardPlan.Walk,
+        _ mask: RowMask,
         _ scratch: Scratch
     ) {
-        scratch.results.reset(width: wanted, capacity: wanted)
         guard let entry = graph.entry else { return }
         let startCount = findStarts(prepared.traversal, from: entry, scratch)
-        var width = width
-        if settings.strangerLimit < .infinity,
-            strangeness(prepared, startCount: startCount, scratch) > settings.strangerLimit
-        {
-            width = stretched(width, by: SearchSettings.strangerStretch)
-        }
-        let results = codeStore.areTraversed ? rerankCount(wanted: wanted) : wanted
-        // Inner products have no ratio, deleted rows in the list are no results, and by narrow
-        // codes the order of the first is not known yet.
-        let stop: EarlyStop =
-            schema.metric == .ip || deletedCount > 0 || prepared.middle != nil
-            ? .never : EarlyStop(wanted: results, width: width)
+        let isStranger =
+            settings.strangerLimit < .infinity
+            && strangeness(prepared, startCount: startCount, scratch) > settings.strangerLimit
+        scratch.wasStranger = isStranger
+        let width = isStranger ? walk.strangerWidth : walk.width
+        let results = walk.rerankCount > 0 ? walk.rerankCount : wanted
         searchBase(
             prepared.traversal,
             startCount: startCount,
             width: width,
-            stop: stop,
+            stop: walk.stopsEarly ? EarlyStop(wanted: results, width: width) : .never,
+            mask,
             scratch
         )
-        guard !codeStore.areTraversed else {
+        if walk.rerankCount > 0 {
             if let middle = prepared.middle { scratch.sortBeam(by: middle) }
-            return rerank(prepared, wanted: wanted, scratch)
+            return rerank(prepared, wanted, walk.rerankCount, mask, scratch)
         }
         let beam = scratch.beam
-        let deleted = UnsafePointer(rowStore.deleted)
         var index = 0
         while index < beam.count, scratch.results.count < wanted {
             let key = beam.keys[index] & ~Candidates.mark
             index += 1
-            if deletedCount > 0, deleted.bit(Candidates.row(key)) { continue }
+            if mask.hidesSome, mask.hides(Candidates.row(key)) { continue }
             scratch.results.append(key)
         }
     }
@@ -128,15 +101,14 @@ extension VectorIndex {
         startCount: Int,
         width: Int,
         stop: EarlyStop,
+        _ mask: RowMask,
         _ scratch: Scratch
     ) {
-        let mixed = deletedCount > 0
-        scratch.beam.reset(width: width, capacity: mixed ? 8 * width + 64 : width)
+        scratch.beam.reset(width: width, capacity: mask.hidesSome ? 8 * width + 64 : width)
         var search = BaseSearch(
             links: UnsafePointer(graph.links),
             slots: layout.baseSlots,
-            deleted: UnsafePointer(rowStore.deleted),
-            mixed: mixed,
+            mask: mask,
             visited: scratch.visited,
             distances: scratch.distances,
             stop: stop
@@ -149,21 +121,19 @@ extension VectorIndex {
         )
     }
 
-    /// Candidates that are scored again for `wanted` results in any case.
-    ///
-    /// On most data codes misplace a row by few ranks, so a quarter more than wanted, and at least
-    /// 5, hold the true ones: on 20,000 text embeddings 3 more lose nothing at any width, and 16
-    /// more cost a tenth of the queries per second.
-    private func rerankCount(wanted: Int) -> Int { wanted + max(5, wanted / 4) }
-
     /// Scores the first candidates of the beam again, on their full vectors; more of them while
     /// the next could still belong to the results, by how far the codes were wrong so far.
-    private func rerank(_ prepared: PreparedQuery, wanted: Int, _ scratch: Scratch) {
+    private func rerank(
+        _ prepared: PreparedQuery,
+        _ wanted: Int,
+        _ leastCount: Int,
+        _ mask: RowMask,
+        _ scratch: Scratch
+    ) {
         let scorer = prepared.exact
         let beam = scratch.beam
-        let deleted = UnsafePointer(rowStore.deleted)
         var errors = CodeErrors(unit: prepared.codeUnit)
-        var left = rerankCount(wanted: wanted)
+        var left = leastCount
         var index = 0
         while index < beam.count {
             var count = 0
@@ -171,7 +141,7 @@ extension VectorIndex {
             while index < beam.count, count < min(left, Scratch.scanCount) {
                 let row = Candidates.row(beam.keys[index])
                 index += 1
-                if deletedCount > 0, deleted.bit(row) { continue }
+                if mask.hidesSome, mask.hides(row) { continue }
                 // Overwrites places before `first + count` only.
                 beam.keys[first + count] = beam.keys[index - 1]
                 scratch.frontier[count] = row
@@ -204,9 +174,9 @@ extension VectorIndex {
     private func scan(
         _ range: Range<Int>,
         _ scorer: Scorer,
+        _ mask: RowMask,
         _ scratch: Scratch
     ) throws(OmenError) {
-        let deleted = UnsafePointer(rowStore.deleted)
         let distances = scratch.distances
         scratch.counts.distances &+= UInt64(truncatingIfNeeded: range.count)
         var first = range.lowerBound
@@ -223,7 +193,7 @@ extension VectorIndex {
                 let row = UInt32(truncatingIfNeeded: first &+ i)
                 let key = Candidates.key(distances[i], row)
                 if key >= scratch.results.bound { continue }
-                if deletedCount > 0, deleted.bit(row) { continue }
+                if mask.hidesSome, mask.hides(row) { continue }
                 _ = scratch.results.insertLive(key)
             }
             first += count

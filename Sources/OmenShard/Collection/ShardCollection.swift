@@ -174,39 +174,20 @@ extension ShardCollection {
 // MARK: - Reading
 
 extension ShardCollection {
-    /// Rows that are all compared where it was never measured how well they are found.
-    private static let unmeasuredRowCountMax = 16_384
-
-    /// The query with the width that its recall takes here, as measured on rows of this shard;
-    /// where no width reaches it, every row is compared.
-    func planned(_ query: SearchQuery) -> SearchQuery {
-        guard query.recall > 0, query.shardCount > 0 else { return query }
-        var query = query
-        let ef = index.ef(
-            recall: Double(query.recall),
-            k: query.k,
-            shardCount: Int(query.shardCount)
-        )
-        switch ef {
-        case .unmeasured: query.exact = query.exact || rowCount <= Self.unmeasuredRowCountMax
-        case .width(let ef): query.ef = ef
-        case .unreached: query.exact = true
-        }
-        return query
-    }
-
     /// Leaves the nearest rows to one query of a validated request, ascending by distance, then
     /// row, in the hits of `scratch`.
     func findNeighbors(
         of position: Int,
-        in query: SearchQuery,
+        in request: SearchRequest,
+        k: Int,
+        _ effort: ShardEffort,
         _ scratch: Scratch
     ) throws(OmenError) {
-        let offset = position * query.dim * query.element.byteCount
-        let failure: OmenError? = query.vectors.withUnsafeBytes { bytes in
+        let offset = position * request.dim * request.element.byteCount
+        let failure: OmenError? = request.vectors.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
             do throws(OmenError) {
-                try findNeighbors(of: base + offset, query, scratch)
+                try findNeighbors(of: base + offset, request, k: k, effort, scratch)
                 return nil
             } catch { return error }
         }
@@ -215,17 +196,18 @@ extension ShardCollection {
 
     private func findNeighbors(
         of vector: UnsafeRawPointer,
-        _ query: SearchQuery,
+        _ request: SearchRequest,
+        k: Int,
+        _ effort: ShardEffort,
         _ scratch: Scratch
     ) throws(OmenError) {
         try scratch.reserve(index.rowCount)
         try index.search(
             vector,
-            element: query.element,
-            k: query.k,
-            ef: query.ef,
-            exact: query.exact,
-            maxDistance: query.maxDistance,
+            element: request.element,
+            k: k,
+            effort: effort,
+            maxDistance: request.maxDistance,
             using: scratch,
             into: &scratch.hits
         )
@@ -236,12 +218,13 @@ extension ShardCollection {
     /// - Precondition: All ids are numbers.
     /// - Returns: How many.
     func search(
-        _ query: SearchQuery,
+        _ order: ShardOrder,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int {
         try scratches.withScratch { scratch throws(OmenError) in
-            try findNeighbors(of: vector, query, scratch)
+            let effort = index.planner.effort(order)
+            try findNeighbors(of: vector, order.request, k: order.k, effort, scratch)
             for (place, neighbor) in scratch.hits.enumerated() {
                 guard let number = records.number(of: neighbor.row) else {
                     preconditionFailure("row \(neighbor.row) has a text id among numbers")
@@ -274,10 +257,10 @@ extension ShardCollection {
     }
 
     /// A row that was found, with what was asked for.
-    func hit(_ neighbor: Neighbor, _ query: SearchQuery) -> Hit {
+    func hit(_ neighbor: Neighbor, _ request: SearchRequest) -> Hit {
         var hit = Hit(id: records.id(of: neighbor.row), distance: neighbor.distance)
-        if query.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
-        if query.withVector {
+        if request.withMetadata { hit.metadata = records.metadata(of: neighbor.row) }
+        if request.withVector {
             var vector: [UInt8] = []
             index.copyVector(neighbor.row, into: &vector)
             hit.vector = vector

@@ -95,10 +95,12 @@ package final class ShardStore {
     }
 
     /// Checks a search and prepares it to be run query by query.
-    package func beginSearch(_ query: SearchQuery) throws(OmenError) -> ShardSearch {
-        let collection = try collection(query.collection)
+    package func beginSearch(_ order: ShardOrder) throws(OmenError) -> ShardSearch {
+        try order.validate()
+        let collection = try collection(order.request.collection)
+        try order.request.validateVectors(against: collection.schema)
         return ShardSearch(
-            try query.validated(against: collection.schema),
+            order,
             in: collection,
             counting: searches
         )
@@ -108,34 +110,34 @@ package final class ShardStore {
     /// changes the shard.
     ///
     /// - Parameters:
-    ///   - query: Its `count` and `vectors` are not looked at.
-    ///   - vector: `query.dim` elements.
-    ///   - columns: Room for `query.k` hits.
+    ///   - request: Asked of this shard alone; its `count` and `vectors` are not looked at.
+    ///   - vector: `request.dim` elements.
+    ///   - columns: Room for `request.k` hits.
     /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
     ///   nothing was searched.
     /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` without address space.
     package func search(
-        _ query: SearchQuery,
+        _ request: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
     ) throws(OmenError) -> Int? {
-        let collection = try collection(query.collection)
-        guard !query.withVector, !(query.withMetadata && collection.hasMetadata),
-            !collection.hasTextIDs
+        let collection = try collection(request.collection)
+        guard !request.withVector, !(request.withMetadata && collection.hasMetadata),
+            !request.explain, !collection.hasTextIDs
         else { return nil }
-        try query.validate(vector, against: collection.schema)
+        try request.validate(vector, against: collection.schema)
         searches.add()
-        return try collection.search(collection.planned(query), vector, into: columns)
+        return try collection.search(ShardOrder(alone: request), vector, into: columns)
     }
 
     /// Answers a search at once; shape of the result as in `SearchReply`.
     package func search(
-        _ query: SearchQuery
+        _ order: ShardOrder
     ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
-        var search = try beginSearch(query)
+        var search = try beginSearch(order)
         while !search.isFinished { try search.step() }
-        let (element, counts, hits) = search.answer
-        return (element, counts, hits.array)
+        let answer = search.answer
+        return (answer.element, answer.counts, answer.list.array)
     }
 
     /// Found records in the order of `ids`.

@@ -34,9 +34,11 @@ package final class ShardEngine {
     private struct Files {
         let identity: ShardIdentity
         let directory: Directory
-        let lock: LockFile
         let log: LogWriter
     }
+
+    /// Keeps other processes away from the directory until the engine is closed.
+    private var lock: LockFile?
 
     /// Nil in memory.
     private let files: Files?
@@ -115,9 +117,9 @@ package final class ShardEngine {
         files = Files(
             identity: configuration.identity,
             directory: directory,
-            lock: lock,
             log: log
         )
+        self.lock = lock
         if let check = recovered.check { try startCheck(check) }
         for collection in store.ordered { rebuilder.pauseLinking(collection) }
     }
@@ -311,6 +313,7 @@ package final class ShardEngine {
         checkpointThread?.join()
         checkpointThread = nil
         files?.log.close()
+        lock = nil
         for case .log(.failed(let error)) in completions.take() { return error }
         return nil
     }

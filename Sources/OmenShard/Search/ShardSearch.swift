@@ -8,7 +8,11 @@ internal import OmenIndex
 /// answers the remaining queries from what it held.
 package struct ShardSearch {
     private let collection: ShardCollection
-    private let query: SearchQuery
+    /// What was asked; without metadata where none is stored.
+    private let request: SearchRequest
+    /// Hits of each query.
+    private let k: Int
+    private let effort: ShardEffort
     /// Told of each query, for builds to give way.
     private let searches: BuildBrake.Searches
     /// Hits of each query so far.
@@ -21,31 +25,49 @@ package struct ShardSearch {
     private var hits: [Hit] = []
     private var hasColumns: Bool
     private var byteCount = 0
+    /// What `explain` shows; nil where nobody asked.
+    private var explanation: ShardExplanation?
 
     init(
-        _ query: SearchQuery,
+        _ order: ShardOrder,
         in collection: ShardCollection,
         counting searches: BuildBrake.Searches
     ) {
-        var query = collection.planned(query)
-        if !collection.hasMetadata { query.withMetadata = false }
-        self.query = query
+        var request = order.request
+        effort = collection.index.planner.effort(order)
+        k = order.k
+        if !collection.hasMetadata { request.withMetadata = false }
+        self.request = request
         self.searches = searches
         self.collection = collection
-        hasColumns = !query.withMetadata && !query.withVector
-        counts.reserveCapacity(query.count)
-        guard hasColumns, query.count == 1 else { return }
-        distances.reserveCapacity(min(query.k, collection.vectorCount))
-        numbers.reserveCapacity(min(query.k, collection.vectorCount))
+        if request.explain {
+            explanation = ShardExplanation(
+                shard: 0,
+                rowCount: UInt64(collection.rowCount),
+                linkedCount: UInt64(collection.linkedCount),
+                deletedCount: UInt64(collection.index.deletedCount)
+            )
+        }
+        hasColumns = !request.withMetadata && !request.withVector
+        counts.reserveCapacity(request.count)
+        guard hasColumns, request.count == 1 else { return }
+        distances.reserveCapacity(min(k, collection.vectorCount))
+        numbers.reserveCapacity(min(k, collection.vectorCount))
     }
 
     /// Whether every query was answered.
-    package var isFinished: Bool { counts.count == query.count }
+    package var isFinished: Bool { counts.count == request.count }
 
-    /// The answer, with the shape of `SearchReply`.
-    package var answer: (element: ElementType, counts: [UInt32], hits: HitList) {
-        let list = hasColumns ? HitList.numbered(distances: distances, ids: numbers) : .full(hits)
-        return (collection.schema.element, counts, list)
+    /// The hits of all queries, of this shard alone; the number of the shard is 0.
+    package var answer: FoundHits {
+        var found = FoundHits(
+            element: collection.schema.element,
+            counts: counts,
+            list: hasColumns ? .numbered(distances: distances, ids: numbers) : .full(hits),
+            coverage: Coverage(shardsTotal: 1)
+        )
+        if let explanation { found.explanations = [explanation] }
+        return found
     }
 
     /// Answers the next query.
@@ -76,7 +98,11 @@ package struct ShardSearch {
     private mutating func step(_ scratch: Scratch) throws(OmenError) {
         precondition(!isFinished, "a step behind the last query")
         searches.add()
-        try collection.findNeighbors(of: counts.count, in: query, scratch)
+        if let explanation {
+            try findExplained(explanation, scratch)
+        } else {
+            try collection.findNeighbors(of: counts.count, in: request, k: k, effort, scratch)
+        }
         let count = scratch.hits.count
         if hasColumns, collection.append(scratch.hits, to: &distances, &numbers) {
             byteCount += 12 * count
@@ -89,6 +115,29 @@ package struct ShardSearch {
         counts.append(UInt32(count))
     }
 
+    /// Searches, and adds what was decided and counted to the explanation.
+    private mutating func findExplained(
+        _ sum: ShardExplanation,
+        _ scratch: Scratch
+    ) throws(OmenError) {
+        let (before, start) = (scratch.counts, MonotonicClock.now)
+        try collection.findNeighbors(of: counts.count, in: request, k: k, effort, scratch)
+        var sum = sum
+        sum.nanoseconds += MonotonicClock.now - start
+        sum.distanceCount += scratch.counts.distances - before.distances
+        sum.queryCount += 1
+        switch scratch.plan?.method {
+        case .scan(let reason): sum.scanCounts[Int(reason.rawValue)] += 1
+        case .walk(let walk):
+            let width = scratch.wasStranger ? walk.strangerWidth : walk.width
+            sum.width = max(sum.width, UInt32(clamping: width))
+            sum.rerankCount = UInt32(clamping: walk.rerankCount)
+            sum.strangerCount += scratch.wasStranger ? 1 : 0
+        case nil: break
+        }
+        explanation = sum
+    }
+
     private mutating func leaveColumns() {
         hasColumns = false
         hits = zip(distances, numbers).map { Hit(id: .number($1), distance: $0) }
@@ -99,7 +148,7 @@ package struct ShardSearch {
     private mutating func appendHits(_ neighbors: [Neighbor]) throws(OmenError) {
         let start = hits.count
         for neighbor in neighbors {
-            let hit = collection.hit(neighbor, query)
+            let hit = collection.hit(neighbor, request)
             byteCount += ReplyBudget.byteCount(metadata: hit.metadata, vector: hit.vector)
             try ReplyBudget.check(byteCount)
             hits.append(hit)

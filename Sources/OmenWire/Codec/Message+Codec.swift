@@ -9,7 +9,8 @@ extension Message {
         case .write(let request): request.bodyByteCount
         case .get(let request): request.bodyByteCount
         case .count(let collection): 4 + collection.utf8.count
-        case .search(let query): query.bodyByteCount
+        case .search(let request): request.bodyByteCount
+        case .shardSearch(let order): order.bodyByteCount
         case .list(let request): request.bodyByteCount
         case .acceptLoss: 4
         case .listed(let reply): reply.bodyByteCount
@@ -32,7 +33,8 @@ extension Message {
         case .write(let request): request.encode(into: &writer)
         case .get(let request): request.encode(into: &writer)
         case .count(let collection): writer.write(collection)
-        case .search(let query): query.encode(into: &writer)
+        case .search(let request): request.encode(into: &writer)
+        case .shardSearch(let order): order.encode(into: &writer)
         case .list(let request): request.encode(into: &writer)
         case .acceptLoss(let shard): writer.write(shard)
         case .listed(let reply): reply.encode(into: &writer)
@@ -55,7 +57,8 @@ extension Message {
         case .write: self = .write(try WriteRequest(from: &reader))
         case .get: self = .get(try GetRequest(from: &reader))
         case .count: self = .count(collection: try reader.readCollectionName())
-        case .search: self = .search(try SearchQuery(from: &reader))
+        case .search: self = .search(try SearchRequest(from: &reader))
+        case .shardSearch: self = .shardSearch(try ShardOrder(from: &reader))
         case .listCollections: self = .listCollections
         case .status: self = .status
         case .checkpoint: self = .checkpoint

@@ -53,7 +53,7 @@ extension ListRequest {
     }
 }
 
-extension SearchQuery {
+extension SearchRequest {
     private enum Flag {
         static let exact: UInt8 = 1
         static let withMetadata: UInt8 = 2
@@ -61,37 +61,38 @@ extension SearchQuery {
         static let allowPartial: UInt8 = 8
         /// A timeout follows the other numbers.
         static let timeout: UInt8 = 16
-        /// The number of shards follows the timeout.
-        static let shardCount: UInt8 = 32
+        static let explain: UInt8 = 32
         static let all: UInt8 = 63
     }
 
     var bodyByteCount: Int {
         4 + collection.utf8.count + 1 + 1 + 6 * 4 + (timeoutMilliseconds > 0 ? 4 : 0)
-            + (shardCount > 0 ? 4 : 0) + vectors.count
+            + vectors.count
     }
-
-    /// Where `k` stands in the body, and `ef` behind it.
-    var kOffset: Int { 4 + collection.utf8.count + 1 + 1 + 2 * 4 }
 
     /// Counts beyond their range are clamped, so that the other side refuses them by name.
     func encode(into writer: inout ByteWriter) {
         writer.write(collection)
         writer.write(element.rawValue)
         writer.write(
-            (exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
+            (effort == .exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
                 | (withVector ? Flag.withVector : 0) | (allowPartial ? Flag.allowPartial : 0)
                 | (timeoutMilliseconds > 0 ? Flag.timeout : 0)
-                | (shardCount > 0 ? Flag.shardCount : 0)
+                | (explain ? Flag.explain : 0)
         )
         writer.write(UInt32(clamping: dim))
         writer.write(UInt32(clamping: count))
         writer.write(UInt32(clamping: k))
+        let (ef, recall): (Int, Float) =
+            switch effort {
+            case .standard, .exact: (0, 0)
+            case .ef(let ef): (ef, 0)
+            case .recall(let recall): (0, recall)
+            }
         writer.write(UInt32(clamping: ef))
         writer.write(recall)
         writer.write(maxDistance)
         if timeoutMilliseconds > 0 { writer.write(timeoutMilliseconds) }
-        if shardCount > 0 { writer.write(shardCount) }
         writer.write(raw: vectors)
     }
 
@@ -109,13 +110,6 @@ extension SearchQuery {
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
         let timeout = flags & Flag.timeout != 0 ? try reader.read(UInt32.self) : 0
-        let shardCount = flags & Flag.shardCount != 0 ? try reader.read(UInt32.self) : 0
-        guard shardCount <= Limits.shardCountMax else {
-            throw OmenError(
-                .badRequest,
-                "\(shardCount) shards, expected at most \(Limits.shardCountMax)"
-            )
-        }
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
         }
@@ -131,15 +125,30 @@ extension SearchQuery {
             count: count,
             k: k
         )
-        self.ef = ef
-        self.recall = recall
+        effort = try SearchEffort(ef: ef, recall: recall, exact: flags & Flag.exact != 0)
         self.maxDistance = maxDistance
         timeoutMilliseconds = timeout
-        self.shardCount = shardCount
-        exact = flags & Flag.exact != 0
         withMetadata = flags & Flag.withMetadata != 0
         withVector = flags & Flag.withVector != 0
         allowPartial = flags & Flag.allowPartial != 0
+        explain = flags & Flag.explain != 0
+        try validate()
+    }
+}
+
+extension ShardOrder {
+    var bodyByteCount: Int { 8 + request.bodyByteCount }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(UInt32(clamping: k))
+        writer.write(UInt32(clamping: shardCount))
+        request.encode(into: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let k = Int(try reader.read(UInt32.self))
+        let shardCount = Int(try reader.read(UInt32.self))
+        self.init(try SearchRequest(from: &reader), k: k, shardCount: shardCount)
         try validate()
     }
 }

@@ -3,14 +3,19 @@ internal import OmenCore
 extension SearchReply {
     var bodyByteCount: Int {
         coverage.bodyByteCount + 2 + 4 + hitCounts.count * 4 + 4
-            + ReplyColumns(list).byteCount(hitCount: list.count)
+            + columns.byteCount(hitCount: list.count)
+            + (explanations.isEmpty ? 0 : 4 + explanations.count * ShardExplanation.byteCount)
+    }
+
+    private var columns: ReplyColumns {
+        ReplyColumns(list, hasExplanations: !explanations.isEmpty)
     }
 
     /// Columns, not rows: distances, then ids, each copied in one piece.
     ///
     /// - Precondition: `hitCounts` add up to `list.count`.
     func encode(into writer: inout ByteWriter) {
-        let columns = ReplyColumns(list)
+        let columns = columns
         coverage.encode(into: &writer)
         writer.write(element.rawValue)
         writer.write(columns.flags)
@@ -24,6 +29,9 @@ extension SearchReply {
             ids.withUnsafeBytes { writer.write(raw: $0) }
         case .full(let hits): Self.encode(hits, columns, into: &writer)
         }
+        guard columns.hasExplanations else { return }
+        writer.write(UInt32(explanations.count))
+        for explanation in explanations { explanation.encode(into: &writer) }
     }
 
     private static func encode(
@@ -88,6 +96,12 @@ extension SearchReply {
         case .numbered: try columns.checkOrder()
         case .full(let hits): try checkOrder(hits)
         }
+        guard columns.flags.hasExplanations else { return }
+        let count = try reader.readItemCount(
+            limit: Limits.shardCountMax,
+            least: ShardExplanation.byteCount
+        )
+        for _ in 0..<count { explanations.append(try ShardExplanation(from: &reader)) }
     }
 
     private static func readHits(

@@ -61,13 +61,10 @@ package struct FrameEncoder {
     ///
     /// - Precondition: `search` fits a frame: it came from a client's.
     /// - Complexity: O(bytes), one copy.
-    package mutating func append(_ search: EncodedSearch, k: Int, ef: Int) {
+    package mutating func append(_ search: EncodedSearch) {
         makeRoom(for: search.bytes.count)
         writer.reserve(search.bytes.count)
-        let start = writer.count
         writer.write(raw: search.bytes)
-        writer.patch(UInt32(clamping: k), at: start + search.kOffset)
-        writer.patch(UInt32(clamping: ef), at: start + search.kOffset + 4)
         messageCount += 1
     }
 
@@ -110,34 +107,31 @@ package struct FrameEncoder {
 
 /// A search as it stands in a frame, head and padding included.
 ///
-/// What a search asks of the shards differs in `k` and `ef` only, so that one encoding serves all.
+/// All shards get the same order, so that one encoding serves all.
 package struct EncodedSearch {
     package let requestID: UInt64
     fileprivate let bytes: [UInt8]
-    /// Where `k` and behind it `ef` stand in `bytes`.
-    fileprivate let kOffset: Int
 
-    package init(_ query: SearchQuery, requestID: UInt64) {
+    package init(_ order: ShardOrder, requestID: UInt64) {
         self.requestID = requestID
-        let size = MessageHead.messageByteCount(bodyByteCount: query.bodyByteCount)
+        let size = MessageHead.messageByteCount(bodyByteCount: order.bodyByteCount)
         var writer = ByteWriter(reserving: size)
         writer.write(UInt32(size))
-        writer.write(MessageKind.search.rawValue)
+        writer.write(MessageKind.shardSearch.rawValue)
         writer.write(UInt16(0))
         writer.write(requestID)
-        query.encode(into: &writer)
+        order.encode(into: &writer)
         writer.pad(to: 8)
         bytes = writer.bytes
-        kOffset = MessageHead.byteCount + query.kOffset
     }
 
     /// Bytes of the message.
     package var byteCount: Int { bytes.count }
 
     /// The search as a frame of its own, so that many connections can share its memory.
-    package func framed(k: Int, ef: Int) -> [UInt8] {
+    package func framed() -> [UInt8] {
         var encoder = FrameEncoder()
-        encoder.append(self, k: k, ef: ef)
+        encoder.append(self)
         return encoder.finish()
     }
 }

@@ -16,7 +16,7 @@ package struct FrameHeader: Equatable, Sendable {
     package static let byteCount = 16
     /// "OMN1" read as a little-endian number.
     package static let magic: UInt32 = 0x314E_4D4F
-    package static let version: UInt16 = 3
+    package static let version: UInt16 = 4
 
     /// Where fields lie that are known only when the body is complete.
     enum Offset {

@@ -21,7 +21,9 @@ package enum Message: Equatable, Sendable {
     case write(WriteRequest)
     case get(GetRequest)
     case count(collection: String)
-    case search(SearchQuery)
+    case search(SearchRequest)
+    /// From a coordinator to a shard.
+    case shardSearch(ShardOrder)
     case listCollections
     case status
     case checkpoint
@@ -138,6 +140,8 @@ package struct SearchReply: Sendable {
     /// All hits, query after query, each query's ascending.
     package var list: HitList
     package var coverage: Coverage
+    /// What the shards that answered decided, where the request asks for that; else empty.
+    package var explanations: [ShardExplanation] = []
 
     package init(element: ElementType, hitCounts: [UInt32], list: HitList, coverage: Coverage) {
         self.element = element
@@ -164,6 +168,7 @@ extension SearchReply: Equatable {
     package static func == (left: SearchReply, right: SearchReply) -> Bool {
         left.element == right.element && left.hitCounts == right.hitCounts
             && left.coverage == right.coverage && left.hits == right.hits
+            && left.explanations == right.explanations
     }
 }
 

@@ -13,6 +13,7 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
     case stop = 9
     case list = 10
     case acceptLoss = 11
+    case shardSearch = 12
 
     case written = 101
     case records = 102
@@ -37,6 +38,7 @@ extension Message {
         case .get: .get
         case .count: .count
         case .search: .search
+        case .shardSearch: .shardSearch
         case .listCollections: .listCollections
         case .status: .status
         case .checkpoint: .checkpoint

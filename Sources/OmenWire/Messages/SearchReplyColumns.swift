@@ -10,16 +10,20 @@ struct ReplyColumns {
         static let texts: UInt8 = 1
         static let metadata: UInt8 = 2
         static let vectors: UInt8 = 4
-        static let all: UInt8 = 7
+        /// What the shards decided follows the columns.
+        static let explanations: UInt8 = 8
+        static let all: UInt8 = 15
     }
 
     var hasTexts = false
     var hasMetadata = false
     var hasVectors = false
+    var hasExplanations = false
     private var textByteCount = 0
     private var extraByteCount = 0
 
-    init(_ list: HitList) {
+    init(_ list: HitList, hasExplanations: Bool) {
+        self.hasExplanations = hasExplanations
         guard case .full(let hits) = list else { return }
         for hit in hits {
             if case .text(let text) = hit.id {
@@ -45,11 +49,12 @@ struct ReplyColumns {
         hasTexts = flags & Flag.texts != 0
         hasMetadata = flags & Flag.metadata != 0
         hasVectors = flags & Flag.vectors != 0
+        hasExplanations = flags & Flag.explanations != 0
     }
 
     var flags: UInt8 {
         (hasTexts ? Flag.texts : 0) | (hasMetadata ? Flag.metadata : 0)
-            | (hasVectors ? Flag.vectors : 0)
+            | (hasVectors ? Flag.vectors : 0) | (hasExplanations ? Flag.explanations : 0)
     }
 
     /// Least bytes of one hit.

@@ -39,6 +39,9 @@ struct Search: ParsableCommand {
     @Flag(help: "Show the metadata of the hits.")
     var withMetadata = false
 
+    @Flag(help: "Tell what each shard decided, and what it counted.")
+    var explain = false
+
     @Flag(help: "Fail when a shard is missing.")
     var requireAll = false
 
@@ -89,9 +92,13 @@ struct Search: ParsableCommand {
         }
     }
 
-    private func query(vectors: [UInt8], element: ElementType, dim: Int, count: Int) -> SearchQuery
-    {
-        var query = SearchQuery(
+    private func query(
+        vectors: [UInt8],
+        element: ElementType,
+        dim: Int,
+        count: Int
+    ) throws(OmenError) -> SearchRequest {
+        var query = SearchRequest(
             collection: collection.name,
             element: element,
             dim: dim,
@@ -99,9 +106,8 @@ struct Search: ParsableCommand {
             count: count,
             k: k
         )
-        query.ef = ef ?? 0
-        query.recall = recall ?? 0
-        query.exact = exact
+        query.effort = try SearchEffort(ef: ef ?? 0, recall: recall ?? 0, exact: exact)
+        query.explain = explain
         query.maxDistance = maxDistance ?? .infinity
         query.withMetadata = withMetadata
         query.allowPartial = !requireAll
@@ -124,6 +130,7 @@ struct Search: ParsableCommand {
             } else {
                 show(answers, recall: recall)
             }
+            if explain, !options.json { Console.out(answers.explanationText) }
             try answers.coverage.report()
         }
     }
@@ -135,8 +142,9 @@ struct Search: ParsableCommand {
         _ cluster: ClusterClient
     ) throws(OmenError) -> SearchAnswers {
         let step = max(1, min(exact ? 4 : 32, (1 << 20) / k))
-        let queries = stride(from: 0, to: vectors.count, by: step).map { start in
-            query(vectors, start..<min(start + step, vectors.count))
+        let starts = Array(stride(from: 0, to: vectors.count, by: step))
+        let queries = try starts.map { start throws(OmenError) in
+            try query(vectors, start..<min(start + step, vectors.count))
         }
         var answers = SearchAnswers()
         let start = ContinuousClock.now
@@ -154,16 +162,19 @@ struct Search: ParsableCommand {
         var answers = SearchAnswers()
         for index in 0..<vectors.count {
             let start = ContinuousClock.now
-            let reply = try cluster.search(query(vectors, index..<index + 1))
+            let reply = try cluster.search(try query(vectors, index..<index + 1))
             let seconds = (ContinuousClock.now - start).seconds
             try answers.append(reply, queryCount: 1, seconds: seconds)
         }
         return answers
     }
 
-    private func query(_ vectors: QueryVectors, _ range: Range<Int>) -> SearchQuery {
+    private func query(
+        _ vectors: QueryVectors,
+        _ range: Range<Int>
+    ) throws(OmenError) -> SearchRequest {
         let rowByteCount = vectors.dim * vectors.element.byteCount
-        return query(
+        return try query(
             vectors: Array(
                 vectors.bytes[range.lowerBound * rowByteCount..<range.upperBound * rowByteCount]
             ),
@@ -213,6 +224,8 @@ struct SearchAnswers {
     var coverage = Coverage(shardsTotal: 0)
     var seconds = 0.0
     private var latencies: [Double] = []
+    /// What each shard decided, if that was asked for, summed over all requests.
+    private var explanations: [UInt32: ShardExplanation] = [:]
 
     mutating func append(
         _ reply: SearchReply,
@@ -237,6 +250,9 @@ struct SearchAnswers {
         }
         self.seconds += seconds
         latencies.append(seconds)
+        for explanation in reply.explanations {
+            explanations[explanation.shard, default: explanation.emptied] += explanation
+        }
         // A shard that missed any of the queries is missing from the whole.
         coverage.shardsTotal = reply.coverage.shardsTotal
         let known = Set(coverage.failures.map(\.shard))
@@ -256,6 +272,27 @@ struct SearchAnswers {
         "latency p50 \(rounded(percentile(0.5) * 1000)) ms, p99 \(rounded(percentile(0.99) * 1000)) ms"
     }
 
+    private var orderedExplanations: [ShardExplanation] {
+        explanations.values.sorted { $0.shard < $1.shard }
+    }
+
+    /// A line for each shard.
+    var explanationText: String {
+        var table = TextTable([
+            "shard#", "rows#", "linked#", "walks#", "width#", "scans#", "reranked#", "unlike#",
+            "distances#", "ms#", "why scanned",
+        ])
+        for one in orderedExplanations {
+            table.append([
+                "\(one.shard)", "\(one.rowCount)", "\(one.linkedCount)", "\(one.walkCount)",
+                "\(one.width)", "\(one.queryCount - one.walkCount)", "\(one.rerankCount)",
+                "\(one.strangerCount)", "\(one.distanceCount)",
+                rounded(Double(one.nanoseconds) / 1e6), one.scanReasons.joined(separator: "; "),
+            ])
+        }
+        return table.text
+    }
+
     func json(recall: Double?, latencies: Bool) -> JSON {
         var members: [(String, JSON)] = [
             ("hits", .array(hits.map { .array($0.map(json)) })),
@@ -266,6 +303,9 @@ struct SearchAnswers {
             ("seconds", .number(seconds)),
         ]
         if let recall { members.append(("recall", .number(recall))) }
+        if !explanations.isEmpty {
+            members.append(("explain", .array(orderedExplanations.map(\.json))))
+        }
         if latencies {
             members.append(
                 (
@@ -284,6 +324,41 @@ struct SearchAnswers {
             ("id", hit.id.json),
             ("distance", .float(hit.distance)),
             ("metadata", hit.metadata.map { .text($0) } ?? .null),
+        ])
+    }
+}
+
+extension ShardExplanation {
+    /// The same shard before any query.
+    fileprivate var emptied: ShardExplanation {
+        ShardExplanation(
+            shard: shard,
+            rowCount: rowCount,
+            linkedCount: linkedCount,
+            deletedCount: deletedCount
+        )
+    }
+
+    /// Why queries were compared with every row, each reason once.
+    fileprivate var scanReasons: [String] {
+        ScanReason.allCases.filter { scanCounts[Int($0.rawValue)] > 0 }.map(\.text)
+    }
+
+    fileprivate var json: JSON {
+        .object([
+            ("shard", .integer(Int(shard))),
+            ("rows", .integer(Int(clamping: rowCount))),
+            ("linked", .integer(Int(clamping: linkedCount))),
+            ("deleted", .integer(Int(clamping: deletedCount))),
+            ("queries", .integer(Int(queryCount))),
+            ("walks", .integer(Int(walkCount))),
+            ("width", .integer(Int(width))),
+            ("unlike_rows", .integer(Int(strangerCount))),
+            ("reranked", .integer(Int(rerankCount))),
+            ("scans", .integer(Int(queryCount - walkCount))),
+            ("scan_reasons", .array(scanReasons.map(JSON.string))),
+            ("distances", .integer(Int(clamping: distanceCount))),
+            ("seconds", .number(Double(nanoseconds) / 1e9)),
         ])
     }
 }

@@ -54,7 +54,7 @@ struct ClusterLoad {
         var requests: [Request] = []
         for first in stride(from: 0, to: queryCount, by: batch) {
             let range = first..<min(first + batch, queryCount)
-            var query = SearchQuery(
+            var query = SearchRequest(
                 collection: collection,
                 element: element,
                 dim: queries.columns,
@@ -62,7 +62,7 @@ struct ClusterLoad {
                 count: range.count,
                 k: k
             )
-            query.ef = ef
+            query.effort = .ef(ef)
             query.allowPartial = false
             let message = Message.search(query)
             guard message.fitsFrame else { throw Failure("--batch \(batch) fits no frame") }

@@ -68,7 +68,7 @@ struct EmbeddedBenchmark {
     private func measure(_ database: Database, ef: Int) throws -> String {
         let (element, bytes) = try queries.vectors()
         let rowByteCount = queries.columns * element.byteCount
-        var all = SearchQuery(
+        var all = SearchRequest(
             collection: "default",
             element: element,
             dim: queries.columns,
@@ -76,7 +76,7 @@ struct EmbeddedBenchmark {
             count: queries.rows,
             k: k
         )
-        all.ef = ef
+        all.effort = .ef(ef)
         all.withMetadata = true
         var single = Double.infinity
         var batch = Double.infinity

@@ -67,9 +67,7 @@ extension IndexBenchmark {
                         first + query * byteCount,
                         element: element,
                         k: k,
-                        ef: ef,
-                        exact: false,
-                        maxDistance: .infinity,
+                        effort: .walk(ef: ef),
                         into: &hits
                     )
                 }

@@ -160,9 +160,7 @@ struct IndexBenchmark {
                         first + query * byteCount,
                         element: element,
                         k: k,
-                        ef: ef,
-                        exact: false,
-                        maxDistance: .infinity,
+                        effort: .walk(ef: ef),
                         into: &hits
                     )
                     if round == 0 { found += count(hits, query: query) }

@@ -118,9 +118,7 @@ struct StreamBenchmark {
                     first + query * schema.dim * element.byteCount,
                     element: element,
                     k: k,
-                    ef: ef,
-                    exact: false,
-                    maxDistance: .infinity,
+                    effort: .walk(ef: ef),
                     into: &hits
                 )
                 let truth = neighbors[query * neighborsPerQuery..<query * neighborsPerQuery + k]

@@ -19,6 +19,8 @@ struct SearchGather: Sendable {
     private let shardCount: Int
     /// What arrived so far.
     private var answers = GatheredHits()
+    /// What the shards decided that answered, if the client asked for that.
+    private var explanations: [ShardExplanation] = []
 
     /// A search that no shard has answered.
     ///
@@ -26,7 +28,7 @@ struct SearchGather: Sendable {
     ///   - query: What the client asked.
     ///   - entry: The collection that is searched.
     ///   - shardCount: Shards that are asked at most.
-    init(_ query: SearchQuery, about entry: CatalogEntry, on shardCount: Int) {
+    init(_ query: SearchRequest, about entry: CatalogEntry, on shardCount: Int) {
         self.shardCount = shardCount
         target = ReadTarget(entry)
         k = query.k
@@ -51,6 +53,10 @@ struct SearchGather: Sendable {
         let sum = reply.hitCounts.reduce(0) { $0 + Int($1) }
         try check(reply.hitCounts.count, hitCount: reply.list.count, sum: sum, shard: shard)
         answers.append(reply)
+        for var explanation in reply.explanations {
+            explanation.shard = UInt32(shard)
+            explanations.append(explanation)
+        }
         var metadataByteCount = 0
         if case .full(let hits) = reply.list {
             metadataByteCount = hits.reduce(0) { $0 + ($1.metadata?.count ?? 0) }
@@ -106,32 +112,30 @@ struct SearchGather: Sendable {
     func reply(_ parts: ShardParts) -> Message {
         if let error = failure(of: parts) { return .failure(error) }
         let merged = answers.merged(k: k, queryCount: queryCount)
-        return .hits(
-            SearchReply(
-                element: answers.element ?? element,
-                hitCounts: merged.counts,
-                list: merged.hits,
-                coverage: parts.coverage
-            )
+        var reply = SearchReply(
+            element: answers.element ?? element,
+            hitCounts: merged.counts,
+            list: merged.hits,
+            coverage: parts.coverage
         )
+        reply.explanations = explanations.sorted { $0.shard < $1.shard }
+        return .hits(reply)
     }
 
     /// The same search without what has arrived.
     var withoutAnswers: SearchGather {
         var copy = self
         copy.answers = GatheredHits()
+        copy.explanations = []
         return copy
     }
 }
 
 extension CoordinatorCore {
-    /// Begins a search: validates it, plans the width on each shard, and asks them all.
-    mutating func begin(_ query: SearchQuery, for requester: Requester) throws(OmenError) {
+    /// Begins a search: validates it, and orders every shard its part, which each plans itself.
+    mutating func begin(_ query: SearchRequest, for requester: Requester) throws(OmenError) {
         try checkRunning()
         try query.validate()
-        guard query.shardCount == 0 else {
-            throw OmenError(.badRequest, "the number of shards is the coordinator's to tell")
-        }
         guard query.count * query.k <= Limits.searchHitCountMax else {
             throw OmenError(
                 .badRequest,
@@ -143,19 +147,13 @@ extension CoordinatorCore {
         // Before the vectors are looked at, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: query.vectors.count)
         try checkTime(for: query, of: requester.client, timeout: timeout, about: entry)
-        var shardQuery = try query.validated(against: entry.schema)
-        let plan = SearchPlan(
-            k: query.k,
-            ef: query.ef,
-            recall: query.recall,
-            exact: query.exact,
+        try query.validateVectors(against: entry.schema)
+        let order = ShardOrder(
+            query,
             shardCount: directory.shardCount,
             largestShare: directory.slots.largestShare
         )
-        shardQuery.k = plan.k
-        shardQuery.ef = plan.ef
-        if query.recall > 0 { shardQuery.shardCount = UInt32(directory.shardCount) }
-        let answers = answerByteCount(query, about: entry, shardK: plan.k)
+        let answers = answerByteCount(query, about: entry, shardK: order.k)
         var request = PendingRequest(
             requester,
             .search(SearchGather(query, about: entry, on: directory.shardCount)),
@@ -163,7 +161,7 @@ extension CoordinatorCore {
             byteCount: queuedByteCount(query) + answers
         )
         request.expectedAnswerByteCount = answers
-        try askAll(.search(shardQuery), of: request, about: entry, timeout: timeout)
+        try askAll(.shardSearch(order), of: request, about: entry, timeout: timeout)
     }
 
     /// Refuses a search that a shard would not answer in time, before it costs anybody anything.
@@ -171,7 +169,7 @@ extension CoordinatorCore {
     /// Half of the time is left for what nobody foresees. A search that no other is before is
     /// always tried.
     private func checkTime(
-        for query: SearchQuery,
+        for query: SearchRequest,
         of client: UInt64,
         timeout: UInt64,
         about entry: CatalogEntry
@@ -207,7 +205,7 @@ extension CoordinatorCore {
     }
 
     /// Nanoseconds a search may take: what was asked for, but no more than its size deserves.
-    private func searchTimeout(_ query: SearchQuery) -> UInt64 {
+    private func searchTimeout(_ query: SearchRequest) -> UInt64 {
         let turns = 1 + UInt64((query.count - 1) / Limits.queriesPerReadTimeout)
         let (timeout, overflow) = timing.readTimeout.multipliedReportingOverflow(by: turns)
         let longest = overflow ? .max : timeout
@@ -216,7 +214,7 @@ extension CoordinatorCore {
     }
 
     /// Memory that the queries take on their way to the workers.
-    private func queuedByteCount(_ query: SearchQuery) -> Int {
+    private func queuedByteCount(_ query: SearchRequest) -> Int {
         let byteCount = query.vectors.count
         // Large ones are sent to all from the same memory.
         return byteCount > Limits.sharedSearchByteCountMin
@@ -225,7 +223,7 @@ extension CoordinatorCore {
 
     /// Memory the shards' answers may need here until they are merged.
     private func answerByteCount(
-        _ query: SearchQuery,
+        _ query: SearchRequest,
         about entry: CatalogEntry,
         shardK: Int
     ) -> Int {

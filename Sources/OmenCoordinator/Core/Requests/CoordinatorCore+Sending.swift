@@ -25,7 +25,7 @@ extension CoordinatorCore {
         let replica = directory.replica(serving: shard)
         let id = pending[index].id
         var queryCount = 0
-        if case .search(let query) = message { queryCount = query.count }
+        if case .shardSearch(let order) = message { queryCount = order.request.count }
         workers[replica].load.charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
         let entry = ReadQueue.Entry(id: id, message: message, cost: pending[index].byteCount)
         guard workers[replica].load.reads.count == 0, workers[replica].load.takesReads else {
@@ -53,12 +53,12 @@ extension CoordinatorCore {
     private mutating func send(_ entry: ReadQueue.Entry, index: Int, to replica: ReplicaID) {
         workers[replica].load.readSent(entry.id, now: now)
         var message = entry.message
-        if case .search(var query) = message {
+        if case .shardSearch(var order) = message {
             // The worker's clock starts when it reads this; what it has not begun by then is
             // dropped.
             let left = pending.deadline(index) - min(now, pending.deadline(index))
-            query.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
-            message = .search(query)
+            order.request.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
+            message = .shardSearch(order)
         }
         sendUncharged(Envelope(requestID: entry.id, message: message), to: replica)
     }

@@ -1,5 +1,5 @@
-/// One or more queries with common options.
-package struct SearchQuery: Equatable, Sendable {
+/// What a client asks: one or more queries with common options.
+package struct SearchRequest: Equatable, Sendable {
     package var collection: String
     /// Type of every element in `vectors`.
     package var element: ElementType
@@ -10,25 +10,16 @@ package struct SearchQuery: Equatable, Sendable {
     package var count: Int
     /// Hits wanted per query, `1...Limits.kMax`.
     package var k: Int
-    /// Candidate list width for the whole cluster; 0 means the default, or what `recall` asks for.
-    package var ef: Int = 0
-    /// Wanted recall, below 1; 0 means not given.
-    ///
-    /// `ef` and `recall` exclude each other, but from a coordinator; see `shardCount`.
-    package var recall: Float = 0
-    /// From a coordinator to a shard: among how many shards the collection is divided evenly.
-    ///
-    /// `recall` is then what all of them together shall reach, and `ef` the width for a shard that
-    /// does not know better. 0 from everybody else.
-    package var shardCount: UInt32 = 0
-    /// Compare with every row instead of using the graph.
-    package var exact = false
+    /// How much the search may cost for what it finds, in all shards together.
+    package var effort = SearchEffort.standard
     /// Hits farther than this are left out; infinity keeps all.
     package var maxDistance: Float = .infinity
     package var withMetadata = false
     package var withVector = false
     /// When false, a missing shard makes the whole search fail.
     package var allowPartial = true
+    /// Whether the answer tells what each shard decided and counted.
+    package var explain = false
     /// Longest wait for the answer in milliseconds; 0 leaves it to the receiver.
     ///
     /// Whoever has not begun when it is over need not begin.
@@ -68,7 +59,7 @@ package struct SearchQuery: Equatable, Sendable {
     /// The same search for parts of the queries: `count` of them, as alike as can be.
     ///
     /// - Precondition: `count` is in `1...self.count`, and the query is valid.
-    package func shares(_ count: Int) -> [SearchQuery] {
+    package func shares(_ count: Int) -> [SearchRequest] {
         let rowByteCount = dim * element.byteCount
         return (0..<count).map { index in
             let range = index * self.count / count..<(index + 1) * self.count / count
@@ -86,15 +77,7 @@ package struct SearchQuery: Equatable, Sendable {
         guard (1...Limits.kMax).contains(k) else {
             throw OmenError(.badRequest, "k is \(k), expected 1...\(Limits.kMax)")
         }
-        guard (0...Limits.efMax).contains(ef) else {
-            throw OmenError(.badRequest, "ef is \(ef), expected 1...\(Limits.efMax)")
-        }
-        guard recall == 0 || (recall > 0 && recall < 1) else {
-            throw OmenError(.badRequest, "recall is \(recall), expected above 0 and below 1")
-        }
-        guard ef == 0 || recall == 0 || shardCount > 0 else {
-            throw OmenError(.badRequest, "ef and recall are both given, expected one of them")
-        }
+        try effort.validate()
         guard !maxDistance.isNaN else {
             throw OmenError(.badRequest, "max_distance is not a number")
         }

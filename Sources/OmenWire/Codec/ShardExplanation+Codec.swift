@@ -1,0 +1,47 @@
+internal import OmenCore
+
+extension ShardExplanation {
+    /// Bytes of one explanation.
+    static let byteCount = 5 * 4 + ScanReason.allCases.count * 4 + 5 * 8
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(shard)
+        writer.write(queryCount)
+        writer.write(width)
+        writer.write(strangerCount)
+        writer.write(rerankCount)
+        for count in scanCounts { writer.write(count) }
+        writer.write(rowCount)
+        writer.write(linkedCount)
+        writer.write(deletedCount)
+        writer.write(distanceCount)
+        writer.write(nanoseconds)
+    }
+
+    /// - Throws: `.protocolViolation` for more scans than queries.
+    init(from reader: inout ByteReader) throws(OmenError) {
+        let shard = try reader.read(UInt32.self)
+        let queries = try reader.read(UInt32.self)
+        let width = try reader.read(UInt32.self)
+        let strangers = try reader.read(UInt32.self)
+        let reranked = try reader.read(UInt32.self)
+        var scans: [UInt32] = []
+        for _ in ScanReason.allCases { scans.append(try reader.read(UInt32.self)) }
+        self.init(
+            shard: shard,
+            rowCount: try reader.read(UInt64.self),
+            linkedCount: try reader.read(UInt64.self),
+            deletedCount: try reader.read(UInt64.self)
+        )
+        queryCount = queries
+        self.width = width
+        strangerCount = strangers
+        rerankCount = reranked
+        scanCounts = scans
+        distanceCount = try reader.read(UInt64.self)
+        nanoseconds = try reader.read(UInt64.self)
+        guard scans.reduce(UInt64(0), { $0 + UInt64($1) }) <= UInt64(queries) else {
+            throw OmenError(.protocolViolation, "\(scans) scans of \(queries) queries")
+        }
+    }
+}

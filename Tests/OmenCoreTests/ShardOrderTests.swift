@@ -1,0 +1,72 @@
+import OmenCore
+import Testing
+
+/// What a coordinator asks of each of several shards.
+@Suite struct ShardOrderTests {
+    private func order(k: Int, effort: SearchEffort = .standard, shards: Int) -> ShardOrder {
+        var request = SearchRequest(
+            collection: "c",
+            element: .f32,
+            dim: 1,
+            vectors: [0, 0, 0, 0],
+            count: 1,
+            k: k
+        )
+        request.effort = effort
+        return ShardOrder(request, shardCount: shards, largestShare: 1 / Double(shards))
+    }
+
+    @Test func asksEachShardForAllOfAFewHitsAndForLessOfMany() {
+        #expect(order(k: 10, shards: 8).k == 10)
+        #expect(order(k: 25, shards: 8).k < 26)
+        #expect(order(k: 100, shards: 8).k == 44)
+        #expect(order(k: 1000, shards: 8).k == 204)
+        #expect(order(k: 1000, effort: .exact, shards: 8).k == 1000)
+        #expect(order(k: 1000, shards: 1).k == 1000)
+    }
+
+    /// The bound must hold for the true distribution, not only by its formula.
+    @Test(arguments: [2, 3, 8, 64]) func rarelyCutsAnythingOff(shards: Int) {
+        var random = SplitMix64(seed: 42)
+        for k in [30, 100, 400] {
+            let limit = order(k: k, shards: shards).k
+            for _ in 0..<2000 {
+                var held = [Int](repeating: 0, count: shards)
+                for _ in 0..<k { held[Int.random(in: 0..<shards, using: &random)] += 1 }
+                #expect((held.max() ?? 0) <= limit)
+            }
+        }
+    }
+
+    @Test func noOrderLeavesTheLimits() throws {
+        var random = SplitMix64(seed: 7)
+        for _ in 0..<20_000 {
+            let shards = Int.random(in: 1...Limits.shardCountMax, using: &random)
+            let found = order(k: .random(in: 1...Limits.kMax, using: &random), shards: shards)
+            try found.validate()
+        }
+        var more = order(k: 10, shards: 2)
+        more.k = 11
+        #expect(throws: OmenError.self) { try more.validate() }
+        more.k = 10
+        more.shardCount = 0
+        #expect(throws: OmenError.self) { try more.validate() }
+    }
+
+    @Test func effortsNameWhatIsWrongWithTheOptions() throws {
+        #expect(try SearchEffort(ef: 0, recall: 0, exact: false) == .standard)
+        #expect(try SearchEffort(ef: 7, recall: 0, exact: false) == .ef(7))
+        #expect(try SearchEffort(ef: 0, recall: 0.5, exact: false) == .recall(0.5))
+        // Where every row is compared, a width changes nothing.
+        #expect(try SearchEffort(ef: 7, recall: 0, exact: true) == .exact)
+        for (ef, recall, word) in [
+            (7, Float(0.5), "both"), (-1, 0, "ef is -1"), (Limits.efMax + 1, 0, "ef is"),
+            (0, 1, "recall is 1"), (0, -0.5, "recall is -0.5"), (0, .nan, "recall is nan"),
+        ] {
+            let error = try #require(throws: OmenError.self) {
+                _ = try SearchEffort(ef: ef, recall: recall, exact: false)
+            }
+            #expect(error.code == .badRequest && error.message.contains(word), "\(error)")
+        }
+    }
+}
