@@ -313,6 +313,29 @@ class Records(ClusterTestCase):
         tie = cluster.json("search", "--vector", "[0.5, 0]", "-k", 2)["hits"][0]
         self.assertEqual([hit["id"] for hit in tie], [0, 1])
 
+    def test_explain_tells_what_each_shard_decided_and_counted(self):
+        cluster = self.start()
+        shards = len(cluster.json("status")["shards"])
+        cluster.run("import", SAMPLE / "sift10k_base.npy")
+        cluster.wait_until(lambda _: sum(
+            cluster.shard(shard)["collections"]["default"]["linked"] for shard in range(shards)
+        ) == 10_000)
+        query = ["search", "--queries", SAMPLE / "sift10k_query.npy", "--explain"]
+        count = len(cluster.json(*query)["hits"])
+        explained = cluster.json(*query, "--ef", "16")["explain"]
+        self.assertEqual([shard["shard"] for shard in explained], list(range(shards)))
+        self.assertEqual(sum(shard["rows"] for shard in explained), 10_000)
+        for shard in explained:
+            self.assertEqual((shard["queries"], shard["walks"], shard["scans"]), (count, count, 0))
+            self.assertTrue(10 <= shard["width"] <= 40, shard)
+            self.assertTrue(0 < shard["distances"] < count * shard["rows"], shard)
+        for shard in cluster.json(*query, "--exact")["explain"]:
+            self.assertEqual(shard["scan_reasons"], ["exact search was asked for"])
+            self.assertEqual(shard["distances"], count * shard["rows"])
+        lines = cluster.run(*query, "--exact").splitlines()
+        self.assertEqual(lines[-shards - 1].split()[:3], ["shard", "rows", "linked"])
+        self.assertNotIn("explain", cluster.json(*query[:-1]))
+
 
 class Imports(ClusterTestCase):
     def setUp(self):

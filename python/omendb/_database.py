@@ -220,15 +220,18 @@ class DB(Collection):
         if os.path.exists(os.path.join(target, "cluster.manifest")):
             raise ValidationError(f"there is a database at {target} already")
         is_new = not os.path.isdir(target) or not os.listdir(target)
-        found = self._session.info()["collections"]
-        copy = DB(target, durability="none")
+        found: dict[str, Any] = {}
+        copy: DB | None = None
         try:
+            found = self._session.info()["collections"]
+            copy = DB(target, durability="none")
             for name, schema in found.items():
                 _copy(self.collection(name), copy, schema)
             copy.checkpoint()
             copy.close()
         except BaseException as error:
-            copy._session.abandon()
+            if copy is not None:
+                copy._session.abandon()
             if is_new:
                 shutil.rmtree(target, ignore_errors=True)
                 note_written(error, 0, sum(schema["vectors"] for schema in found.values()))
