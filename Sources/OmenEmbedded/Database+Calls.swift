@@ -64,7 +64,7 @@ extension Database {
         }
     }
 
-    /// Runs writes that bring `count` records together.
+    /// Runs several writes that bring `count` records together.
     ///
     /// They are linked at once where they are enough for that, after the last of them, and not
     /// while they come: how fast the machine is does not decide about it.
@@ -78,8 +78,10 @@ extension Database {
         owner.release()
         defer {
             owner.own()
-            if isServingNow { engine.endBatch(in: collection) }
+            if isServingNow { engine.endBatch(of: count, in: collection) }
             owner.release()
+            // The maintenance thread may have found nothing to link until now.
+            signal.raise()
         }
         try body()
     }

@@ -150,6 +150,19 @@ import Testing
         #expect(recall >= expected - 0.02, "recall \(recall), without the outlier \(expected)")
     }
 
+    @Test func codesThatBlurDenseRegionsAreNotUsed() throws {
+        // A fifth of the rows lies a thousand times as dense as the others, all around them.
+        var data = TestData(.normal, count: 1200, dim: 64, seed: Self.seed)
+        for i in stride(from: 0, to: 1200, by: 5) {
+            data.vectors[i] = data.vectors[i].map { $0 / 1000 }
+        }
+        data.queries = data.queries.map { $0.map { $0 / 1000 } }
+        let checked = try Self.filled(Self.schema(.u8, metric: .l2, dim: 64), data)
+        #expect(PersistenceTests.bytes(checked.index)[.codes] == nil)
+        let recall = try checked.recall(data.queries, ef: 40)
+        #expect(recall >= 0.95, "recall \(recall)")
+    }
+
     @Test func schemasNameWhatDoesNotFit() throws {
         let cases: [(CollectionSchema, String)] = [
             (CollectionSchema(dim: 512, element: .u8, codes: .u4), "codes u4 with element u8"),

@@ -45,7 +45,7 @@ private final class Room: Sendable {
                 #expect(harness.engine.rebuildPermille(of: collection) == nil)
                 #expect(collection.linkedCount == 0)
             }
-            harness.engine.endBatch(in: "c")
+            harness.engine.endBatch(of: 1000, in: "c")
             #expect(!harness.engine.work(atMost: 1000), "nothing is linked before the build")
             try harness.settle()
             #expect(collection.linkedCount == 1000)
@@ -62,7 +62,25 @@ private final class Room: Sendable {
                 for _ in 0..<RebuildPolicy.patienceTickCount { harness.engine.maintain() }
                 #expect(!harness.engine.work(atMost: 1000), "more rows are to come")
             }
-            harness.engine.endBatch(in: "c")
+            harness.engine.endBatch(of: 399, in: "c")
+            while harness.engine.work(atMost: 1000) {}
+            #expect(try linked(harness) == 200)
+        }
+    }
+
+    @Test func rowsOfALongCallAreLinkedBesideAShortOne() throws {
+        try withTemporaryDirectory { directory in
+            let harness = try EngineHarness(directory, rebuildRowCountMin: .max)
+            try harness.write(create)
+            harness.engine.beginBatch(of: 1_000_000, in: "c")
+            harness.engine.beginBatch(of: 10, in: "c")
+            try harness.write(.upsert(batch(100, seed: 1)))
+            while harness.engine.work(atMost: 1000) {}
+            #expect(try linked(harness) == 100)
+            harness.engine.endBatch(of: 1_000_000, in: "c")
+            try harness.write(.upsert(batch(100, start: 100, seed: 2)))
+            #expect(!harness.engine.work(atMost: 1000), "ten rows are still to come")
+            harness.engine.endBatch(of: 10, in: "c")
             while harness.engine.work(atMost: 1000) {}
             #expect(try linked(harness) == 200)
         }

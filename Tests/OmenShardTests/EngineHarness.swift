@@ -32,6 +32,7 @@ final class EngineHarness {
         expected: ShardProgress? = nil,
         checksWhole: Bool = false,
         memoryByteCountMax: Int = .max,
+        rebuildRowCountMin: Int = 400,
         buildGate: BuildGate = BuildGate(),
         partTypes: PartTypes = .standard,
         progress: (UInt64) -> Void = { _ in }
@@ -46,7 +47,7 @@ final class EngineHarness {
             memoryByteCountMax: memoryByteCountMax
         )
         configuration.expected = expected
-        configuration.rebuildRowCountMin = 400
+        configuration.rebuildRowCountMin = rebuildRowCountMin
         configuration.buildGate = buildGate
         configuration.partTypes = partTypes
         engine = try ShardEngine(

@@ -107,6 +107,24 @@ import Testing
         #expect(encoder.finish() == Message.shardSearch(order).framed(requestID: 6))
     }
 
+    @Test func anOrderIsLongerThanTheRequestThatJustFits() throws {
+        // One letter, 1,742 numbers of 4 bytes, 9,631 times: 9 bytes less than a frame holds.
+        let request = SearchRequest(
+            collection: "c",
+            element: .f32,
+            dim: 1742,
+            vectors: [UInt8](repeating: 0, count: 1742 * 4 * 9631),
+            count: 9631,
+            k: 10
+        )
+        #expect(Message.search(request).fitsFrame)
+        #expect(!ShardOrder(request, k: 10, shardCount: 2).fitsFrame)
+        var fewer = request
+        fewer.count -= 1
+        fewer.vectors.removeLast(1742 * 4)
+        #expect(ShardOrder(fewer, k: 10, shardCount: 2).fitsFrame)
+    }
+
     @Test func manyFramesInOneReadComeOneByOne() throws {
         var stream: [UInt8] = []
         for envelope in Samples.envelopes {

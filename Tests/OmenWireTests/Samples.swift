@@ -42,7 +42,9 @@ enum Samples {
 
     static var explainedHits: SearchReply {
         var reply = numberHits
-        reply.explanations = [explanation, explanation]
+        var other = explanation
+        other.shard = 4
+        reply.explanations = [explanation, other]
         return reply
     }
 
@@ -52,7 +54,8 @@ enum Samples {
         found.width = 40
         found.strangerCount = 2
         found.rerankCount = 15
-        found.scanCounts = [1, 0, 2, 0, 3]
+        found.walkCount = 4
+        found.scanCounts = [1, 0, 2, 0, 3, 1]
         found.distanceCount = 1 << 40
         found.nanoseconds = 77
         return found

@@ -220,10 +220,9 @@ class DB(Collection):
         if os.path.exists(os.path.join(target, "cluster.manifest")):
             raise ValidationError(f"there is a database at {target} already")
         is_new = not os.path.isdir(target) or not os.listdir(target)
-        found: dict[str, Any] = {}
+        found = self._session.info()["collections"]
         copy: DB | None = None
         try:
-            found = self._session.info()["collections"]
             copy = DB(target, durability="none")
             for name, schema in found.items():
                 _copy(self.collection(name), copy, schema)
@@ -232,8 +231,10 @@ class DB(Collection):
         except BaseException as error:
             if copy is not None:
                 copy._session.abandon()
+                # Only what was made here: without a copy, somebody else may have the folder.
+                if is_new:
+                    shutil.rmtree(target, ignore_errors=True)
             if is_new:
-                shutil.rmtree(target, ignore_errors=True)
                 note_written(error, 0, sum(schema["vectors"] for schema in found.values()))
             raise
 

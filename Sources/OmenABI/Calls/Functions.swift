@@ -127,8 +127,9 @@ public func omendb_upsert(
             try parts.check(against: try store.schema(of: parts.collection))
         }
         let checked = parts
-        try store.adding(checked.count, to: checked.collection) { () throws(OmenError) in
-            for part in checked.ranges {
+        let ranges = checked.ranges
+        func write() throws(OmenError) {
+            for part in ranges {
                 do throws(OmenError) {
                     if part.lowerBound > 0 { try Stop.check() }
                     let done = try store.write(.upsert(try checked.batch(part)))
@@ -144,6 +145,9 @@ public func omendb_upsert(
                 }
             }
         }
+        // One write comes whole by itself.
+        guard ranges.count > 1 else { return try write() }
+        try store.adding(checked.count, to: checked.collection, write)
     }
 }
 

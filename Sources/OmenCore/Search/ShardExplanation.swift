@@ -5,6 +5,7 @@ package enum ScanReason: UInt8, CaseIterable, Sendable {
     case unmeasured = 2
     case cheaper = 3
     case short = 4
+    case noGraph = 5
 
     /// The reason, as people read it.
     package var text: String {
@@ -14,6 +15,7 @@ package enum ScanReason: UInt8, CaseIterable, Sendable {
         case .unmeasured: "it was not measured what searches find"
         case .cheaper: "a walk would cost more"
         case .short: "the walk found too few rows"
+        case .noGraph: "no row is in the graph yet"
         }
     }
 }
@@ -51,6 +53,7 @@ package struct ShardExplanation: Equatable, Sendable {
     /// Adds what the same shard did for other queries of the same search.
     package static func += (left: inout ShardExplanation, right: ShardExplanation) {
         left.queryCount &+= right.queryCount
+        left.walkCount &+= right.walkCount
         left.width = max(left.width, right.width)
         left.strangerCount &+= right.strangerCount
         left.rerankCount = max(left.rerankCount, right.rerankCount)
@@ -61,6 +64,8 @@ package struct ShardExplanation: Equatable, Sendable {
         left.nanoseconds &+= right.nanoseconds
     }
 
-    /// Queries that walked the graph.
-    package var walkCount: UInt32 { queryCount - scanCounts.reduce(0, +) }
+    /// Queries that were compared with every row.
+    package var scanCount: UInt32 { scanCounts.reduce(0, &+) }
+    /// Queries that walked the graph; not those of an empty collection.
+    package var walkCount: UInt32 = 0
 }

@@ -18,7 +18,7 @@ extension VectorIndex {
     /// hits, of which more are such rows.
     /// - Parameters:
     ///   - wanted: The recall of all shards, above 0 and below 1.
-    ///   - k: Hits wanted of all shards together, above 0.
+    ///   - k: Hits that this shard returns, above 0.
     ///   - shardCount: Above 0.
     /// - Returns: A width of at most `Limits.efMax`, or why there is none.
     package func ef(recall wanted: Double, k: Int, shardCount: Int) -> PromisedWidth {

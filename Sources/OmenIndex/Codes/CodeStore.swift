@@ -56,16 +56,77 @@ final class CodeStore {
         let count = min(rowCount, Quantizer.sampleCountMax)
         var sample: [Float] = []
         sample.reserveCapacity(count * schema.dim)
-        for i in 0..<count {
-            let row = i * rowCount / count
-            let vector = rows.floats(row)
-            let factor = factor(row)
-            for d in 0..<schema.dim { sample.append(vector[d] * factor) }
-        }
-        quantizer.train(sample: sample, rowCount: rowCount)
+        for i in 0..<count { append(i * rowCount / count, to: &sample) }
+        quantizer.train(sample: sample, pairs: nearPairs(), rowCount: rowCount)
         guard quantizer.kind == .affine else { return }
         for row in 0..<linkedCount { encode(row) }
         packedCount = 0
+    }
+
+    /// Appends the elements of a row as they are encoded, before rounding.
+    private func append(_ row: Int, to vectors: inout [Float]) {
+        let vector = rows.floats(row)
+        let factor = factor(row)
+        for d in 0..<schema.dim { vectors.append(vector[d] * factor) }
+    }
+
+    /// Rows whose near neighbours are looked for in training, and among how many rows.
+    private static let pairCount = 32
+    private static let pairPoolCount = 65_536
+    /// The neighbour that counts: one of the ten that most searches want.
+    private static let pairRank = 5
+
+    /// Some rows and a near neighbour of each, in the space of the codes; `[pairCount][2][dim]`.
+    ///
+    /// - Complexity: O(pairCount * min(rows, pairPoolCount) * dim).
+    private func nearPairs() -> [Float] {
+        let poolCount = min(rows.count, Self.pairPoolCount)
+        let pool = (0..<poolCount).map { UInt32(truncatingIfNeeded: $0 * rows.count / poolCount) }
+        var scorer = schema.metric == .ip ? rows.productScorer() : rows.exactScorer()
+        var distances = [Float](repeating: 0, count: poolCount)
+        var pairs: [Float] = []
+        for i in 0..<min(Self.pairCount, rows.count) {
+            let row = UInt32(truncatingIfNeeded: i * rows.count / min(Self.pairCount, rows.count))
+            scorer.aim(at: row)
+            scorer.score(pool, poolCount, into: &distances)
+            if schema.metric == .ip {
+                // Codes are of directions: the largest cosine is nearest.
+                for j in 0..<poolCount {
+                    let length = rows.length(Int(pool[j]))
+                    distances[j] = length > 0 ? distances[j] / length : .infinity
+                }
+            }
+            guard let near = nearest(to: row, among: pool, distances) else { continue }
+            append(Int(row), to: &pairs)
+            append(Int(near), to: &pairs)
+        }
+        return pairs
+    }
+
+    /// The row of some rank among those that are not equal to a row in the space of the codes.
+    private func nearest(
+        to row: UInt32,
+        among pool: [UInt32],
+        _ distances: [Float]
+    ) -> UInt32? {
+        var (own, other): ([Float], [Float]) = ([], [])
+        append(Int(row), to: &own)
+        var rank = 0
+        var list = Candidates(reserving: Self.pairRank * 8 + 1)
+        defer { list.deallocate() }
+        list.reset(width: Self.pairRank * 8, capacity: Self.pairRank * 8)
+        for j in pool.indices {
+            let key = Candidates.key(distances[j], pool[j])
+            if key < list.bound { _ = list.insertLive(key) }
+        }
+        for i in 0..<list.count {
+            other.removeAll(keepingCapacity: true)
+            append(Int(Candidates.row(list.keys[i])), to: &other)
+            if other == own { continue }
+            rank += 1
+            if rank == Self.pairRank { return Candidates.row(list.keys[i]) }
+        }
+        return nil
     }
 
     /// Derives what searching needs from the codes of rows that were linked since the last call;

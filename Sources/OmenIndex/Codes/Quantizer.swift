@@ -42,6 +42,14 @@ struct Quantizer {
     /// Largest squared error of a pair, relative to the squared distance of near neighbours, that
     /// reranking is trusted to repair.
     static let errorMax: Float = 0.05
+    /// Squared error of a pair, relative to its squared distance, beyond which codes do not tell
+    /// which of two near neighbours is nearer.
+    static let blurErrorMax: Float = 0.25
+    /// Part of the rows whose near neighbours codes may blur.
+    ///
+    /// Where rows lie far denser in some regions than in others (positions along tracks, say), the
+    /// usual row is told well, and searches in the dense regions find nothing.
+    static let blurShareMax: Float = 0.1
     /// The same of high nibbles, whose order the u8 codes repair over the whole candidate list.
     static let nibbleErrorMax: Float = 0.25
 
@@ -95,14 +103,18 @@ struct Quantizer {
     ///
     /// Codes cover what lies near the mean, or everything where that alone is fit: of vectors that
     /// are zero almost everywhere, the few other elements are what tells them apart.
-    /// The sample has the shape `[sampleCount][dim]` and is already multiplied by `factor`.
+    /// - Parameters:
+    ///   - sample: Vectors that are already multiplied by `factor`, shape `[sampleCount][dim]`.
+    ///   - pairs: Rows and one of the nearest neighbours of each among all rows, multiplied
+    ///     likewise; shape `[pairCount][2][dim]`.
+    ///   - rowCount: Rows that there are.
     /// - Complexity: O(sampleCount * dim).
-    mutating func train(sample: [Float], rowCount: Int) {
+    mutating func train(sample: [Float], pairs: [Float], rowCount: Int) {
         precondition(sample.count >= dim, "no sample to train on")
         trainedRowCount = rowCount
         encodedCount = 0
         clampedCount = 0
-        let isFit = [Self.cutCount, 0].contains { cover(sample, cutCount: $0) }
+        let isFit = [Self.cutCount, 0].contains { cover(sample, pairs, cutCount: $0) }
         kind = isFit ? .affine : .unsuitable
         blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
     }
@@ -110,7 +122,7 @@ struct Quantizer {
     /// Chooses offsets and scale for the range that is left when outliers were cut so many times.
     ///
     /// - Returns: Whether codes resolve near neighbours of the sample then.
-    private mutating func cover(_ sample: [Float], cutCount: Int) -> Bool {
+    private mutating func cover(_ sample: [Float], _ pairs: [Float], cutCount: Int) -> Bool {
         var widest: Float = 0
         // The middle of each dimension, until the scale is known.
         for d in 0..<dim {
@@ -125,6 +137,23 @@ struct Quantizer {
         // Distances of codes are multiples of the square, which must not vanish.
         return scale * scale >= Float.leastNormalMagnitude
             && relativeError(sample, step: 1) <= Self.errorMax
+            && blurredShare(pairs) <= Self.blurShareMax
+    }
+
+    /// The part of some pairs of near neighbours that codes blur together.
+    private func blurredShare(_ pairs: [Float]) -> Float {
+        let pairCount = pairs.count / (2 * dim)
+        guard pairCount > 0 else { return 0 }
+        let blurredCount = pairs.withUnsafeBufferPointer { all in
+            guard let base = all.baseAddress else { return 0 }
+            return (0..<pairCount).count { pair in
+                let (a, b) = (base + 2 * pair * dim, base + (2 * pair + 1) * dim)
+                var distance: Float = 0
+                for d in 0..<dim { distance += (a[d] - b[d]) * (a[d] - b[d]) }
+                return pairError(a, b, step: 1) > Self.blurErrorMax * distance
+            }
+        }
+        return Float(blurredCount) / Float(pairCount)
     }
 
     /// The range of one dimension without what was cut so many times at six standard deviations

@@ -7,7 +7,7 @@ internal import OmenCore
 /// HNSW: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using
 /// hierarchical navigable small world graphs", 2016. The graph knows numbers of rows only; what is
 /// near, scorers tell. The arrays are mapped from a file or reserved; the pointers stay valid while
-/// the graph lives.
+/// the index lives.
 final class Graph {
     let layout: RowLayout
     let seed: UInt64

@@ -6,7 +6,7 @@ internal import OmenCore
 /// rows are deleted.
 ///
 /// A row keeps its number and its vector for ever. The arrays are mapped from a file or reserved;
-/// the pointers stay valid while the store lives.
+/// the pointers stay valid while the index lives.
 final class RowStore {
     let schema: CollectionSchema
     let layout: RowLayout

@@ -94,7 +94,7 @@ struct Candidates {
         return low &+ rank(keys + low, length, key)
     }
 
-    /// Inserts a live entry below `bound` into a list that holds no deleted ones.
+    /// Inserts an entry below `bound` that may be returned into a list without hidden ones.
     ///
     /// - Returns: Its position.
     @inline(__always)
@@ -125,7 +125,7 @@ struct Candidates {
     }
 
     /// Inserts those of `rowCount` new live rows that are near enough into a list that holds no
-    /// deleted ones, and asks for the links of these.
+    /// hidden ones, and asks for the links of these.
     ///
     /// - Returns: The least position that changed; `count` as it was before when none did.
     @inline(__always)

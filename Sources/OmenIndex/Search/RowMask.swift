@@ -1,7 +1,7 @@
 /// The rows that a search passes over: deleted ones, and those that it does not accept.
 ///
-/// A plain bundle of pointers, valid while the index stands still. Walks lead through hidden rows,
-/// and scans compare no others' distances with the bound.
+/// A plain bundle of pointers, valid while the index stands still. Walks lead through hidden rows;
+/// no result is one.
 struct RowMask {
     private let deleted: UnsafePointer<UInt64>
     /// One bit for each row that the search accepts; nil where it accepts all.

@@ -37,7 +37,8 @@ package struct ShardPlan: Equatable, Sendable {
 /// Decides how a shard answers a search: whether it walks the graph or compares every row, how
 /// wide it walks, and how many candidates it scores again.
 ///
-/// The only place that decides these.
+/// The only place that decides these; a walk that finds fewer rows than it could is followed by a
+/// scan.
 package struct ShardPlanner {
     private let index: VectorIndex
 
@@ -82,7 +83,7 @@ package struct ShardPlanner {
     /// - Returns: A plan that wants nothing where no row may be found.
     /// - Complexity: O(1).
     func plan(_ effort: ShardEffort, k: Int, _ mask: RowMask) -> ShardPlan {
-        // Nobody who asks for fewer is to find less of them.
+        // Whoever asks for one row is to find it as surely as one who asks for ten.
         let wanted = min(max(k, Self.wantedMin), mask.shownCount)
         switch effort {
         case .scan(let reason): return ShardPlan(wanted: wanted, method: .scan(reason))
@@ -90,7 +91,10 @@ package struct ShardPlanner {
             let asked = max(wanted, ef)
             let settings = index.settings
             let width = stretched(asked, by: settings.stretch * (1 + index.graph.newShare))
-            guard index.graph.entry != nil, !isBetterScanned(asked, width: width) else {
+            guard index.graph.entry != nil else {
+                return ShardPlan(wanted: wanted, method: .scan(.noGraph))
+            }
+            guard !isBetterScanned(asked, width: width) else {
                 return ShardPlan(wanted: wanted, method: .scan(.cheaper))
             }
             return ShardPlan(wanted: wanted, method: .walk(walk(wanted, width: width, mask)))

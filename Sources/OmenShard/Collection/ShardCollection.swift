@@ -13,17 +13,17 @@ package final class ShardCollection {
     private(set) var file: CheckpointFile?
     /// Rows in the graph as `file` has it; nil when `file` holds other rows than `index`.
     private var savedLinkedCount: Int?
-    /// Set while hot rows are better left to a rebuild.
+    /// Set while hot rows are left to a build, or wait for others of their call.
     var isLinkingPaused = false
     /// What it will have when everything that was accepted is applied; only where addresses are
     /// limited.
     var promised = Promise()
     /// Calls under way that bring rows in several parts.
     var openBatchCount = 0
+    /// Rows that these bring in all.
+    var openRowCount = 0
     /// Whether what they bring is to be built at once.
     var isBatchBuilt = false
-    /// Whether the rows of open batches are so few that they wait for each other.
-    var isBatchHeld = false
     /// How often the rows were put into another order.
     package private(set) var orderCount: UInt64 = 0
     /// Memory for searches beside each other.

@@ -10,17 +10,17 @@ extension ShardEngine {
         rebuilder.waitsForMemory(collection)
     }
 
-    /// Expects `count` rows in several writes: no build begins before they are there, unless so
-    /// many rows wait to be linked that no more are taken.
+    /// Expects `count` rows in several writes: no build begins before they are there, and few rows
+    /// are not linked one by one before, unless so many rows wait that no more are taken.
     ///
-    /// Each call needs one of `endBatch`, whatever becomes of the writes.
+    /// Each call needs one of `endBatch` with the same count, whatever becomes of the writes.
     package func beginBatch(of count: Int, in name: String) {
         guard let collection = store.collections[name] else { return }
         rebuilder.beginBatch(of: count, in: collection)
     }
 
-    package func endBatch(in name: String) {
+    package func endBatch(of count: Int, in name: String) {
         guard let collection = store.collections[name] else { return }
-        rebuilder.endBatch(in: collection)
+        rebuilder.endBatch(of: count, in: collection)
     }
 }

@@ -124,39 +124,46 @@ final class Rebuilder {
 
     /// Leaves rows to a build that is under way, or due and not waiting for memory.
     ///
-    /// And to the end of a call that brings more of them: how fast they come is not to decide which
-    /// of them are linked together.
+    /// The rows of open calls wait for each other as well, where they are few: how fast they come
+    /// is not to decide which of them are linked together.
     func pauseLinking(_ collection: ShardCollection) {
         let shape = collection.rebuildShape(isCrowded: false)
         let isWasted =
-            collection.isBatchBuilt || (collection.isBatchHeld && !isCrowded)
+            collection.isBatchBuilt || (awaitsFewRows(collection) && !isCrowded)
             || policy.isLinkingWasted(collection.name, shape)
         collection.isLinkingPaused =
             rebuild?.collection === collection
             || (isWasted && !withoutRoom.contains(collection.name))
     }
 
-    /// Rows of one call that wait for each other before they are linked one by one: searches scan
+    /// Rows that may wait for others of their call before they are linked one by one: searches scan
     /// them until then.
     private static let heldRowCountMax = 16_384
 
-    /// Expects `count` rows in one call: where they are enough for a build, none of them is linked
-    /// before it, however slowly they come.
+    /// Whether calls are under way that bring few rows, and few wait to be linked.
+    private func awaitsFewRows(_ collection: ShardCollection) -> Bool {
+        collection.openBatchCount > 0 && collection.openRowCount <= Self.heldRowCountMax
+            && collection.hotRowCount <= Self.heldRowCountMax
+    }
+
+    /// Expects `count` rows in several writes of one call: where they are enough for a build, none
+    /// of them is linked before it, however slowly they come.
     func beginBatch(of count: Int, in collection: ShardCollection) {
         collection.openBatchCount += 1
+        collection.openRowCount += count
         let shape = collection.rebuildShape(isCrowded: false).adding(count)
         if policy.isLinkingWasted(collection.name, shape) { collection.isBatchBuilt = true }
-        if count <= Self.heldRowCountMax { collection.isBatchHeld = true }
         pauseLinking(collection)
     }
 
-    func endBatch(in collection: ShardCollection) {
+    func endBatch(of count: Int, in collection: ShardCollection) {
         // It may have been cleared since the call began: then this is another one.
         guard collection.openBatchCount > 0 else { return }
         collection.openBatchCount -= 1
+        collection.openRowCount = max(0, collection.openRowCount - count)
         if collection.openBatchCount == 0 {
             collection.isBatchBuilt = false
-            collection.isBatchHeld = false
+            collection.openRowCount = 0
         }
         pauseLinking(collection)
     }

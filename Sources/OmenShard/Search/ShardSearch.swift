@@ -126,14 +126,18 @@ package struct ShardSearch {
         sum.nanoseconds += MonotonicClock.now - start
         sum.distanceCount += scratch.counts.distances - before.distances
         sum.queryCount += 1
-        switch scratch.plan?.method {
+        guard let plan = scratch.plan, plan.wanted > 0 else {
+            explanation = sum
+            return
+        }
+        switch plan.method {
         case .scan(let reason): sum.scanCounts[Int(reason.rawValue)] += 1
         case .walk(let walk):
+            sum.walkCount += 1
             let width = scratch.wasStranger ? walk.strangerWidth : walk.width
             sum.width = max(sum.width, UInt32(clamping: width))
             sum.rerankCount = UInt32(clamping: walk.rerankCount)
             sum.strangerCount += scratch.wasStranger ? 1 : 0
-        case nil: break
         }
         explanation = sum
     }

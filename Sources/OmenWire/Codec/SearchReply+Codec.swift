@@ -102,6 +102,9 @@ extension SearchReply {
             least: ShardExplanation.byteCount
         )
         for _ in 0..<count { explanations.append(try ShardExplanation(from: &reader)) }
+        guard Set(explanations.map(\.shard)).count == count else {
+            throw OmenError(.protocolViolation, "a shard explains itself twice")
+        }
     }
 
     private static func readHits(

@@ -59,7 +59,7 @@ package struct FrameEncoder {
 
     /// Adds a search that was encoded for another worker.
     ///
-    /// - Precondition: `search` fits a frame: it came from a client's.
+    /// - Precondition: `search` fits a frame; see `ShardOrder.fitsFrame`.
     /// - Complexity: O(bytes), one copy.
     package mutating func append(_ search: EncodedSearch) {
         makeRoom(for: search.bytes.count)
@@ -115,6 +115,7 @@ package struct EncodedSearch {
     package init(_ order: ShardOrder, requestID: UInt64) {
         self.requestID = requestID
         let size = MessageHead.messageByteCount(bodyByteCount: order.bodyByteCount)
+        precondition(size <= Limits.frameBodyByteCountMax, "a search of \(size) bytes")
         var writer = ByteWriter(reserving: size)
         writer.write(UInt32(size))
         writer.write(MessageKind.shardSearch.rawValue)
@@ -133,6 +134,17 @@ package struct EncodedSearch {
         var encoder = FrameEncoder()
         encoder.append(self)
         return encoder.finish()
+    }
+}
+
+extension ShardOrder {
+    /// Whether the order is within the limit of a frame, with any timeout.
+    ///
+    /// It is some bytes longer than the client's request, which may just fit.
+    package var fitsFrame: Bool {
+        let timeoutByteCount = request.timeoutMilliseconds > 0 ? 0 : 4
+        return MessageHead.messageByteCount(bodyByteCount: bodyByteCount + timeoutByteCount)
+            <= Limits.frameBodyByteCountMax
     }
 }
 

@@ -279,13 +279,13 @@ struct SearchAnswers {
     /// A line for each shard.
     var explanationText: String {
         var table = TextTable([
-            "shard#", "rows#", "linked#", "walks#", "width#", "scans#", "reranked#", "unlike#",
+            "shard#", "rows#", "linked#", "walks#", "width#", "scans#", "rerank min#", "unlike#",
             "distances#", "ms#", "why scanned",
         ])
         for one in orderedExplanations {
             table.append([
                 "\(one.shard)", "\(one.rowCount)", "\(one.linkedCount)", "\(one.walkCount)",
-                "\(one.width)", "\(one.queryCount - one.walkCount)", "\(one.rerankCount)",
+                "\(one.width)", "\(one.scanCount)", "\(one.rerankCount)",
                 "\(one.strangerCount)", "\(one.distanceCount)",
                 rounded(Double(one.nanoseconds) / 1e6), one.scanReasons.joined(separator: "; "),
             ])
@@ -354,8 +354,8 @@ extension ShardExplanation {
             ("walks", .integer(Int(walkCount))),
             ("width", .integer(Int(width))),
             ("unlike_rows", .integer(Int(strangerCount))),
-            ("reranked", .integer(Int(rerankCount))),
-            ("scans", .integer(Int(queryCount - walkCount))),
+            ("rerank_min", .integer(Int(rerankCount))),
+            ("scans", .integer(Int(scanCount))),
             ("scan_reasons", .array(scanReasons.map(JSON.string))),
             ("distances", .integer(Int(clamping: distanceCount))),
             ("seconds", .number(Double(nanoseconds) / 1e9)),

@@ -153,6 +153,12 @@ extension CoordinatorCore {
             shardCount: directory.shardCount,
             largestShare: directory.slots.largestShare
         )
+        guard order.fitsFrame else {
+            throw OmenError(
+                .badRequest,
+                "\(query.count) queries of \(query.dim) dimensions do not fit a frame: send fewer at once"
+            )
+        }
         let answers = answerByteCount(query, about: entry, shardK: order.k)
         var request = PendingRequest(
             requester,
