@@ -108,11 +108,17 @@ struct RecallMeter {
     ) throws(BuildEnd) -> FoundShares {
         let all = truth.queries.count
         let queryCount = min(queryCountMax, SearchCalibration.queryCount(of: all, ef: ef))
+        let plan = index.planner.plan(.walk(ef: ef), k: rankCount, RowMask(index.rowStore))
         // Rows found among the nearest one, two and so on of each query.
         let found = try perItem(queryCount, valueCount: rankCount) {
             scratch,
             i,
             found throws(BuildEnd) in
+            if case .scan = plan.method {
+                // It finds all of them: that need not be tried.
+                for k in 1...rankCount { found[k - 1] = Float(k) }
+                return
+            }
             // Evenly spaced: neighbours in the order of rows may be neighbours in space.
             let position = i * all / queryCount
             try find(min(rankCount, ef), of: truth.queries.lowerBound + position, ef: ef, scratch)

@@ -71,10 +71,12 @@ final class CodeStore {
     }
 
     /// Rows whose near neighbours are looked for in training, and among how many rows.
-    private static let pairCount = 32
-    private static let pairPoolCount = 65_536
+    private static let pairCount = 24
+    private static let pairPoolCount = 16_384
     /// The neighbour that counts: one of the ten that most searches want.
     private static let pairRank = 5
+    /// Nearest rows that are looked at for one that is not equal.
+    private static let pairListCount = 40
 
     /// Some rows and a near neighbour of each, in the space of the codes; `[pairCount][2][dim]`.
     ///
@@ -82,51 +84,59 @@ final class CodeStore {
     private func nearPairs() -> [Float] {
         let poolCount = min(rows.count, Self.pairPoolCount)
         let pool = (0..<poolCount).map { UInt32(truncatingIfNeeded: $0 * rows.count / poolCount) }
-        var scorer = schema.metric == .ip ? rows.productScorer() : rows.exactScorer()
-        var distances = [Float](repeating: 0, count: poolCount)
+        let pairCount = min(Self.pairCount, rows.count)
+        let chosen = (0..<pairCount).map { UInt32(truncatingIfNeeded: $0 * rows.count / pairCount) }
+        let lists = nearest(to: chosen, among: pool)
+        defer { for list in lists { list.deallocate() } }
+        // Of a part of the rows, fewer are as near.
+        let rank = max(1, Self.pairRank * poolCount / rows.count)
         var pairs: [Float] = []
-        for i in 0..<min(Self.pairCount, rows.count) {
-            let row = UInt32(truncatingIfNeeded: i * rows.count / min(Self.pairCount, rows.count))
-            scorer.aim(at: row)
-            scorer.score(pool, poolCount, into: &distances)
-            if schema.metric == .ip {
-                // Codes are of directions: the largest cosine is nearest.
-                for j in 0..<poolCount {
-                    let length = rows.length(Int(pool[j]))
-                    distances[j] = length > 0 ? distances[j] / length : .infinity
-                }
-            }
-            guard let near = nearest(to: row, among: pool, distances) else { continue }
+        for (row, list) in zip(chosen, lists) {
+            let start = pairs.count
             append(Int(row), to: &pairs)
-            append(Int(near), to: &pairs)
+            let own = Array(pairs[start...])
+            var distinctCount = 0
+            for i in 0..<list.count where distinctCount < rank {
+                pairs.removeSubrange((start + schema.dim)...)
+                append(Int(Candidates.row(list.keys[i])), to: &pairs)
+                // Duplicates say nothing about how finely codes must resolve.
+                if pairs[(start + schema.dim)...] != own[...] { distinctCount += 1 }
+            }
+            if distinctCount < rank { pairs.removeSubrange(start...) }
         }
         return pairs
     }
 
-    /// The row of some rank among those that are not equal to a row in the space of the codes.
-    private func nearest(
-        to row: UInt32,
-        among pool: [UInt32],
-        _ distances: [Float]
-    ) -> UInt32? {
-        var (own, other): ([Float], [Float]) = ([], [])
-        append(Int(row), to: &own)
-        var rank = 0
-        var list = Candidates(reserving: Self.pairRank * 8 + 1)
-        defer { list.deallocate() }
-        list.reset(width: Self.pairRank * 8, capacity: Self.pairRank * 8)
-        for j in pool.indices {
-            let key = Candidates.key(distances[j], pool[j])
-            if key < list.bound { _ = list.insertLive(key) }
+    /// The nearest rows of a pool to each of some rows, in the space of the codes.
+    ///
+    /// Rows of the pool are compared in blocks that stay in the cache.
+    private func nearest(to chosen: [UInt32], among pool: [UInt32]) -> [Candidates] {
+        let isInner = schema.metric == .ip
+        var scorer = isInner ? rows.productScorer() : rows.exactScorer()
+        var lists = chosen.map { _ in Candidates(reserving: Self.pairListCount + 1) }
+        for i in lists.indices {
+            lists[i].reset(width: Self.pairListCount, capacity: Self.pairListCount)
         }
-        for i in 0..<list.count {
-            other.removeAll(keepingCapacity: true)
-            append(Int(Candidates.row(list.keys[i])), to: &other)
-            if other == own { continue }
-            rank += 1
-            if rank == Self.pairRank { return Candidates.row(list.keys[i]) }
+        let blockCount = Scratch.scanCount
+        var distances = [Float](repeating: 0, count: blockCount)
+        for first in stride(from: 0, to: pool.count, by: blockCount) {
+            let block = Array(pool[first..<min(first + blockCount, pool.count)])
+            for i in chosen.indices {
+                scorer.aim(at: chosen[i])
+                scorer.score(block, block.count, into: &distances)
+                for j in block.indices {
+                    var distance = distances[j]
+                    if isInner {
+                        // Codes are of directions: the largest cosine is nearest.
+                        let length = rows.length(Int(block[j]))
+                        distance = length > 0 ? distance / length : .infinity
+                    }
+                    let key = Candidates.key(distance, block[j])
+                    if key < lists[i].bound { _ = lists[i].insertLive(key) }
+                }
+            }
         }
-        return nil
+        return lists
     }
 
     /// Derives what searching needs from the codes of rows that were linked since the last call;
