@@ -116,8 +116,24 @@ private let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shar
                 try ShardReading.check(Directory(directory), identity: identity, expected: nil)
             }
             #expect(reading == error)
-            let salvaged = try SalvagedShard(Directory(directory), identity: identity)
-            #expect(salvaged.problems.first == error?.message)
+            // It is whole: nothing of it is given up.
+            let salvaging = #expect(throws: OmenError.self) {
+                _ = try SalvagedShard(Directory(directory), identity: identity)
+            }
+            #expect(salvaging == error)
+        }
+    }
+
+    @Test func aFileFromBeforeAPartIsRefusedByName() throws {
+        try withTemporaryDirectory { directory in
+            let path = try DeferredCheckTests.make(directory)
+            let error = #expect(throws: OmenError.self) {
+                _ = try EngineHarness(directory, partTypes: types)
+            }
+            #expect(error?.code == .unsupportedVersion)
+            #expect(
+                error?.message == "\(path) has no sections of MarkPart: an older build wrote it"
+            )
         }
     }
 

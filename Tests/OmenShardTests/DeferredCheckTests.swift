@@ -13,7 +13,7 @@ import Testing
         + RecordSection.allCases.filter { $0 != .state }.map(\.rawValue)
 
     /// Makes a shard with a file whose sections are all there; returns the file's path.
-    private static func make(_ directory: String) throws -> String {
+    static func make(_ directory: String) throws -> String {
         let harness = try EngineHarness(directory)
         let schema = CollectionSchema(dim: 8, metric: .cosine, element: .u8)
         try harness.write(.createCollection(name: "c", schema: schema))

@@ -39,8 +39,9 @@ extension RecordsReply {
 extension SearchReply {
     /// Bytes of memory that it takes, about.
     var heldByteCount: Int {
-        guard case .full(let hits) = list else { return list.count * 12 }
-        return hits.reduce(0) { total, hit in
+        let explained = explanations.count * MemoryLayout<ShardExplanation>.stride
+        guard case .full(let hits) = list else { return explained + list.count * 12 }
+        return hits.reduce(explained) { total, hit in
             let bytes = (hit.metadata?.count ?? 0) + (hit.vector?.count ?? 0)
             return total + 64 + hit.id.encodedByteCount + bytes
         }

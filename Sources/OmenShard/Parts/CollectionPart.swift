@@ -109,6 +109,11 @@ extension CollectionPart {
     /// The numbers of the part's sections.
     static var kinds: [UInt32] { Section.allCases.map(\.rawValue) }
 
+    /// Whether a file has no section of the part: it was written before there was one.
+    static func lacksSections(in file: ShardFile) -> Bool {
+        !file.kinds.contains { kinds.contains($0) }
+    }
+
     static func residentByteCount(of file: ShardFile) -> Int {
         kinds.reduce(0) { $0 + (file.byteCount(of: $1) ?? 0) }
     }

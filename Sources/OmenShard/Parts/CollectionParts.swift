@@ -69,6 +69,12 @@ struct CollectionParts {
                 "collection \(name): index has \(index.rowCount) rows and \(index.liveCount) live, records \(records.rowCount) and \(records.liveCount)"
             )
         }
+        for type in types.derived where type.lacksSections(in: source.file) && index.rowCount > 0 {
+            throw OmenError(
+                .unsupportedVersion,
+                "\(source.file.path) has no sections of \(type): an older build wrote it"
+            )
+        }
         for part in derived where part.rowCount != index.rowCount {
             throw OmenError(
                 .corrupt,

@@ -131,7 +131,11 @@ struct SalvagedShard {
                 baseLSN[collection] = base
                 files[collection] = name
                 return
-            } catch { try note(error) }
+            } catch {
+                // A whole file of another build is not damaged.
+                if error.code == .unsupportedVersion { throw error }
+                try note(error)
+            }
         }
         note("collection \(collection) has no readable file")
     }

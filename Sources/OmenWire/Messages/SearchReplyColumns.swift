@@ -57,6 +57,9 @@ struct ReplyColumns {
             | (hasVectors ? Flag.vectors : 0) | (hasExplanations ? Flag.explanations : 0)
     }
 
+    /// Whether hits are numbers and distances alone.
+    var hasOnlyNumbers: Bool { !hasTexts && !hasMetadata && !hasVectors }
+
     /// Least bytes of one hit.
     var leastByteCount: Int { (hasTexts ? 7 : 12) + (hasMetadata ? 4 : 0) + (hasVectors ? 4 : 0) }
 
@@ -94,7 +97,7 @@ struct SearchReplyColumns {
             throw OmenError(.protocolViolation, "hit counts do not add up to \(hitCount)")
         }
         distances = try reader.read(count: hitCount * 4)
-        numbers = flags.flags == 0 ? try reader.read(count: hitCount * 8) : nil
+        numbers = flags.hasOnlyNumbers ? try reader.read(count: hitCount * 8) : nil
     }
 
     /// As `SearchReply.checkOrder`, on columns.
@@ -150,7 +153,7 @@ package struct NumberedHits {
             _ = try reader.read(UInt32.self)
             guard try reader.read(UInt32.self) == 0 else { return nil }
             let columns = try SearchReplyColumns(from: &reader)
-            guard let numbers = columns.numbers else { return nil }
+            guard let numbers = columns.numbers, !columns.flags.hasExplanations else { return nil }
             try columns.checkOrder()
             try RawMessage.expectPadding(&reader)
             element = columns.element
