@@ -7,8 +7,6 @@ internal import OmenWire
 /// Sending never blocks without receiving: a coordinator that waits for its replies to be read
 /// stops reading requests, so a client that only sends would wait for ever.
 final class ClientConnection {
-    typealias Instant = ContinuousClock.Instant
-
     private let socket: ClientSocket
     private var decoder = FrameDecoder()
     private var encoder = FrameEncoder()
@@ -25,7 +23,7 @@ final class ClientConnection {
     /// Connects to a coordinator.
     ///
     /// - Throws: As `ClientSocket.connect`.
-    init(to endpoint: Endpoint, deadline: Instant) throws(OmenError) {
+    init(to endpoint: Endpoint, deadline: ContinuousClock.Instant) throws(OmenError) {
         socket = try ClientSocket.connect(to: endpoint, deadline: deadline)
     }
 
@@ -57,12 +55,12 @@ final class ClientConnection {
     ///   it, too: nobody reads what may come.
     /// - Returns: The answers that arrived, in the order of arrival.
     func exchange(
-        until deadline: Instant,
+        until deadline: ContinuousClock.Instant,
         grace: Duration = .zero
     ) throws(OmenError) -> [Envelope] {
         if let failure { throw failure }
         let stop = Stop.current
-        var stopsAt: Instant?
+        var stopsAt: ContinuousClock.Instant?
         do throws(OmenError) {
             while true {
                 try sendQueued()

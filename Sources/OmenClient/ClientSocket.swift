@@ -4,8 +4,6 @@ internal import OmenCore
 
 /// A connected, non-blocking socket whose waits have deadlines.
 final class ClientSocket {
-    typealias Instant = ContinuousClock.Instant
-
     private let descriptor: Int32
 
     private init(descriptor: Int32) { self.descriptor = descriptor }
@@ -18,7 +16,7 @@ final class ClientSocket {
     ///   system cannot take, else `.ioFailure`.
     static func connect(
         to endpoint: Endpoint,
-        deadline: Instant
+        deadline: ContinuousClock.Instant
     ) throws(OmenError) -> ClientSocket {
         try endpoint.validate()
         let descriptor = try endpoint.makeSocket()
@@ -45,7 +43,7 @@ final class ClientSocket {
 
     /// Waits until bytes can be received, or sent if `wantsToSend`, or the deadline has passed; a
     /// thread that may be stopped only until it must look again.
-    func wait(toSend wantsToSend: Bool, deadline: Instant) throws(OmenError) {
+    func wait(toSend wantsToSend: Bool, deadline: ContinuousClock.Instant) throws(OmenError) {
         var entry = pollfd(
             fd: descriptor,
             events: Int16(POLLIN) | (wantsToSend ? Int16(POLLOUT) : 0),

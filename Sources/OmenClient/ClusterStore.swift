@@ -5,9 +5,9 @@ internal import Synchronization
 /// A running cluster, through as many connections as calls are made at once.
 package final class ClusterStore: RecordStore {
     /// A client that one thread has at a time.
-    private struct Lent: @unchecked Sendable { var client: ClusterClient }
+    private struct LentClient: @unchecked Sendable { var client: ClusterClient }
     private struct Pool: ~Copyable {
-        var idle: [Lent] = []
+        var idle: [LentClient] = []
         var isClosed = false
     }
 
@@ -18,7 +18,7 @@ package final class ClusterStore: RecordStore {
     /// - Throws: `.unavailable` when nobody listens at `endpoint`.
     package init(at endpoint: Endpoint) throws(OmenError) {
         self.endpoint = endpoint
-        let first = Lent(client: try ClusterClient.connect(to: endpoint))
+        let first = LentClient(client: try ClusterClient.connect(to: endpoint))
         pool.withLock { $0.idle.append(first) }
     }
 
@@ -34,7 +34,7 @@ package final class ClusterStore: RecordStore {
             client = try ClusterClient.connect(to: endpoint)
         }
         defer {
-            let back = Lent(client: client)
+            let back = LentClient(client: client)
             pool.withLock { if !$0.isClosed { $0.idle.append(back) } }
         }
         return try body(client)

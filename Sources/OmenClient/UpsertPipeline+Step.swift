@@ -3,8 +3,6 @@ internal import OmenCore
 internal import OmenWire
 
 extension UpsertPipeline {
-    private typealias Instant = ContinuousClock.Instant
-
     /// Sends what is due, receives, and settles what was answered or given up.
     ///
     /// Returns after some progress, at the latest at `limit`.
@@ -148,12 +146,12 @@ extension UpsertPipeline {
     }
 
     /// Sums of counts that passed this cannot overflow.
-    private func isPlausible(_ counts: WriteCounts, _ pending: Pending) -> Bool {
+    private func isPlausible(_ counts: WriteCounts, _ pending: OutstandingBatch) -> Bool {
         counts.upserted <= pending.vectorCount && counts.replaced <= counts.upserted
             && counts.deleted == 0
     }
 
-    private func retry(_ pending: Pending, after error: OmenError) {
+    private func retry(_ pending: OutstandingBatch, after error: OmenError) {
         var pending = pending
         let failedAt = pending.firstFailedAt ?? .now
         pending.firstFailedAt =
@@ -163,7 +161,7 @@ extension UpsertPipeline {
         waiting.append(pending)
     }
 
-    private func deadline(_ pending: Pending) -> ContinuousClock.Instant? {
+    private func deadline(_ pending: OutstandingBatch) -> ContinuousClock.Instant? {
         pending.firstFailedAt.map { $0 + options.retryFor }
     }
 
@@ -178,7 +176,7 @@ extension UpsertPipeline {
     }
 
     /// Counts a batch as failed; its outcome is unknown if any of its tries may have worked.
-    private func giveUp(_ pending: Pending, _ error: OmenError) {
+    private func giveUp(_ pending: OutstandingBatch, _ error: OmenError) {
         var error = error
         let part = pending.part ?? WriteCounts()
         acknowledgedVectorCount += part.upserted

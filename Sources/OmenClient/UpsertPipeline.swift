@@ -26,7 +26,7 @@ package final class UpsertPipeline {
     }
 
     /// One batch on its way.
-    struct Pending {
+    struct OutstandingBatch {
         let request: Message
         let sequence: UInt64
         let vectorCount: Int
@@ -62,8 +62,8 @@ package final class UpsertPipeline {
     var connectBackoff = Backoff()
     var connectAt = ContinuousClock.now
     var connectError: OmenError?
-    var inFlight: [UInt64: Pending] = [:]
-    var waiting: [Pending] = []
+    var inFlight: [UInt64: OutstandingBatch] = [:]
+    var waiting: [OutstandingBatch] = []
     private var keys = RequestKeys()
     var linking = LinkingWatch()
     /// The question how far linking is, when one is under way.
@@ -110,7 +110,7 @@ package final class UpsertPipeline {
         let request = Message.write(WriteRequest(key: key, operation: .upsert(batch)))
         try request.checkFitsFrame()
         waiting.append(
-            Pending(
+            OutstandingBatch(
                 request: request,
                 sequence: key.sequence,
                 vectorCount: batch.ids.count,

@@ -182,7 +182,7 @@ package final class StreamConnection: LoopHandle {
 
     /// Copies the front of the queue, which libuv then keeps until the socket took it.
     private func writeWhenPossible() {
-        let request = WriteRequest(
+        let request = QueuedWrite(
             connection: self,
             byteCount: min(waitingByteCount, Self.writeByteCountMax)
         )
@@ -247,7 +247,7 @@ package final class StreamConnection: LoopHandle {
 }
 
 /// A write that waits for room in the socket; lives until its callback.
-private final class WriteRequest {
+private final class QueuedWrite {
     let payload: UnsafeMutableRawBufferPointer
     private let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
     private let connection: StreamConnection
@@ -271,7 +271,7 @@ private final class WriteRequest {
         request.pointee.data = retained.toOpaque()
         let result = uv_write(request, stream, &buffer, 1) { request, status in
             guard let data = request?.pointee.data else { return }
-            let write = Unmanaged<WriteRequest>.fromOpaque(data).takeRetainedValue()
+            let write = Unmanaged<QueuedWrite>.fromOpaque(data).takeRetainedValue()
             write.connection.didWrite(status)
         }
         // On an immediate error libuv does not call back.

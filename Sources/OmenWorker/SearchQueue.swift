@@ -6,7 +6,7 @@ internal import OmenWire
 ///
 /// Bounded by what the coordinator keeps in flight towards one worker.
 struct SearchQueue {
-    private struct Entry {
+    private struct QueuedSearch {
         var requestID: UInt64
         var search: ShardSearch
         /// When nobody waits for the answer any more.
@@ -14,14 +14,14 @@ struct SearchQueue {
     }
 
     /// Those whose turn is still to come in this round, last first.
-    private var round: [Entry] = []
+    private var round: [QueuedSearch] = []
     /// Those that wait for the next round, in order.
-    private var next: [Entry] = []
+    private var next: [QueuedSearch] = []
 
     var isEmpty: Bool { round.isEmpty && next.isEmpty }
 
     mutating func append(_ requestID: UInt64, _ search: ShardSearch, deadline: UInt64) {
-        next.append(Entry(requestID: requestID, search: search, deadline: deadline))
+        next.append(QueuedSearch(requestID: requestID, search: search, deadline: deadline))
     }
 
     /// Runs one query of the search whose turn it is, unless its deadline has passed.

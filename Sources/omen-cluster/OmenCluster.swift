@@ -13,7 +13,10 @@ struct OmenCluster: ParsableCommand {
             """,
         version: "0.1.0",
         groupedSubcommands: [
-            CommandGroup(name: "Cluster:", subcommands: [Start.self, Stop.self, Status.self]),
+            CommandGroup(
+                name: "Cluster:",
+                subcommands: [Start.self, StopCluster.self, Status.self]
+            ),
             CommandGroup(
                 name: "Collections:",
                 subcommands: [

@@ -151,7 +151,7 @@ private struct OpenLoop {
     @Test func clientsTakeTurnsAndKeepTheirOwnOrder() {
         var queue = ReadQueue()
         for (id, client) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (6, 2)] as [(UInt64, UInt64)] {
-            queue.append(ReadQueue.Entry(id: id, message: .ping, cost: 100), of: client)
+            queue.append(ReadQueue.WaitingRead(id: id, message: .ping, cost: 100), of: client)
         }
         #expect(queue.count == 6 && queue.clientCount == 3)
         #expect(queue.countBefore(1) == 9 && queue.countBefore(2) == 6)
@@ -166,8 +166,8 @@ private struct OpenLoop {
     @Test func aClientWhoseReadsAreDearHasFewerTurns() {
         var queue = ReadQueue()
         for id in 0..<100 as Range<UInt64> {
-            queue.append(ReadQueue.Entry(id: id, message: .ping, cost: 1000), of: 1)
-            queue.append(ReadQueue.Entry(id: 1000 + id, message: .ping, cost: 100), of: 2)
+            queue.append(ReadQueue.WaitingRead(id: id, message: .ping, cost: 1000), of: 1)
+            queue.append(ReadQueue.WaitingRead(id: 1000 + id, message: .ping, cost: 100), of: 2)
         }
         var taken = (dear: 0, cheap: 0)
         while taken.cheap < 100, let entry = queue.next() {
@@ -175,8 +175,8 @@ private struct OpenLoop {
         }
         #expect((9...11).contains(taken.dear))
         // Whoever comes now is next, and has no claim for the time before.
-        queue.append(ReadQueue.Entry(id: 5000, message: .ping, cost: 100), of: 3)
-        queue.append(ReadQueue.Entry(id: 5001, message: .ping, cost: 100), of: 3)
+        queue.append(ReadQueue.WaitingRead(id: 5000, message: .ping, cost: 100), of: 3)
+        queue.append(ReadQueue.WaitingRead(id: 5001, message: .ping, cost: 100), of: 3)
         let ids = (0..<3).compactMap { _ in queue.next()?.id }
         #expect(ids.contains(5000))
     }

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Vectors in the memory of a caller, read where they lie; they may change between two readings.
 struct GivenVectors {
-    private enum Kind {
+    private enum GivenKind {
         /// As they are stored or searched for.
         case plain
         case f16
@@ -15,7 +15,7 @@ struct GivenVectors {
     /// What their elements become: `f32` for those that no collection stores.
     let element: ElementType
     let dim: Int
-    private let kind: Kind
+    private let kind: GivenKind
     private let base: UnsafeRawPointer
     /// Bytes from one row to the next.
     private let stride: Int

@@ -7,12 +7,12 @@ internal import Synchronization
 ///
 /// Numbers and no addresses, as handles are: one that was freed is ignored.
 private enum Stops {
-    private struct Table {
+    private struct StopTable {
         var stops: [UInt: Stop] = [:]
         var next: UInt = 1
     }
 
-    private static let table = Mutex(Table())
+    private static let table = Mutex(StopTable())
 
     static func add(_ stop: Stop) -> OpaquePointer? {
         let number = table.withLock { table in

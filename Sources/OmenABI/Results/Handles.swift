@@ -7,12 +7,12 @@ internal import Synchronization
 /// A handle is a number and no address, so that one that was closed, or never was one, is an error
 /// and not a crash.
 enum Handles {
-    private struct Table {
+    private struct HandleTable {
         var stores: [UInt: any RecordStore] = [:]
         var next: UInt = 1
     }
 
-    private static let table = Mutex(Table())
+    private static let table = Mutex(HandleTable())
 
     static func add(_ store: any RecordStore) -> OpaquePointer? {
         let number = table.withLock { table in

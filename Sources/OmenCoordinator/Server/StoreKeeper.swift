@@ -6,13 +6,13 @@ internal import Synchronization
 /// Stores what the coordinator must remember beside the loop: a sync takes some milliseconds, in
 /// which the loop answers hundreds of searches.
 final class StoreKeeper<Stored: Sendable> {
-    private final class Outcome: Sendable {
+    private final class StoreOutcome: Sendable {
         let failure = Mutex<OmenError??>(nil)
     }
 
     private let body: @Sendable (Stored) throws(OmenError) -> Void
     private let done: (OmenError?) -> Void
-    private let outcome = Outcome()
+    private let outcome = StoreOutcome()
     private var wakeup: LoopWakeup?
     private var thread: BackgroundThread?
 

@@ -113,7 +113,7 @@ package struct WriteCounts: Equatable, Sendable {
 
 extension WriteOperation {
     /// The numbers that lead each encoded operation, on the wire and in the log: never renumber.
-    private enum Kind: UInt8 {
+    private enum OperationKind: UInt8 {
         case createCollection = 1
         case dropCollection = 2
         case clearCollection = 3
@@ -126,24 +126,24 @@ extension WriteOperation {
     package func encode(into writer: inout ByteWriter) {
         switch self {
         case .createCollection(let name, let schema):
-            writer.write(Kind.createCollection.rawValue)
+            writer.write(OperationKind.createCollection.rawValue)
             writer.write(name)
             schema.encode(into: &writer)
         case .dropCollection(let name):
-            writer.write(Kind.dropCollection.rawValue)
+            writer.write(OperationKind.dropCollection.rawValue)
             writer.write(name)
         case .clearCollection(let name):
-            writer.write(Kind.clearCollection.rawValue)
+            writer.write(OperationKind.clearCollection.rawValue)
             writer.write(name)
         case .upsert(let batch):
-            writer.write(Kind.upsert.rawValue)
+            writer.write(OperationKind.upsert.rawValue)
             batch.encode(into: &writer)
         case .delete(let collection, let ids):
-            writer.write(Kind.delete.rawValue)
+            writer.write(OperationKind.delete.rawValue)
             writer.write(collection)
             RecordID.encode(ids, into: &writer)
         case .calibrate(let sample):
-            writer.write(Kind.calibrate.rawValue)
+            writer.write(OperationKind.calibrate.rawValue)
             sample.encode(into: &writer)
         }
     }
@@ -151,10 +151,10 @@ extension WriteOperation {
     /// Reads one operation; checks structure and limits, not whether the collection exists.
     package init(from reader: inout ByteReader) throws(OmenError) {
         let number = try reader.read(UInt8.self)
-        guard let kind = Kind(rawValue: number) else {
+        guard let kind = OperationKind(rawValue: number) else {
             throw OmenError(
                 .badRequest,
-                "write operation \(number) is unknown, expected 1...\(Kind.calibrate.rawValue)"
+                "write operation \(number) is unknown, expected 1...\(OperationKind.calibrate.rawValue)"
             )
         }
         switch kind {

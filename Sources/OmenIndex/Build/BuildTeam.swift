@@ -91,7 +91,7 @@ final class BuildTeam {
         let step = Step(pieceCount, work)
         var threads: [BackgroundThread] = []
         for number in 1..<max(1, min(threadCount, pieceCount)) {
-            let helper = Lent(helpers[number - 1])
+            let helper = LentHelper(helpers[number - 1])
             do throws(OmenError) {
                 threads.append(
                     try BackgroundThread { step.help(helper.value, asThread: number) }
@@ -127,7 +127,7 @@ final class BuildTeam {
 }
 
 /// A helper on its way to its thread, which nobody else uses meanwhile.
-private struct Lent: @unchecked Sendable {
+private struct LentHelper: @unchecked Sendable {
     let value: BuildHelpers.Helper
 
     init(_ value: BuildHelpers.Helper) { self.value = value }

@@ -4,7 +4,7 @@
 /// hot as before. It is linked row by row, each as complete as any other, so the graph and the
 /// watermark agree after every step. Rows are known by their index within the batch.
 final class LinkBatch {
-    enum Phase {
+    enum LinkStep {
         /// Finding each row's place in the upper levels, in the order of rows.
         case locating
         /// Choosing links for each row, neighbours in space one after the other.
@@ -34,7 +34,7 @@ final class LinkBatch {
     let width: Int
     /// Rows that it keeps to choose from.
     let keptCount: Int
-    var phase = Phase.locating
+    var phase = LinkStep.locating
     /// Rows done in this phase.
     var position = 0
     /// In the order of rows while locating, in the order of keys after.

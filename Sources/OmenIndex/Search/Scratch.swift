@@ -90,15 +90,15 @@ package final class Scratch {
 
 /// Scratch memory for searches that run side by side: as much as there ever were at once.
 package final class ScratchPool: Sendable {
-    private struct Lent: @unchecked Sendable { var scratch: Scratch? }
+    private struct LentScratch: @unchecked Sendable { var scratch: Scratch? }
 
-    private struct State: @unchecked Sendable {
+    private struct PoolState: @unchecked Sendable {
         var idle: [Scratch] = []
         var counts = SearchCounts()
     }
 
     private let schema: CollectionSchema
-    private let state = Mutex(State())
+    private let state = Mutex(PoolState())
 
     /// What was searched with any of it.
     package var counts: SearchCounts { state.withLock { $0.counts } }
@@ -111,9 +111,9 @@ package final class ScratchPool: Sendable {
     package func withScratch<Result>(
         _ body: (Scratch) throws(OmenError) -> Result
     ) throws(OmenError) -> Result {
-        let waiting = state.withLock { Lent(scratch: $0.idle.popLast()) }.scratch
+        let waiting = state.withLock { LentScratch(scratch: $0.idle.popLast()) }.scratch
         let scratch = if let waiting { waiting } else { try Scratch(schema) }
-        let lent = Lent(scratch: scratch)
+        let lent = LentScratch(scratch: scratch)
         defer {
             state.withLock {
                 guard let scratch = lent.scratch else { return }

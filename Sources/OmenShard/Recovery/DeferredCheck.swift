@@ -18,13 +18,13 @@ final class DeferredCheck: Sendable {
         var parts: [any SectionCheck]
     }
 
-    private struct State: ~Copyable {
+    private struct CheckState: ~Copyable {
         /// The file at the end is being checked.
         var files: [UncheckedFile]
         var failure: OmenError?
     }
 
-    private let state: Mutex<State>
+    private let state: Mutex<CheckState>
     private let shouldStop = Atomic<Bool>(false)
 
     /// Time to rest, so that other threads wait for a block at most: some 30 us of checksum.
@@ -38,7 +38,7 @@ final class DeferredCheck: Sendable {
     ///
     /// - Parameter files: The files, each just opened.
     init(_ files: [UncheckedFile]) {
-        state = Mutex(State(files: files, failure: nil))
+        state = Mutex(CheckState(files: files, failure: nil))
     }
 
     /// Checks the next block.

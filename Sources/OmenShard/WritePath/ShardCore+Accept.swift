@@ -23,7 +23,7 @@ extension ShardCore {
 
     private mutating func enqueue(_ request: WriteRequest, ticket: UInt64) throws(OmenError) {
         let operation = try validated(request.operation)
-        let pending = Pending(key: request.key, operation: operation, tickets: [ticket])
+        let pending = AcceptedWrite(key: request.key, operation: operation, tickets: [ticket])
         let byteCount = pending.byteCount
         guard byteCount <= Limits.logBatchByteCountMax else {
             throw OmenError(

@@ -57,7 +57,7 @@ package struct ShardCore {
         case failStop(OmenError)
     }
 
-    struct Pending {
+    struct AcceptedWrite {
         var key: RequestKey
         var operation: WriteOperation
         var tickets: [UInt64]
@@ -82,13 +82,13 @@ package struct ShardCore {
     package internal(set) var checkpointLSN: UInt64
     /// Highest durable LSN that some batch in the log proclaims.
     var markedLSN: UInt64
-    var gathering: [Pending] = []
+    var gathering: [AcceptedWrite] = []
     var gatheringByteCount = 0
     /// The batch that is with the log; its first LSN is `inFlightFirstLSN`.
-    var inFlight: [Pending] = []
+    var inFlight: [AcceptedWrite] = []
     var inFlightFirstLSN: UInt64 = 0
     /// Written operations whose `applied` is awaited, in LSN order.
-    var applying: [Pending] = []
+    var applying: [AcceptedWrite] = []
     var syncInFlight = false
     var keys: RequestKeyTable
     var load = ShardLoad()

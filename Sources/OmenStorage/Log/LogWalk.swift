@@ -3,7 +3,7 @@ internal import OmenCore
 
 /// Steps through the frames of one segment.
 struct LogWalk {
-    enum Stop {
+    enum WalkEnd {
         /// A footer, and nothing but zeros behind it.
         case sealed
         /// Nothing but zeros follows.
@@ -71,7 +71,7 @@ struct LogWalk {
         isLast: Bool,
         _ scan: inout LogScan,
         _ visit: (_ lsn: UInt64, LogRecord) throws(OmenError) -> Void
-    ) throws(OmenError) -> Stop {
+    ) throws(OmenError) -> WalkEnd {
         while true {
             guard let frame = goodFrame(at: offset, previous: previousChecksum) else {
                 if isZero(from: offset) { return .end }

@@ -67,13 +67,13 @@ package enum AddressSpace {
     /// A multiple of large pages, and free addresses behind each place.
     private static let unit: UInt = 1 << 30
 
-    private struct State {
+    private struct LimitState {
         var next = places.lowerBound
         /// Places that were given back, by their size.
         var free: [UInt: [UInt]] = [:]
     }
 
-    private static let state = Mutex(State())
+    private static let state = Mutex(LimitState())
 
     private static func size(_ byteCount: Int) -> UInt {
         (UInt(byteCount) + unit - 1) / unit * unit + unit

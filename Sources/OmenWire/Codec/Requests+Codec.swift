@@ -54,7 +54,7 @@ extension ListRequest {
 }
 
 extension SearchRequest {
-    private enum Flag {
+    private enum SearchFlag {
         static let exact: UInt8 = 1
         static let withMetadata: UInt8 = 2
         static let withVector: UInt8 = 4
@@ -75,10 +75,11 @@ extension SearchRequest {
         writer.write(collection)
         writer.write(element.rawValue)
         writer.write(
-            (effort == .exact ? Flag.exact : 0) | (withMetadata ? Flag.withMetadata : 0)
-                | (withVector ? Flag.withVector : 0) | (allowPartial ? Flag.allowPartial : 0)
-                | (timeoutMilliseconds > 0 ? Flag.timeout : 0)
-                | (explain ? Flag.explain : 0)
+            (effort == .exact ? SearchFlag.exact : 0) | (withMetadata ? SearchFlag.withMetadata : 0)
+                | (withVector ? SearchFlag.withVector : 0)
+                | (allowPartial ? SearchFlag.allowPartial : 0)
+                | (timeoutMilliseconds > 0 ? SearchFlag.timeout : 0)
+                | (explain ? SearchFlag.explain : 0)
         )
         writer.write(UInt32(clamping: dim))
         writer.write(UInt32(clamping: count))
@@ -100,8 +101,11 @@ extension SearchRequest {
         let collection = try reader.readCollectionName()
         let element = try reader.readElementType()
         let flags = try reader.read(UInt8.self)
-        guard flags & ~Flag.all == 0 else {
-            throw OmenError(.badRequest, "search flags are \(flags), expected at most \(Flag.all)")
+        guard flags & ~SearchFlag.all == 0 else {
+            throw OmenError(
+                .badRequest,
+                "search flags are \(flags), expected at most \(SearchFlag.all)"
+            )
         }
         let dim = Int(try reader.read(UInt32.self))
         let count = Int(try reader.read(UInt32.self))
@@ -109,7 +113,7 @@ extension SearchRequest {
         let ef = Int(try reader.read(UInt32.self))
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
-        let timeout = flags & Flag.timeout != 0 ? try reader.read(UInt32.self) : 0
+        let timeout = flags & SearchFlag.timeout != 0 ? try reader.read(UInt32.self) : 0
         guard (1...Limits.dimensionMax).contains(dim) else {
             throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
         }
@@ -125,13 +129,13 @@ extension SearchRequest {
             count: count,
             k: k
         )
-        effort = try SearchEffort(ef: ef, recall: recall, exact: flags & Flag.exact != 0)
+        effort = try SearchEffort(ef: ef, recall: recall, exact: flags & SearchFlag.exact != 0)
         self.maxDistance = maxDistance
         timeoutMilliseconds = timeout
-        withMetadata = flags & Flag.withMetadata != 0
-        withVector = flags & Flag.withVector != 0
-        allowPartial = flags & Flag.allowPartial != 0
-        explain = flags & Flag.explain != 0
+        withMetadata = flags & SearchFlag.withMetadata != 0
+        withVector = flags & SearchFlag.withVector != 0
+        allowPartial = flags & SearchFlag.allowPartial != 0
+        explain = flags & SearchFlag.explain != 0
         try validate()
     }
 }

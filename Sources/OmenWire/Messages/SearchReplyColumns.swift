@@ -6,7 +6,7 @@ package import OmenCore
 
 /// What the hits of a reply have, found in one pass; decides which columns are sent.
 struct ReplyColumns {
-    private enum Flag {
+    private enum ColumnFlag {
         static let texts: UInt8 = 1
         static let metadata: UInt8 = 2
         static let vectors: UInt8 = 4
@@ -43,18 +43,19 @@ struct ReplyColumns {
     }
 
     init(flags: UInt8) throws(OmenError) {
-        guard flags & ~Flag.all == 0 else {
+        guard flags & ~ColumnFlag.all == 0 else {
             throw OmenError(.protocolViolation, "hit columns are \(flags)")
         }
-        hasTexts = flags & Flag.texts != 0
-        hasMetadata = flags & Flag.metadata != 0
-        hasVectors = flags & Flag.vectors != 0
-        hasExplanations = flags & Flag.explanations != 0
+        hasTexts = flags & ColumnFlag.texts != 0
+        hasMetadata = flags & ColumnFlag.metadata != 0
+        hasVectors = flags & ColumnFlag.vectors != 0
+        hasExplanations = flags & ColumnFlag.explanations != 0
     }
 
     var flags: UInt8 {
-        (hasTexts ? Flag.texts : 0) | (hasMetadata ? Flag.metadata : 0)
-            | (hasVectors ? Flag.vectors : 0) | (hasExplanations ? Flag.explanations : 0)
+        (hasTexts ? ColumnFlag.texts : 0) | (hasMetadata ? ColumnFlag.metadata : 0)
+            | (hasVectors ? ColumnFlag.vectors : 0)
+            | (hasExplanations ? ColumnFlag.explanations : 0)
     }
 
     /// Whether hits are numbers and distances alone.

@@ -166,8 +166,9 @@ extension WorkerStatus {
     }
 }
 
-struct Stop: ParsableCommand {
+struct StopCluster: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "stop",
         abstract: "Checkpoint and end the cluster; returns when no process is left."
     )
 

@@ -143,7 +143,7 @@ struct VectorFile {
         return (records, survey)
     }
 
-    /// Rows that are checked at a time.
+    /// ReadRows that are checked at a time.
     private static let checkedByteCount = 1 << 20
 
     /// Checks all vectors of a file of numbers, before the first of them is sent.
@@ -224,7 +224,7 @@ struct VectorFile {
         )
     }
 
-    private struct Rows {
+    private struct ReadRows {
         var vectors: [UInt8] = []
         var ids: [RecordID?] = []
         var metadata: [[UInt8]] = []
@@ -233,8 +233,8 @@ struct VectorFile {
     private mutating func vectors(
         _ range: Range<Int>,
         _ schema: CollectionSchema
-    ) throws(OmenError) -> Rows {
-        var rows = Rows()
+    ) throws(OmenError) -> ReadRows {
+        var rows = ReadRows()
         if case .matrix(let matrix) = source {
             rows.vectors = try reading(path) { () throws(OmenError) in try matrix.rows(range) }
             rows.ids = Array(repeating: nil, count: range.count)
@@ -256,7 +256,7 @@ struct VectorFile {
         return rows
     }
 
-    private mutating func addMetadata(to rows: inout Rows) throws(OmenError) {
+    private mutating func addMetadata(to rows: inout ReadRows) throws(OmenError) {
         var ignored: [UInt8] = []
         let name = metadataPath ?? ""
         for index in rows.metadata.indices {

@@ -27,7 +27,7 @@ extension CoordinatorCore {
         var queryCount = 0
         if case .shardSearch(let order) = message { queryCount = order.request.count }
         workers[replica].load.charge(id, byteCount: byteCount, queryCount: queryCount, now: now)
-        let entry = ReadQueue.Entry(id: id, message: message, cost: pending[index].byteCount)
+        let entry = ReadQueue.WaitingRead(id: id, message: message, cost: pending[index].byteCount)
         guard workers[replica].load.reads.count == 0, workers[replica].load.takesReads else {
             let client = pending[index].requester?.client ?? 0
             return workers[replica].load.reads.append(entry, of: client)
@@ -50,7 +50,7 @@ extension CoordinatorCore {
     }
 
     /// Sends a worker a read that was charged before.
-    private mutating func send(_ entry: ReadQueue.Entry, index: Int, to replica: ReplicaID) {
+    private mutating func send(_ entry: ReadQueue.WaitingRead, index: Int, to replica: ReplicaID) {
         workers[replica].load.readSent(entry.id, now: now)
         var message = entry.message
         if case .shardSearch(var order) = message {

@@ -5,7 +5,7 @@ internal import OmenWire
 /// Clients share the worker by what their reads cost (start-time fair queueing): a client that asks
 /// little and now and then is next, however much the others have asked.
 struct ReadQueue: Sendable {
-    struct Entry: Sendable {
+    struct WaitingRead: Sendable {
         /// Of the request in flight.
         var id: UInt64
         var message: Message
@@ -21,7 +21,7 @@ struct ReadQueue: Sendable {
         var start: UInt64
     }
 
-    private var lists: [UInt64: [Entry]] = [:]
+    private var lists: [UInt64: [WaitingRead]] = [:]
     /// In the order of their coming, where nothing else decides.
     private var turns: [Turn] = []
     /// The start of what was taken last: nobody who comes now is before it.
@@ -38,7 +38,7 @@ struct ReadQueue: Sendable {
         return turns.count { $0.start <= virtualTime }
     }
 
-    mutating func append(_ entry: Entry, of client: UInt64) {
+    mutating func append(_ entry: WaitingRead, of client: UInt64) {
         if lists[client] == nil { turns.append(Turn(client: client, start: virtualTime)) }
         lists[client, default: []].append(entry)
         count += 1
@@ -47,7 +47,7 @@ struct ReadQueue: Sendable {
     /// The oldest entry of the client that is to be served next.
     ///
     /// - Complexity: O(clients).
-    mutating func next() -> Entry? {
+    mutating func next() -> WaitingRead? {
         guard var place = turns.indices.first else { return nil }
         for other in turns.indices where turns[other].start < turns[place].start { place = other }
         var turn = turns.remove(at: place)
