@@ -15,7 +15,7 @@ extension Database {
     ///   - threadCount: Threads that share the queries, this one among them; there are fewer for
     ///     few queries.
     /// - Returns: The hits of all queries, query after query.
-    /// - Throws: `.notFound`, `.badRequest`, `.unavailable` if the collection was made anew with
+    /// - Throws: `.notFound`, `.badRequest`, `.unavailable` if the collection was made again with
     ///   other elements meanwhile.
     /// - Complexity: As `ef` or `recall` ask for: O(ef * m * dim) per query, or O(rows * dim).
     package func search(
@@ -62,7 +62,7 @@ extension Database {
         for answer in answers {
             guard let part = try answer?.get() else { preconditionFailure("a thread left nothing") }
             guard element == nil || element == part.element else {
-                throw OmenError(.unavailable, "the collection was made anew meanwhile")
+                throw OmenError(.unavailable, "the collection was dropped and made again meanwhile")
             }
             element = part.element
             counts += part.counts

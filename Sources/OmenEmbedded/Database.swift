@@ -9,7 +9,7 @@ internal import OmenStorage
 /// In memory, or on a path whose files are those of a cluster with one shard, so that
 /// `omen-cluster start` serves them when no process has them open. Safe on any thread: reads run
 /// beside each other, writes one at a time. A thread of its own links new vectors while no
-/// call wants the engine; indexes are built anew on as many as there are processors.
+/// call wants the engine; indexes are built on as many as there are processors.
 package final class Database: @unchecked Sendable {
     /// Nil in memory.
     package let path: String?

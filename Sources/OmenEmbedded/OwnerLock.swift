@@ -14,7 +14,7 @@ final class OwnerLock: @unchecked Sendable {
     private let waiting = Atomic<Int>(0)
 
     // Under `lock` from here on.
-    /// The number that whoever comes next gets.
+    /// The number that the next caller gets.
     private var nextTicket: UInt64 = 0
     /// The number whose turn it is.
     private var turn: UInt64 = 0

@@ -15,7 +15,7 @@ struct SearchQueue {
 
     /// Those whose turn is still to come in this round, last first.
     private var round: [QueuedSearch] = []
-    /// Those that wait for the next round, in order.
+    /// Searches that wait for the next round, in order.
     private var next: [QueuedSearch] = []
 
     var isEmpty: Bool { round.isEmpty && next.isEmpty }

@@ -280,7 +280,7 @@ extension WorkerServer {
     private func coordinatorLeft() { leave(.stopped) }
 
     private func leave(_ how: Exit) {
-        // Whoever asks a failed worker to stop, or leaves it, does not make that a clean end.
+        // A failed worker does not end cleanly, also when it is asked to stop.
         if exit != .failed, exit != .quarantined { exit = how }
         loop.stop()
     }

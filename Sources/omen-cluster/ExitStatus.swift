@@ -37,7 +37,7 @@ func reporting(_ body: () throws -> Void) throws {
     }
 }
 
-/// Checks arguments: what is wrong there is wrong usage, whoever finds it.
+/// Checks arguments: what is wrong there is wrong usage, in whichever module it is found.
 func checkingUsage<Value>(_ body: () throws(OmenError) -> Value) throws -> Value {
     do throws(OmenError) {
         return try body()

@@ -113,7 +113,7 @@ public func omendb_get(
             let part = try Arguments.ids(given, first..<min(first + Limits.recordsPerReply, count))
             let records = try store.records(part, in: name, withVector: with_vector != 0)
             guard found.records.isEmpty || found.element == records.element else {
-                throw OmenError(.unavailable, "the collection was made anew meanwhile")
+                throw OmenError(.unavailable, "the collection was dropped and made again meanwhile")
             }
             found.element = records.element
             found.records += records.records

@@ -22,7 +22,7 @@ package struct SearchRequest: Equatable, Sendable {
     package var explain = false
     /// Longest wait for the answer in milliseconds; 0 leaves it to the receiver.
     ///
-    /// Whoever has not begun when it is over need not begin.
+    /// A shard that has not begun a query by then drops it.
     package var timeoutMilliseconds: UInt32 = 0
 
     package init(
@@ -72,7 +72,7 @@ package struct SearchRequest: Equatable, Sendable {
         }
     }
 
-    /// The same but for the vectors and their number.
+    /// Checks everything except the vectors and their number.
     package func validateOptions() throws(OmenError) {
         guard (1...Limits.kMax).contains(k) else {
             throw OmenError(.badRequest, "k is \(k), expected 1...\(Limits.kMax)")

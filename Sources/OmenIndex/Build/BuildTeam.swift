@@ -33,7 +33,7 @@ package struct BuildHelpers: Sendable {
 
     package static var none: BuildHelpers { some(0) }
 
-    /// Those that nothing holds back.
+    /// Helpers that nothing holds back.
     package static func some(_ count: Int) -> BuildHelpers {
         BuildHelpers(count: count) { Helper(mayGoOn: { true }, shouldStop: { false }) }
     }

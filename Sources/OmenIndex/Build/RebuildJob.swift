@@ -1,9 +1,9 @@
 internal import OmenSystem
 package import OmenCore
 
-/// An index made anew from the live rows of another, all of them linked.
+/// An index made from the live rows of another, all of them linked.
 ///
-/// Belongs to nobody yet: whoever receives it becomes its one owner.
+/// Belongs to nobody yet; its receiver becomes its one owner.
 package struct RebuiltIndex: @unchecked Sendable {
     package let index: VectorIndex
     /// The old row of each new one.

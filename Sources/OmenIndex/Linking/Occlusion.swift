@@ -7,7 +7,7 @@
 /// Each kept candidate is scored against all that are still in question, and crosses out what it
 /// occludes: long kernel calls, and none for what is out already.
 struct Occlusion {
-    /// Scores pairs of rows; aimed anew for each kept candidate.
+    /// Scores pairs of rows; aimed at each kept candidate in turn.
     var scorer: Scorer
     let alpha: Float
     /// Room for as many distances as there are candidates in one call.
@@ -71,7 +71,7 @@ struct Occlusion {
         return keptCount
     }
 
-    /// Chooses anew from a list that was thinned before and has grown since.
+    /// Chooses again from a list that was thinned before and has grown since.
     ///
     /// What was kept then is scored against the new candidates only.
     /// - Parameters:

@@ -83,7 +83,7 @@ package struct ShardPlanner {
     /// - Returns: A plan that wants nothing where no row may be found.
     /// - Complexity: O(1).
     func plan(_ effort: ShardEffort, k: Int, _ mask: RowMask) -> ShardPlan {
-        // Whoever asks for one row is to find it as surely as one who asks for ten.
+        // The nearest row is to be found as surely by those who ask for it alone as among ten.
         let wanted = min(max(k, Self.wantedMin), mask.shownCount)
         switch effort {
         case .scan(let reason): return ShardPlan(wanted: wanted, method: .scan(reason))

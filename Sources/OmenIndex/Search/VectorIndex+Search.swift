@@ -202,7 +202,7 @@ extension VectorIndex {
 }
 
 extension Scratch {
-    /// Sorts the whole beam anew by distances of another scorer.
+    /// Sorts the whole beam by distances of another scorer.
     fileprivate func sortBeam(by scorer: Scorer) {
         let count = beam.count
         let keys = beam.keys

@@ -1,4 +1,4 @@
-/// Decides when a collection's index is built anew, from all its live rows at once.
+/// Decides when a collection's index is built again, from all its live rows at once.
 ///
 /// That links many rows several times faster than one by one, finds better links than a row gets
 /// that knows only those before it, measures how wide searches must be, and reclaims dead rows. It

@@ -2,7 +2,7 @@ internal import OmenSystem
 package import OmenCore
 internal import OmenIndex
 
-/// A search under way, one query at a time: whoever runs it can do other things in between.
+/// A search under way, one query at a time: its caller can do other things between two queries.
 ///
 /// Each query sees what is applied when it runs. A collection that is dropped or cleared meanwhile
 /// answers the remaining queries from what it held.

@@ -43,7 +43,7 @@ extension ShardCore {
         gatheringByteCount += byteCount
     }
 
-    /// The same write is under way: whoever asked again gets its one outcome.
+    /// The same write is under way: all that asked for it get its one outcome.
     private mutating func join(ticket: UInt64, key: RequestKey) {
         if let index = gathering.firstIndex(where: { $0.key == key }) {
             gathering[index].tickets.append(ticket)

@@ -157,7 +157,7 @@ extension ShardCore {
         // What it would have saved may be links only, which no LSN tells of.
         if error != nil { hasUnsavedLinks = true }
         answerCheckpoint(error, &effects)
-        // Whoever asked while it was running wants what came since saved, too.
+        // A request that came while it was running wants later writes saved, too.
         if checkpointWanted { commit(&effects) }
     }
 

@@ -6,7 +6,7 @@ package import OmenCore
 ///
 /// Names are made by us, never taken from a client; a name with a slash is a bug.
 package struct Directory: Equatable, Sendable {
-    /// What unfinished files end with; whoever owns the directory removes them at its start.
+    /// What unfinished files end with; the owner of the directory removes them when it starts.
     package static let temporarySuffix = ".tmp"
 
     package let path: String

@@ -135,7 +135,7 @@ final class LogAppender {
     /// Writes that everything is durable, unless the last frame says so already.
     ///
     /// In a new segment it says that the footer before it is durable: without it the next start
-    /// writes the sealed segment anew. Unsynced, because a mark only saves work.
+    /// writes the sealed segment again. Unsynced, because a mark only saves work.
     /// - Returns: A failure, if there is one now.
     private func mark() -> LogCompletion? {
         guard markedLSN < syncedLSN else { return nil }

@@ -21,7 +21,7 @@ package struct RecoveredLog: Sendable {
     package var end: LogEnd
     /// Records that were visited.
     package var recordCount: Int
-    /// Whether the tail was written anew because it was not proven durable.
+    /// Whether the tail was written again because it was not proven durable.
     package var wasRewritten: Bool
     /// For `LogWriter`.
     package var continuation: LogContinuation

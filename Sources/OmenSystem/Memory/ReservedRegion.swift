@@ -5,7 +5,7 @@ internal import Glibc
 ///
 /// Row arrays live here: growth never moves or copies them, so a second thread may read rows that
 /// no longer change while new ones are appended. Fresh pages read as zero. Not thread-safe by
-/// itself; whoever shares it must only share rows that stand still.
+/// itself; only rows that stand still may be shared.
 package final class ReservedRegion: @unchecked Sendable {
     /// First byte; page-aligned, stable for the region's life.
     package let base: UnsafeMutableRawPointer

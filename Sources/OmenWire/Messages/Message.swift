@@ -82,7 +82,7 @@ package struct ListRequest: Equatable, Sendable {
 
 /// A page of ids.
 package struct ListReply: Equatable, Sendable {
-    /// Names the order of the records; it changes when a shard is opened or built anew, and then a
+    /// Names the order of the records; it changes when a shard is opened or built again, and then a
     /// list has to begin again.
     package var order: UInt64
     /// Where the next page begins; 0 when this is the last one.
