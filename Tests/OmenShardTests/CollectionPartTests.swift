@@ -209,13 +209,7 @@ private let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shar
                 try harness.settle {
                     guard writesLeft > 0 else { return }
                     writesLeft -= 1
-                    let start = UInt64.random(in: 0..<950, using: &random)
-                    if random.next() % 3 == 0 {
-                        let ids = (start..<start + 40).map { RecordID.number($0) }
-                        try harness.write(.delete(collection: "c", ids: ids))
-                    } else {
-                        try harness.write(.upsert(batch(40, start: start, seed: random.next())))
-                    }
+                    try harness.writeSomewhere(using: &random)
                 }
                 #expect(try marks(harness) !== before)
                 try expectMarks(harness)

@@ -26,7 +26,7 @@ import Testing
         return "\(directory)/\(name)"
     }
 
-    /// Changes a byte in the midst of a section, or changes it back.
+    /// Inverts a bit in the middle of a section; a second call restores it.
     static func flip(_ path: String, kind: UInt32) throws {
         let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0)
         let file = try ShardFile(path: path, identity: identity)

@@ -183,3 +183,16 @@ func batch(
         metadata: ids.indices.map { $0 % 3 == 0 ? Array("{\"n\":\($0)}".utf8) : [] }
     )
 }
+
+extension EngineHarness {
+    /// Deletes or replaces forty of about a thousand records, as a test does beside a build.
+    func writeSomewhere(using random: inout SplitMix64) throws {
+        let start = UInt64.random(in: 0..<950, using: &random)
+        if random.next() % 3 == 0 {
+            let ids = (start..<start + 40).map { RecordID.number($0) }
+            try write(.delete(collection: "c", ids: ids))
+        } else {
+            try write(.upsert(batch(40, start: start, seed: random.next())))
+        }
+    }
+}

@@ -1,4 +1,4 @@
-/// The rows that a search passes over: deleted ones, and those that it does not accept.
+/// Says which rows a search must not return: deleted rows, and rows that its condition rejects.
 ///
 /// A plain bundle of pointers, valid while the index stands still. Walks lead through hidden rows;
 /// no result is one.

@@ -148,7 +148,7 @@ extension ShardCollection {
 
     /// Deletes records.
     ///
-    /// - Parameter ids: The ids; those that are not there change nothing.
+    /// - Parameter ids: The ids of the records; an id without a record changes nothing.
     /// - Returns: How many there were.
     func delete(_ ids: [RecordID]) -> WriteCounts {
         WriteCounts(deleted: UInt64(parts.delete(ids)))

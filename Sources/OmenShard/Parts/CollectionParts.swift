@@ -133,7 +133,7 @@ extension CollectionParts {
 
     /// Deletes records.
     ///
-    /// - Parameter ids: The ids; those that are not there change nothing.
+    /// - Parameter ids: The ids of the records; an id without a record changes nothing.
     /// - Returns: How many there were.
     func delete(_ ids: [RecordID]) -> Int {
         let rows = ids.compactMap(records.remove)

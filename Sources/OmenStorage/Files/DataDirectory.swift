@@ -4,6 +4,7 @@
 ///     DATA/cluster.drops      drops of collections that are not finished
 ///     DATA/cluster.lock       held by the coordinator, or by the process that embeds the database
 ///     DATA/builds.lock        held by the shard whose build has its turn
+///     DATA/builds-memory.lock held by shards whose builds have memory promised
 ///     DATA/coordinator.log    what the processes of the cluster tell the operator
 ///     DATA/omen.sock          the coordinator's socket, unless another path was given
 ///     DATA/shards/NNN/        the files of shard NNN, with its own `lock`, held by its worker
@@ -12,6 +13,7 @@ package enum DataDirectory {
     package static let dropsName = "cluster.drops"
     package static let lockName = "cluster.lock"
     package static let buildsLockName = "builds.lock"
+    package static let buildsMemoryLockName = "builds-memory.lock"
     package static let logName = "coordinator.log"
     package static let socketName = "omen.sock"
     /// Name of the lock in a shard's own directory.

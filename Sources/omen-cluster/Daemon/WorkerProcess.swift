@@ -72,7 +72,7 @@ struct Worker: ParsableCommand {
         shard.acceptsLoss = orders.acceptsLoss
         shard.hotLimits = try HotLimits.shard.overridden()
         shard.buildGate = BuildGate(
-            leasePath: directory.path(of: "builds-memory.lock"),
+            leasePath: directory.path(of: DataDirectory.buildsMemoryLockName),
             shardCount: manifest.shardCount
         )
         // All shards may build at once.
