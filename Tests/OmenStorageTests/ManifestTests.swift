@@ -143,7 +143,10 @@ import Testing
             }
             var magic: UInt64 = 0
             withUnsafeMutableBytes(of: &magic) { $0.copyBytes(from: honest[..<8]) }
-            let bytes = ManifestEnvelope.encode(magic: magic, version: 1, payload: payload)
+            // Another version would be refused before the payload is read.
+            var version: UInt32 = 0
+            withUnsafeMutableBytes(of: &version) { $0.copyBytes(from: honest[8..<12]) }
+            let bytes = ManifestEnvelope.encode(magic: magic, version: version, payload: payload)
             do {
                 if round.isMultiple(of: 20) {
                     _ = try ClusterManifest.decode(bytes, path: "cluster")
