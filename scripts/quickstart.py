@@ -84,8 +84,10 @@ class Demo:
         while True:
             code, answer = self.call("search", *QUERIES, codes=(0, PARTIAL))
             if code == PARTIAL:
-                self.show(f"partial answer: {answer['shards_answered']} of "
-                          f"{answer['shards_total']} shards, missing {answer['missing_shards']}")
+                shards = answer["shards"]
+                missing = [failure["shard"] for failure in shards["failed"]]
+                self.show(f"partial answer: {shards['total'] - len(missing)} of "
+                          f"{shards['total']} shards, missing {missing}")
                 break
             # Restarted between two looks: rare, and good news.
             if self.shard(victim)["pid"] not in (None, before["pid"]):

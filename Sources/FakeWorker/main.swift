@@ -39,7 +39,7 @@ struct FakeShard {
         case .write(let request): return reply(to: request)
         case .count: return .counted(CountReply(count: UInt64(ids.count), coverage: one))
         case .shardSearch(let order):
-            let hits = ids.sorted().prefix(order.k).map { Hit(id: $0, distance: 1) }
+            let hits = ids.sorted().prefix(order.limit).map { Hit(id: $0, distance: 1) }
             return .hits(
                 SearchReply(
                     element: .f32,

@@ -24,7 +24,7 @@ package enum Limits {
     // MARK: Requests
 
     /// Most hits one query may ask for.
-    package static let kMax = 10_000
+    package static let limitMax = 10_000
     /// Widest candidate list of one query.
     package static let efMax = 10_000
     /// Most vectors in one write request.

@@ -85,7 +85,7 @@ extension Database {
     /// - Parameters:
     ///   - query: Its `count` and `vectors` are not looked at.
     ///   - vector: `query.dim` elements.
-    ///   - columns: Room for `query.k` hits.
+    ///   - columns: Room for `query.limit` hits.
     /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
     ///   nothing was searched.
     /// - Throws: `.notFound`, `.badRequest`.

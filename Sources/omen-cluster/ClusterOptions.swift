@@ -66,11 +66,28 @@ func shownBytes(_ text: UnsafePointer<CChar>) -> String {
 /// something else.
 func checkArguments() throws {
     let arguments = UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc))
+    var isOption = true
     for (place, argument) in arguments.enumerated().dropFirst() {
-        guard let argument, String(validatingCString: argument) == nil else { continue }
-        throw ValidationError("argument \(place) is \(shownBytes(argument)), which is not UTF-8")
+        guard let argument else { continue }
+        guard let text = String(validatingCString: argument) else {
+            throw ValidationError(
+                "argument \(place) is \(shownBytes(argument)), which is not UTF-8"
+            )
+        }
+        if text == "--" { isOption = false }
+        let name = String(text.prefix { $0 != "=" })
+        if isOption, let known = namesByHabit[name] {
+            throw ValidationError("\(name) is not an option here; it is called \(known)")
+        }
     }
 }
+
+/// Names that other databases, or earlier versions, have for options of this one.
+private let namesByHabit = [
+    "--k": "--limit", "--top-k": "--limit", "--topk": "--limit", "--n-results": "--limit",
+    "--num-results": "--limit", "--ef-search": "--ef", "--require-all": "--no-allow-partial",
+    "--include-metadata": "--with-metadata", "--include-vectors": "--with-vector",
+]
 
 /// The two paths every command needs, absolute.
 struct Location: Equatable {

@@ -42,7 +42,7 @@ import Testing
             dim: 4,
             vectors: [1, 2, 3, 4],
             count: 1,
-            k: 5
+            limit: 5
         )
         query.withVector = true
         let hits = SearchReply(
@@ -209,7 +209,7 @@ import Testing
             dim: 8192,
             vectors: Array(repeating: 1, count: 8192 * 100),
             count: 100,
-            k: 1
+            limit: 1
         )
         // The server reads nothing while it sends, so both directions fill up.
         try withServer { _ in
@@ -230,7 +230,7 @@ import Testing
             dim: 1,
             vectors: [0, 0, 0, 0],
             count: 1,
-            k: 1
+            limit: 1
         )
         let full = OmenError(.resourceExhausted, "full", retryAfterMilliseconds: 10)
         let broken = OmenError(.notFound, "no such thing")

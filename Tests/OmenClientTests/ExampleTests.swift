@@ -56,7 +56,7 @@ import Testing
             dim: 3,
             vectors: wanted.withUnsafeBytes { Array($0) },
             count: 1,
-            k: 2
+            limit: 2
         )
         #expect(query.withLock { $0 } == search)
     }

@@ -262,7 +262,7 @@ func query(_ collection: String, k: Int, count: Int = 1, dim: Int = 2) -> Search
         dim: dim,
         vectors: floats([Float](repeating: 1, count: dim * count)),
         count: count,
-        k: k
+        limit: k
     )
 }
 

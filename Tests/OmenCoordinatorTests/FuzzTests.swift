@@ -238,7 +238,7 @@ private struct Fuzz {
             return .records(RecordsReply(element: .f32, records: records, coverage: .one))
         case .count: return .counted(CountReply(count: random.next() % 100, coverage: .one))
         case .shardSearch(let order):
-            let list = (0..<min(order.k, 5)).map { (UInt64($0) * 7, Float($0)) }
+            let list = (0..<min(order.limit, 5)).map { (UInt64($0) * 7, Float($0)) }
             return hits(Array(repeating: list, count: order.request.count))
         case .listCollections:
             return .collections(names.filter { _ in chance(70) }.map { info($0) })

@@ -25,7 +25,7 @@ import Testing
         wanted.effort = .ef(80)
         fixture.ask(.search(wanted))
         wanted.timeoutMilliseconds = 2000
-        let expected = ShardOrder(wanted, k: 10, shardCount: 8)
+        let expected = ShardOrder(wanted, limit: 10, shardCount: 8)
         #expect(fixture.sent.map(\.message) == Array(repeating: .shardSearch(expected), count: 8))
     }
 

@@ -10,26 +10,26 @@ import Testing
             dim: 1,
             vectors: [0, 0, 0, 0],
             count: 1,
-            k: k
+            limit: k
         )
         request.effort = effort
         return ShardOrder(request, shardCount: shards, largestShare: 1 / Double(shards))
     }
 
     @Test func asksEachShardForAllOfAFewHitsAndForLessOfMany() {
-        #expect(order(k: 10, shards: 8).k == 10)
-        #expect(order(k: 25, shards: 8).k < 26)
-        #expect(order(k: 100, shards: 8).k == 44)
-        #expect(order(k: 1000, shards: 8).k == 204)
-        #expect(order(k: 1000, effort: .exact, shards: 8).k == 1000)
-        #expect(order(k: 1000, shards: 1).k == 1000)
+        #expect(order(k: 10, shards: 8).limit == 10)
+        #expect(order(k: 25, shards: 8).limit < 26)
+        #expect(order(k: 100, shards: 8).limit == 44)
+        #expect(order(k: 1000, shards: 8).limit == 204)
+        #expect(order(k: 1000, effort: .exact, shards: 8).limit == 1000)
+        #expect(order(k: 1000, shards: 1).limit == 1000)
     }
 
     /// The bound must hold for the true distribution, not only by its formula.
     @Test(arguments: [2, 3, 8, 64]) func rarelyCutsAnythingOff(shards: Int) {
         var random = SplitMix64(seed: 42)
         for k in [30, 100, 400] {
-            let limit = order(k: k, shards: shards).k
+            let limit = order(k: k, shards: shards).limit
             for _ in 0..<2000 {
                 var held = [Int](repeating: 0, count: shards)
                 for _ in 0..<k { held[Int.random(in: 0..<shards, using: &random)] += 1 }
@@ -42,13 +42,13 @@ import Testing
         var random = SplitMix64(seed: 7)
         for _ in 0..<20_000 {
             let shards = Int.random(in: 1...Limits.shardCountMax, using: &random)
-            let found = order(k: .random(in: 1...Limits.kMax, using: &random), shards: shards)
+            let found = order(k: .random(in: 1...Limits.limitMax, using: &random), shards: shards)
             try found.validate()
         }
         var more = order(k: 10, shards: 2)
-        more.k = 11
+        more.limit = 11
         #expect(throws: OmenError.self) { try more.validate() }
-        more.k = 10
+        more.limit = 10
         more.shardCount = 0
         #expect(throws: OmenError.self) { try more.validate() }
     }

@@ -38,7 +38,7 @@ import Testing
             dim: Self.dim,
             vectors: one.vectors,
             count: 1,
-            k: k
+            limit: k
         )
     }
 

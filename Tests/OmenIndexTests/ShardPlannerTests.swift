@@ -24,7 +24,7 @@ import Testing
             dim: 8,
             vectors: [UInt8](repeating: 0, count: 32),
             count: 1,
-            k: k
+            limit: k
         )
         request.effort = effort
         return ShardOrder(request, shardCount: shards, largestShare: 1 / Double(shards))
@@ -67,14 +67,14 @@ import Testing
         for _ in 0..<20_000 {
             let found = order(
                 .ef(.random(in: 1...Limits.efMax, using: &random)),
-                k: .random(in: 1...Limits.kMax, using: &random),
+                k: .random(in: 1...Limits.limitMax, using: &random),
                 shards: .random(in: 1...Limits.shardCountMax, using: &random)
             )
             guard case .walk(let ef) = planner.effort(found) else {
                 Issue.record("\(found) is a scan")
                 return
             }
-            #expect((found.k...Limits.efMax).contains(ef))
+            #expect((found.limit...Limits.efMax).contains(ef))
         }
     }
 

@@ -141,7 +141,7 @@ final class EngineHarness {
             dim: vector.count,
             vectors: vector,
             count: 1,
-            k: k
+            limit: k
         )
         query.effort = .exact
         query.withMetadata = true

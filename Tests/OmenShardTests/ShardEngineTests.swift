@@ -279,7 +279,7 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 dim: 8,
                 vectors: Array(large.vectors.prefix(8 * 12)),
                 count: 12,
-                k: 100
+                limit: 100
             )
             #expect(try store.search(ShardOrder(alone: query)).hits.count == 1200)
             query.withMetadata = true

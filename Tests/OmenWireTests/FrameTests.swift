@@ -115,14 +115,14 @@ import Testing
             dim: 1742,
             vectors: [UInt8](repeating: 0, count: 1742 * 4 * 9631),
             count: 9631,
-            k: 10
+            limit: 10
         )
         #expect(Message.search(request).fitsFrame)
-        #expect(!ShardOrder(request, k: 10, shardCount: 2).fitsFrame)
+        #expect(!ShardOrder(request, limit: 10, shardCount: 2).fitsFrame)
         var fewer = request
         fewer.count -= 1
         fewer.vectors.removeLast(1742 * 4)
-        #expect(ShardOrder(fewer, k: 10, shardCount: 2).fitsFrame)
+        #expect(ShardOrder(fewer, limit: 10, shardCount: 2).fitsFrame)
     }
 
     @Test func manyFramesInOneReadComeOneByOne() throws {

@@ -137,7 +137,7 @@ import Testing
 
     @Test func forbiddenValuesCostOnlyTheirRequest() throws {
         var empty = Samples.query
-        empty.k = -1
+        empty.limit = -1
         var wide = Samples.query
         wide.effort = .ef(Int(Int32.max))
         var unordered = Samples.query

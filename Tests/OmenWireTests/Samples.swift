@@ -22,7 +22,7 @@ enum Samples {
             dim: 4,
             vectors: [1, 2, 3, 4, 5, 6, 7, 8],
             count: 2,
-            k: 10
+            limit: 10
         )
         query.effort = .ef(64)
         query.explain = true
@@ -37,7 +37,7 @@ enum Samples {
         var request = query
         request.effort = .exact
         request.timeoutMilliseconds = 1234
-        return ShardOrder(request, k: 7, shardCount: 64)
+        return ShardOrder(request, limit: 7, shardCount: 64)
     }
 
     static var explainedHits: SearchReply {

@@ -16,7 +16,7 @@ import Testing
             dim: 2,
             vectors: [1, 2, 3, 4],
             count: 2,
-            k: 1
+            limit: 1
         )
         var queue = SearchQueue()
         queue.append(7, try store.beginSearch(ShardOrder(alone: query)), deadline: 100)

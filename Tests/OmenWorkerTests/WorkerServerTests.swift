@@ -12,7 +12,7 @@ private func order(_ count: Int, exact: Bool) -> ShardOrder {
         dim: dim,
         vectors: [UInt8](repeating: 7, count: count * dim),
         count: count,
-        k: 3
+        limit: 3
     )
     query.effort = exact ? .exact : .standard
     return ShardOrder(alone: query)

@@ -199,6 +199,11 @@ def temporary_cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def missing_shards(answer):
+    """The shards whose part is missing from an answer in JSON."""
+    return [failure["shard"] for failure in answer["shards"]["failed"]]
+
+
 class ClusterTestCase(unittest.TestCase):
     """A test with clusters of its own."""
 

@@ -11,11 +11,18 @@ import unittest
 import numpy as np
 
 from harness import (BINARY, FAILURE, OK, PARTIAL, ROOT, SAMPLE, UNAVAILABLE, USAGE,
-                     ClusterTestCase, call)
+                     ClusterTestCase, call, missing_shards)
 from omen_wire import QUARANTINED
 
 
 class WithoutCluster(ClusterTestCase):
+    def test_names_by_habit_get_a_hint(self):
+        for wrong, right in [("--top-k", "--limit"), ("--n-results=3", "--limit"),
+                             ("--require-all", "--no-allow-partial"), ("--ef-search", "--ef")]:
+            done = call("search", "--vector", "[1]", wrong)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(f"it is called {right}", done.stderr)
+
     def test_wrong_usage_ends_with_64(self):
         for arguments in [
             ["nonsense"],
@@ -175,12 +182,14 @@ class Lifecycle(ClusterTestCase):
         cluster.kill_shard(1)
         query = ["search", "--queries", SAMPLE / "sift10k_query.npy"]
         answer = cluster.json(*query, expect=PARTIAL)
-        self.assertEqual((answer["shards_total"], answer["shards_answered"]), (2, 1))
-        self.assertEqual((answer["missing_shards"], answer["partial"]), ([1], True))
+        self.assertEqual((answer["shards"]["total"], answer["partial"]), (2, True))
+        (failed,) = answer["shards"]["failed"]
+        self.assertEqual((failed["shard"], failed["code"]), (1, "unavailable"))
+        self.assertIn("shard 1", failed["detail"])
         self.assertEqual(len(answer["hits"]), 200)
-        self.assertNotEqual(cluster.call(*query, "--require-all").returncode, OK)
+        self.assertNotEqual(cluster.call(*query, "--no-allow-partial").returncode, OK)
         self.assertIn("shard 1", cluster.call(*query).stderr)
-        self.assertEqual(cluster.json("count", expect=PARTIAL)["missing_shards"], [1])
+        self.assertEqual(missing_shards(cluster.json("count", expect=PARTIAL)), [1])
         cluster.wait_ready()
         self.assertEqual(cluster.shard(1)["restarts"], 1)
         self.assertEqual(cluster.json("count")["count"], 200)
@@ -202,7 +211,7 @@ class Lifecycle(ClusterTestCase):
         self.assertEqual([shard["state"] for shard in status["shards"]], ["ready", "quarantined"])
         self.assertIn("checksum", status["shards"][1]["last_error"].lower())
         answer = cluster.json("search", "--queries", SAMPLE / "sift10k_query.npy", expect=PARTIAL)
-        self.assertEqual(answer["missing_shards"], [1])
+        self.assertEqual(missing_shards(answer), [1])
 
 
 class Terminal(ClusterTestCase):
@@ -300,7 +309,7 @@ class Records(ClusterTestCase):
     def test_distances_and_options_of_search(self):
         cluster = self.start()
         for number in range(20):
-            cluster.run("add", number, "--vector", f"[{number}, 0]", "--metadata",
+            cluster.run("upsert", number, "--vector", f"[{number}, 0]", "--metadata",
                         json.dumps({"n": number}))
         hits = cluster.json("search", "--vector", "[3.25, 0]", "-k", 3, "--with-metadata")["hits"]
         self.assertEqual([(hit["id"], hit["distance"], hit["metadata"]) for hit in hits[0]],
@@ -309,6 +318,10 @@ class Records(ClusterTestCase):
         self.assertEqual([hit["id"] for hit in near["hits"][0]], [3, 4])
         text = cluster.run("search", "--vector", "[3.25, 0]", "-k", 1)
         self.assertEqual(text.split(), ["id", "distance", "3", "0.0625"])
+        shown = cluster.json("search", "--vector", "[3.25, 0]", "--limit", 1, "--with-vector")
+        self.assertEqual(shown["hits"][0][0]["vector"], [3, 0])
+        self.assertEqual(cluster.run("search", "--vector", "[3.25, 0]", "--limit", 1,
+                                     "--with-vector").split()[-1], "[3.0,0.0]")
         # Equal distances: the smaller id first.
         tie = cluster.json("search", "--vector", "[0.5, 0]", "-k", 2)["hits"][0]
         self.assertEqual([hit["id"] for hit in tie], [0, 1])

@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
     printf("%llu upserted\n", (unsigned long long)counts.upserted);
 
     const float query[] = {1, 0, 0};
-    omendb_query ask = {.count = 1, .dim = 3, .element = OMENDB_F32, .vectors = query, .k = 2,
+    omendb_query ask = {.count = 1, .dim = 3, .element = OMENDB_F32, .vectors = query, .limit = 2,
                         .max_distance = INFINITY, .with_metadata = 1};
     omendb_result *found;
     check(omendb_search(db, "fruit", &ask, &found, &error));

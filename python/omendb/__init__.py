@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ._collection import Collection
 from ._convert import Id, Metadata
 from ._database import DB
-from ._results import BatchResult, Record, SearchResult
+from ._results import BatchResult, FailedShard, Hits, Record, SearchResult
 from .errors import (
     Corrupt,
     DatabaseError,
@@ -52,6 +52,8 @@ __all__ = [
     "Collection",
     "Corrupt",
     "DatabaseError",
+    "FailedShard",
+    "Hits",
     "Id",
     "Locked",
     "Metadata",

@@ -4,16 +4,17 @@ import os
 import time
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, NoReturn, overload
 
 import numpy as np
 
-from . import _convert, _files, _library
+from . import _convert, _files, _library, _query
 from ._convert import READ_IN_PLACE, Array, Metadata
 from ._library import library, local
+from ._query import Options
 from ._records import Records
-from ._results import NO_ID, BatchResult, ResultReader, SearchResult
-from .errors import NOT_FOUND, STOPPED, ValidationError, error_of
+from ._results import NO_ID, BatchResult, Hits, ResultReader
+from .errors import NOT_FOUND, STOPPED, error_of
 
 _QUERIES_MAX = 10_000
 # Queries whose pace is not known, and seconds, that may be too long for the main thread.
@@ -48,6 +49,7 @@ class Collection(Records):
 
     def search(
         self,
+        /,
         vector: Any,
         limit: int = 10,
         *,
@@ -57,14 +59,26 @@ class Collection(Records):
         max_distance: float | None = None,
         with_vector: bool = False,
         filter: Metadata | None = None,
-    ) -> list[SearchResult]:
+        allow_partial: bool = False,
+        explain: bool = False,
+        **unknown: NoReturn,
+    ) -> Hits:
         """The nearest records, at most `limit` (1...10000), ascending by distance.
 
         `ef` (candidates kept) or `recall` (above 0 and below 1) trade time for quality; `exact`
         compares with every record. What `recall` takes was measured on records that were added in
         large batches, and holds for queries like these, unless `calibrate` was given others; where
         no `ef` reaches it, every record is compared.
+
+        Of a cluster `allow_partial` takes an answer without the shards that cannot give their part:
+        the result's `partial` and `failed_shards` tell; else `Unavailable` is raised. With
+        `explain` the result's `explain` tells for each shard what it decided, and what it counted.
         """
+        if allow_partial or explain or unknown:
+            _query.refuse(unknown)
+            told = (True, allow_partial, explain)
+            options = Options(limit, ef, recall, exact, max_distance, with_vector, *told)
+            return self._search_told(vector, options, filter)
         # Every microsecond counts here: a search takes some ten.
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:
             vector = _convert.as_vector(vector, "query")
@@ -77,13 +91,10 @@ class Collection(Records):
             asked = (kinds, limit, ef, recall, exact, max_distance, with_vector)
             if searcher.asked != asked or filter is not None:
                 searcher.asked = ()
-                if not self._has_records(filter, limit):
-                    return []
-                self._prepare(searcher, vector)
-                query = searcher.search.query
-                self._fill(query, limit, ef, recall, exact, max_distance, with_vector, True)
-                if searcher.capacity < limit:
-                    searcher.reserve(limit)
+                _query.check(limit, filter)
+                if not self._is_there():
+                    return Hits()
+                self._prepare(searcher, vector, Options(*asked[1:]))
                 searcher.asked = asked
             query_bytes = vector.tobytes()
             if searcher.run(searcher.reference, query_bytes) and not self._again(
@@ -92,7 +103,7 @@ class Collection(Records):
                 return self._failed_search(searcher)
             count = searcher.search.hit_count
             if count >= 0:
-                return list(map(self._kind, searcher.numbers[:count], searcher.distances[:count]))
+                return Hits(map(self._kind, searcher.numbers[:count], searcher.distances[:count]))
             result = searcher.search.result
             try:
                 return ResultReader(result.contents).hits(self._metric)
@@ -101,7 +112,19 @@ class Collection(Records):
         finally:
             local.searcher = searcher
 
-    def _prepare(self, searcher: _library.Searcher, vector: Array) -> None:
+    def _search_told(self, vector: Any, options: Options, filter: Metadata | None) -> Hits:
+        """The search whose answer tells more than its hits."""
+        matrix = _convert.as_vector(vector, "query")[None, :]
+        _query.check(options.limit, filter)
+        answers = _Answers(self._metric, options.limit, True)
+        if self._is_there():
+            self._search_all(matrix, options, 1, answers)
+        return answers.lists(1)[0]
+
+    def _prepare(self, searcher: _library.Searcher, vector: Array, options: Options) -> None:
+        options.fill(searcher.search.query)
+        if searcher.capacity < options.limit:
+            searcher.reserve(options.limit)
         search = searcher.search
         search.database = self._session.handle
         search.collection = self._key
@@ -114,12 +137,12 @@ class Collection(Records):
         is_long = searcher.search.error.code == STOPPED and local.is_main
         return is_long and not searcher.run_apart(searcher.reference, query_bytes)
 
-    def _failed_search(self, searcher: _library.Searcher) -> list[SearchResult]:
+    def _failed_search(self, searcher: _library.Searcher) -> Hits:
         searcher.asked = ()
         error = searcher.search.error
         if error.code == NOT_FOUND:
             self._exists = False
-            return []
+            return Hits()
         # Says which database was closed.
         self._session.handle  # noqa: B018
         message = error.message.decode("utf-8", "replace")
@@ -128,6 +151,7 @@ class Collection(Records):
     @overload
     def search_batch(
         self,
+        /,
         queries: Any,
         limit: int = 10,
         *,
@@ -139,10 +163,14 @@ class Collection(Records):
         filter: Metadata | None = None,
         threads: int | None = None,
         as_results: Literal[False] = False,
+        allow_partial: bool = False,
+        explain: bool = False,
+        **unknown: NoReturn,
     ) -> BatchResult: ...
     @overload
     def search_batch(
         self,
+        /,
         queries: Any,
         limit: int = 10,
         *,
@@ -154,9 +182,13 @@ class Collection(Records):
         filter: Metadata | None = None,
         threads: int | None = None,
         as_results: Literal[True],
-    ) -> list[list[SearchResult]]: ...
+        allow_partial: bool = False,
+        explain: bool = False,
+        **unknown: NoReturn,
+    ) -> list[Hits]: ...
     def search_batch(
         self,
+        /,
         queries: Any,
         limit: int = 10,
         *,
@@ -168,89 +200,62 @@ class Collection(Records):
         filter: Metadata | None = None,
         threads: int | None = None,
         as_results: bool = False,
-    ) -> BatchResult | list[list[SearchResult]]:
+        allow_partial: bool = False,
+        explain: bool = False,
+        **unknown: NoReturn,
+    ) -> BatchResult | list[Hits]:
         """As `search` for each row of `queries`, shape [count, dim]: as arrays, or as results.
 
         `threads` share the queries: as many as there are processors, unless it says otherwise. A
-        cluster has processes for that.
+        cluster has processes for that. What `allow_partial` and `explain` bring is of all queries
+        together.
         """
+        _query.refuse(unknown)
         matrix = _convert.as_matrix(queries, "queries")
-        if not self._has_records(filter, limit) or not len(matrix):
-            return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
+        _query.check(limit, filter)
+        options = Options(
+            limit,
+            ef,
+            recall,
+            exact,
+            max_distance,
+            with_vector and as_results,
+            as_results,
+            allow_partial,
+            explain,
+        )
+        answers = _Answers(self._metric, limit, as_results)
+        if len(matrix) and self._is_there():
+            self._search_all(matrix, options, threads, answers)
+        return answers.whole(len(matrix))
+
+    def _search_all(
+        self, matrix: Array, options: Options, threads: int | None, answers: "_Answers"
+    ) -> None:
         if len(matrix) > _QUERIES_MAX or _convert.is_cut(matrix):
             # The library counts from the first row of each part.
             _convert.check_all(matrix, self._metric, "", "query")
         query = _library.Query()
+        options.fill(query)
         query.threads = _PROCESSORS if threads is None else _convert.whole("threads", threads, 1)
-        shows_vectors = with_vector and as_results
-        asked = (limit, ef, recall, exact, shows_vectors, as_results, query.threads)
-        batches: list[BatchResult] = []
-        lists: list[list[SearchResult]] = []
+        asked = (options, query.threads)
         for piece in _contiguous(matrix):
             query.count = len(piece)
             query.dim = piece.shape[1]
             query.element = _convert.element_of(piece)
             query.vectors = piece.ctypes.data_as(c_char_p)
-            self._fill(
-                query,
-                limit,
-                ef,
-                recall,
-                exact,
-                max_distance,
-                shows_vectors,
-                as_results,
-            )
             result = POINTER(_library.Result)()
             is_long = self._pace.is_long(asked, len(piece))
             start = time.perf_counter()
             try:
                 if not self._try("omendb_search", query, result, is_long=is_long, keep=piece):
-                    return [[] for _ in matrix] if as_results else _empty(len(matrix), limit)
+                    # Dropped meanwhile.
+                    answers.forget()
+                    return
                 self._pace = Pace(asked, (time.perf_counter() - start) / len(piece))
-                reader = ResultReader(result.contents)
-                if as_results:
-                    hits = iter(reader.hits(self._metric))
-                    counts = result.contents.counts[: len(piece)]
-                    lists += [[next(hits) for _ in range(count)] for count in counts]
-                else:
-                    batches.append(reader.batch(limit))
+                answers.add(ResultReader(result.contents))
             finally:
                 library.omendb_result_free(result)
-        if as_results:
-            return lists
-        if len(batches) == 1:
-            return batches[0]
-        return BatchResult(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
-
-    def _has_records(self, filter: Metadata | None, limit: int) -> bool:
-        if filter is not None:
-            raise ValidationError("the engine has no filters yet; filter must be None")
-        if not _convert.is_number(limit) or not 1 <= limit <= 10_000:
-            raise ValidationError(f"limit is {limit!r}, expected 1...10000")
-        return self._is_there()
-
-    @staticmethod
-    def _fill(
-        query: _library.Query,
-        limit: int,
-        ef: int | None,
-        recall: float | None,
-        exact: bool,
-        max_distance: float | None,
-        with_vector: bool,
-        with_metadata: bool,
-    ) -> None:
-        query.k = limit
-        query.ef = 0 if ef is None else _convert.whole("ef", ef, 1)
-        if recall is not None and not 0 < recall < 1:
-            raise ValidationError(f"recall is {recall!r}, expected above 0 and below 1")
-        query.recall = 0 if recall is None else recall
-        query.max_distance = np.inf if max_distance is None else max_distance
-        query.exact = bool(exact)
-        query.with_vector = with_vector
-        query.with_metadata = with_metadata
-        query.allow_partial = 0
 
     # Files and tables.
 
@@ -280,6 +285,50 @@ def _contiguous(queries: Array) -> Iterator[Array]:
     for _, part in _convert.pieces(queries):
         for first in range(0, len(part), _QUERIES_MAX):
             yield np.ascontiguousarray(part[first : first + _QUERIES_MAX])
+
+
+class _Answers:
+    """The answers to many queries, which the library gives in parts: as arrays, or as results."""
+
+    def __init__(self, metric: str, limit: int, as_results: bool) -> None:
+        self._metric = metric
+        self._limit = limit
+        self._as_results = as_results
+        self._arrays: list[BatchResult] = []
+        self._lists: list[Hits] = []
+        self._details: list[bytes] = []
+
+    def add(self, reader: ResultReader) -> None:
+        """Takes the answers to the next queries."""
+        self._details += reader.details()
+        if not self._as_results:
+            self._arrays.append(reader.batch(self._limit))
+            return
+        hits = iter(reader.hits(self._metric))
+        counts = reader.result.counts[: reader.result.query_count]
+        self._lists += [Hits(next(hits) for _ in range(count)) for count in counts]
+
+    def forget(self) -> None:
+        self._arrays, self._lists, self._details = [], [], []
+
+    def lists(self, count: int) -> list[Hits]:
+        """The answers as results; without hits where nothing was added."""
+        lists = self._lists or [Hits() for _ in range(count)]
+        for hits in lists if self._details else []:
+            hits._tell(self._details)
+        return lists
+
+    def whole(self, count: int) -> BatchResult | list[Hits]:
+        """The answers to all `count` queries; without hits where nothing was added."""
+        if self._as_results:
+            return self.lists(count)
+        arrays = self._arrays or [_empty(count, self._limit)]
+        joined = arrays[0]
+        if len(arrays) > 1:
+            joined = BatchResult(*(np.concatenate(parts) for parts in zip(*arrays, strict=True)))
+        if self._details:
+            joined._tell(self._details)
+        return joined
 
 
 def _empty(count: int, limit: int) -> BatchResult:

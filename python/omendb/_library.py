@@ -26,7 +26,7 @@ from typing import Any
 from ._apart import Apart, Stop
 from .errors import STOPPED, OmenDBError, error_of
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -90,7 +90,7 @@ class Query(Structure):
         ("dim", c_uint32),
         ("element", c_int32),
         ("vectors", c_char_p),
-        ("k", c_uint32),
+        ("limit", c_uint32),
         ("ef", c_uint32),
         ("recall", c_float),
         ("max_distance", c_float),
@@ -98,6 +98,7 @@ class Query(Structure):
         ("with_vector", c_uint8),
         ("with_metadata", c_uint8),
         ("allow_partial", c_uint8),
+        ("explain", c_uint8),
         ("threads", c_uint32),
     ]
 
@@ -121,6 +122,7 @@ class Result(Structure):
         ("shards_total", c_uint32),
         ("shards_failed", c_uint32),
         ("rows", POINTER(c_uint32)),
+        ("details", c_char_p),
     ]
 
 

@@ -96,17 +96,73 @@ _STEP = 1 << 18
 NO_ID = 2**64 - 1
 
 
-class BatchResult(NamedTuple):
-    """Hits of many queries as arrays.
+class FailedShard(NamedTuple):
+    """A shard of a cluster whose part is missing from an answer, and why."""
+
+    shard: int
+    code: str
+    detail: str
+
+
+# What one shard tells about several parts of a search: these are added up.
+_SUMS = {"queries", "walks", "unlike_rows", "scans", "distances", "seconds"}
+
+
+class _Answer:
+    """What an answer tells beside its hits.
+
+    `partial` is true when shards are missing, which only `allow_partial` allows; `failed_shards`
+    are these. `explain` has a dictionary for each shard, where the search asked for it.
+    """
+
+    partial: bool = False
+    failed_shards: tuple[FailedShard, ...] = ()
+    explain: tuple[dict[str, Any], ...] = ()
+
+    def _tell(self, texts: list[bytes]) -> None:
+        """Takes the details of all parts of the search."""
+        failed: dict[int, FailedShard] = {}
+        shards: dict[int, dict[str, Any]] = {}
+        for details in map(json.loads, texts):
+            for failure in details["shards"]["failed"]:
+                failed.setdefault(failure["shard"], FailedShard(**failure))
+            for told in details.get("explain", []):
+                _add(told, shards)
+        self.failed_shards = tuple(failed[shard] for shard in sorted(failed))
+        self.partial = bool(failed)
+        self.explain = tuple(shards[shard] for shard in sorted(shards))
+
+
+def _add(told: dict[str, Any], shards: dict[int, dict[str, Any]]) -> None:
+    known = shards.setdefault(told["shard"], told)
+    if known is told:
+        return
+    for name, value in told.items():
+        if name in _SUMS:
+            known[name] += value
+        elif name == "scan_reasons":
+            known[name] += [reason for reason in value if reason not in known[name]]
+        else:
+            known[name] = max(known[name], value)
+
+
+class Hits(_Answer, list[SearchResult]):
+    """The hits of one query, ascending by distance: a list."""
+
+
+class _BatchArrays(NamedTuple):
+    ids: Array
+    distances: Array
+    counts: Array
+
+
+class BatchResult(_Answer, _BatchArrays):
+    """Hits of many queries as arrays: a tuple `(ids, distances, counts)`.
 
     `ids` and `distances` have the shape [queries, limit]; row i has `counts[i]` hits, ascending by
     distance, and behind them the distance infinity and the id 2**64 - 1, which is -1 as an int64;
     None where `ids` is of objects because some id is a text, and not of uint64.
     """
-
-    ids: Array
-    distances: Array
-    counts: Array
 
 
 class ResultReader:
@@ -173,8 +229,13 @@ class ResultReader:
             for id, text, vector in zip(self.ids(), self.metadata(), vectors, strict=True)
         ]
 
-    def hits(self, metric: str) -> list[SearchResult]:
-        hits: list[SearchResult] = list(map(RESULTS[metric], self.ids(), self.distances()))
+    def details(self) -> list[bytes]:
+        """The JSON text of what the answer tells beside its hits, if there is any."""
+        text = self.result.details
+        return [text] if text else []
+
+    def hits(self, metric: str) -> Hits:
+        hits = Hits(map(RESULTS[metric], self.ids(), self.distances()))
         if self.result.metadata_offsets:
             for hit, text in zip(hits, self.metadata(), strict=True):
                 hit._json = text

@@ -115,7 +115,7 @@ int main(void) {
     float near[2];
     uint64_t numbers[2];
     omendb_single_search single = {.database = db, .collection = "c",
-                                   .query = {.dim = 2, .k = 2, .max_distance = 9}};
+                                   .query = {.dim = 2, .limit = 2, .max_distance = 9}};
     assert(omendb_search_one(NULL, vectors) == OMENDB_BAD_REQUEST);
     assert(omendb_search_one(&single, vectors) == OMENDB_BAD_REQUEST);
     assert(strstr(single.error.message, "null"));
@@ -123,11 +123,11 @@ int main(void) {
     single.numbers = numbers;
     assert(omendb_search_one(&single, NULL) == OMENDB_BAD_REQUEST);
     assert(omendb_search_one(&single, vectors) == OMENDB_OK && single.hit_count == 0);
-    single.query.k = 0;
+    single.query.limit = 0;
     assert(omendb_search_one(&single, vectors) == OMENDB_BAD_REQUEST);
-    single.query.k = UINT32_MAX;
+    single.query.limit = UINT32_MAX;
     assert(omendb_search_one(&single, vectors) == OMENDB_BAD_REQUEST);
-    single.query.k = 2;
+    single.query.limit = 2;
     single.query.dim = UINT32_MAX;
     assert(omendb_search_one(&single, vectors) == OMENDB_BAD_REQUEST);
     single.query.dim = 2;
@@ -147,9 +147,10 @@ int main(void) {
     assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_BAD_REQUEST);
     batch.vectors = vectors;
     assert(omendb_upsert(db, "c", &batch, NULL, &error) == OMENDB_OK);
-    omendb_query query = {.count = 1, .dim = 2, .vectors = vectors, .k = 0, .max_distance = 1e30f};
+    omendb_query query = {.count = 1, .dim = 2, .vectors = vectors, .limit = 0,
+                          .max_distance = 1e30f};
     assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST && !result);
-    query.k = 1;
+    query.limit = 1;
     query.vectors = NULL;
     assert(omendb_search(db, "c", &query, &result, &error) == OMENDB_BAD_REQUEST);
     query.vectors = vectors;

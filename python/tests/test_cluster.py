@@ -1,6 +1,7 @@
 """A cluster through the same methods; the program is the one that OMENDB_CLUSTER names."""
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -98,6 +99,51 @@ def test_a_forgotten_one_ends_too():
     del db
     gc.collect()
     assert not os.path.exists(path)
+
+
+@pytest.fixture
+def lame_cluster(tmp_path):
+    """A cluster of two shards, of which the second is gone for longer than the test takes."""
+    program, folder = os.environ["OMENDB_CLUSTER"], tmp_path / "db"
+    config = tmp_path / "slow.toml"
+    config.write_text("shards = 2\n[limits]\nrestart_backoff_min_ms = 30000\n")
+    start = [program, "start", "--data", folder, "--config", config]
+    subprocess.run(start, check=True, capture_output=True)
+    with omendb.DB(folder) as db:
+        db.add_batch(np.arange(400, dtype=np.float32).reshape(200, 2))
+        told = subprocess.run(
+            [program, "status", "--json", "--data", folder], check=True, capture_output=True
+        )
+        os.kill(json.loads(told.stdout)["shards"][1]["pid"], signal.SIGKILL)
+        yield db
+    subprocess.run([program, "stop", "--data", folder], check=False, capture_output=True)
+
+
+def test_an_answer_without_a_shard_is_an_error_or_says_so(lame_cluster):
+    db = lame_cluster
+    with pytest.raises(omendb.Unavailable, match="shard 1"):
+        while True:
+            db.search([1, 2])
+    hits = db.search([1, 2], 200, allow_partial=True)
+    assert hits.partial and 0 < len(hits) < 200
+    ((shard, code, detail),) = hits.failed_shards
+    assert (shard, code) == (1, "unavailable") and "shard 1" in detail
+    batch = db.search_batch([[1, 2], [3, 4]], 5, allow_partial=True)
+    assert batch.partial and batch.failed_shards == hits.failed_shards
+    ids, distances, counts = batch
+    assert ids.shape == distances.shape == (2, 5) and counts.tolist() == [5, 5]
+    for found in db.search_batch([[1, 2], [3, 4]], 5, allow_partial=True, as_results=True):
+        assert found.partial and len(found) == 5
+
+
+def test_every_shard_explains(cluster):
+    data = np.random.default_rng(2).random((3000, 8), np.float32)
+    cluster.add_batch(data)
+    explained = cluster.search(data[0], 5, exact=True, explain=True).explain
+    assert [told["shard"] for told in explained] == [0, 1]
+    assert sum(told["rows"] for told in explained) == 3000
+    assert sum(told["distances"] for told in explained) == 3000
+    assert [told["scan_reasons"] for told in explained] == [["exact search was asked for"]] * 2
 
 
 def test_a_killed_cluster_is_unavailable(cluster):

@@ -260,3 +260,39 @@ def test_threads_share_the_queries(db, sift):
             assert [[hit.id for hit in hits] for hits in results] == alone.ids[:, :3].tolist()
     with pytest.raises(omendb.ValidationError, match="threads"):
         db.search_batch(queries, threads=0)
+
+
+def test_a_search_explains_itself(db, sift):
+    base, queries, _ = sift
+    db.add_batch(base)
+    db.wait_linked()
+    hits = db.search(queries[0], 10, ef=50, explain=True)
+    plain = db.search(queries[0], 10, ef=50)
+    assert [hit.id for hit in hits] == [hit.id for hit in plain]
+    assert not hits.partial and hits.failed_shards == ()
+    (told,) = hits.explain
+    assert (told["rows"], told["walks"], told["scans"], told["width"]) == (10_000, 1, 0, 50)
+    assert 50 < told["distances"] < 10_000
+    # Queries of several calls of the library are told about as one search.
+    many = np.repeat(queries[:1], 10_100, axis=0)
+    (told,) = db.search_batch(many, 1, exact=False, ef=1, explain=True).explain
+    assert (told["queries"], told["rows"]) == (10_100, 10_000)
+    assert db.search(queries[0]).explain == ()
+
+
+def test_names_by_habit_get_a_hint(db):
+    db.add(1, [1, 2])
+    for wrong, right in [
+        ("k", "limit"),
+        ("top_k", "limit"),
+        ("n_results", "limit"),
+        ("where", "filter"),
+        ("ef_search", "ef"),
+        ("include_vectors", "with_vector"),
+    ]:
+        with pytest.raises(TypeError, match=f"no argument {wrong}; it is called {right}"):
+            db.search([1, 2], **{wrong: 3})
+        with pytest.raises(TypeError, match=f"no argument {wrong}; it is called {right}"):
+            db.search_batch([[1, 2]], **{wrong: 3})
+    with pytest.raises(TypeError, match=r"no argument nonsense$"):
+        db.search([1, 2], nonsense=3)

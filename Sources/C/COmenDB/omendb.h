@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 5
+#define OMENDB_ABI_VERSION 6
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -46,8 +46,10 @@ enum { OMENDB_F32 = 0, OMENDB_U8 = 1, OMENDB_F16 = 2, OMENDB_I8 = 3 };
 /* Codes that the graph is searched on; standard: whatever is fastest for the dimension. */
 enum { OMENDB_CODES_STANDARD = -1, OMENDB_CODES_F32 = 0, OMENDB_CODES_U8 = 1, OMENDB_CODES_U4 = 2,
        OMENDB_CODES_U1 = 3 };
-/* What an acknowledged write survives: a power cut; one but for the last interval; a crash of the
- * process. */
+/* What an acknowledged write survives.
+ * ALWAYS: survives power loss.
+ * INTERVAL: survives power loss, except for the writes of the last interval.
+ * NONE: survives a crash of the process, not power loss. */
 enum { OMENDB_DURABILITY_ALWAYS = 0, OMENDB_DURABILITY_INTERVAL = 1, OMENDB_DURABILITY_NONE = 2 };
 
 /* Why a call failed: for people, in UTF-8, ended by a zero, cut off where it is too long. */
@@ -111,7 +113,7 @@ typedef struct {
     uint32_t dim;
     int32_t element;
     const void *vectors; /* [count][dim] without padding */
-    uint32_t k;          /* hits wanted per query, 1...10000 */
+    uint32_t limit;      /* hits wanted per query, 1...10000 */
     uint32_t ef;         /* width of the candidate list; 0: standard, or what `recall` takes */
     float recall;        /* wanted recall, below 1; 0: not given; not together with `ef` */
     float max_distance;  /* farther hits are left out; infinity keeps all */
@@ -119,6 +121,7 @@ typedef struct {
     uint8_t with_vector;
     uint8_t with_metadata;
     uint8_t allow_partial; /* of a cluster: answer without the shards that cannot */
+    uint8_t explain;       /* tell what each shard decided and counted, in `details` */
     uint32_t threads;      /* in this process: share the queries; 0 and 1: this thread alone */
 } omendb_query;
 
@@ -137,6 +140,10 @@ typedef struct {
     uint32_t shards_total;
     uint32_t shards_failed;   /* of a cluster: shards whose part is missing */
     const uint32_t *rows;     /* [count] rows in omendb_vectors; only beside those */
+    /* JSON text, or null where a search is whole and no explanation was asked for:
+     * {"partial": ..., "shards": {"total": ..., "failed": [{"shard", "code", "detail"}]},
+     *  "explain": [{"shard", "rows", "linked", ...}]}, the last only with `explain`. */
+    const char *details;
 } omendb_result;
 
 /* The memory that a collection's vectors lie in, not copied: record i is row `rows[i]`. Rows never

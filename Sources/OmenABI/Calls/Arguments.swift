@@ -208,7 +208,7 @@ extension Arguments {
             dim: Int(given.dim),
             vectors: [],
             count: 1,
-            k: Int(given.k)
+            limit: Int(given.limit)
         )
         query.effort = try SearchEffort(
             ef: Int(given.ef),
@@ -219,6 +219,7 @@ extension Arguments {
         query.withVector = given.with_vector != 0
         query.withMetadata = given.with_metadata != 0
         query.allowPartial = given.allow_partial != 0
+        query.explain = given.explain != 0
         return query
     }
 }

@@ -32,6 +32,8 @@ struct ResultWriter {
         var writer = ResultWriter()
         let counts = writer.column(UInt32.self, found.counts.count)
         let distances = writer.column(Float.self, found.list.count)
+        let text = found.details
+        let details = writer.column(CChar.self, text.count)
         var result: OpaqueResult
         let base: UnsafeMutableRawPointer
         switch found.list {
@@ -54,6 +56,10 @@ struct ResultWriter {
             columns.fill(result, base)
         }
         found.counts.withUnsafeBytes { (base + counts).copy($0) }
+        if !text.isEmpty {
+            text.withUnsafeBytes { (base + details).copy($0) }
+            result.pointee.details = (base + details).column()
+        }
         result.pointee.query_count = UInt64(found.counts.count)
         result.pointee.counts = (base + counts).column()
         result.pointee.distances = (base + distances).column()
@@ -215,6 +221,16 @@ extension OpaqueResult {
         pointee.dim = UInt32(dim)
         pointee.shards_total = coverage.shardsTotal
         pointee.shards_failed = UInt32(coverage.failures.count)
+    }
+}
+
+extension FoundHits {
+    /// What `omendb_result.details` shows, ended by a zero; empty where there is nothing to tell.
+    fileprivate var details: [CChar] {
+        guard coverage.isPartial || !explanations.isEmpty else { return [] }
+        var members = coverage.members
+        if !explanations.isEmpty { members.append(("explain", .array(explanations.map(\.json)))) }
+        return Array(JSON.object(members).text.utf8CString)
     }
 }
 

@@ -8,8 +8,8 @@ package struct SearchRequest: Equatable, Sendable {
     package var vectors: [UInt8]
     /// Number of queries, `1...Limits.queryCountMax`.
     package var count: Int
-    /// Hits wanted per query, `1...Limits.kMax`.
-    package var k: Int
+    /// Hits wanted per query, `1...Limits.limitMax`.
+    package var limit: Int
     /// How much the search may cost for what it finds, in all shards together.
     package var effort = SearchEffort.standard
     /// Hits farther than this are left out; infinity keeps all.
@@ -31,14 +31,14 @@ package struct SearchRequest: Equatable, Sendable {
         dim: Int,
         vectors: [UInt8],
         count: Int,
-        k: Int
+        limit: Int
     ) {
         self.collection = collection
         self.element = element
         self.dim = dim
         self.vectors = vectors
         self.count = count
-        self.k = k
+        self.limit = limit
     }
 
     /// Checks what can be checked without the collection: limits and agreement.
@@ -74,8 +74,8 @@ package struct SearchRequest: Equatable, Sendable {
 
     /// Checks everything except the vectors and their number.
     package func validateOptions() throws(OmenError) {
-        guard (1...Limits.kMax).contains(k) else {
-            throw OmenError(.badRequest, "k is \(k), expected 1...\(Limits.kMax)")
+        guard (1...Limits.limitMax).contains(limit) else {
+            throw OmenError(.badRequest, "limit is \(limit), expected 1...\(Limits.limitMax)")
         }
         try effort.validate()
         guard !maxDistance.isNaN else {

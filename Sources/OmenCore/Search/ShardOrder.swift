@@ -6,24 +6,24 @@ internal import Glibc
 package struct ShardOrder: Equatable, Sendable {
     /// As the client sent it, checked against the collection.
     package var request: SearchRequest
-    /// Hits that the shard returns for each query, `1...request.k`.
-    package var k: Int
+    /// Hits that the shard returns for each query, `1...request.limit`.
+    package var limit: Int
     /// Shards that the collection is divided among evenly, `1...Limits.shardCountMax`.
     package var shardCount: Int
 
     /// - Parameters:
     ///   - request: As the property.
-    ///   - k: As the property.
+    ///   - limit: As the property.
     ///   - shardCount: As the property.
-    package init(_ request: SearchRequest, k: Int, shardCount: Int) {
+    package init(_ request: SearchRequest, limit: Int, shardCount: Int) {
         self.request = request
-        self.k = k
+        self.limit = limit
         self.shardCount = shardCount
     }
 
     /// The order to a shard that is the only one.
     package init(alone request: SearchRequest) {
-        self.init(request, k: request.k, shardCount: 1)
+        self.init(request, limit: request.limit, shardCount: 1)
     }
 
     /// The order to each of several shards.
@@ -34,11 +34,11 @@ package struct ShardOrder: Equatable, Sendable {
     ///   - largestShare: The part of the hash slots on the largest of them: `1 / shardCount` where
     ///     slots are dealt evenly.
     package init(_ request: SearchRequest, shardCount: Int, largestShare: Double) {
-        let k =
+        let limit =
             request.effort == .exact
-            ? request.k
-            : Self.shardK(k: request.k, shardCount: shardCount, share: largestShare)
-        self.init(request, k: k, shardCount: shardCount)
+            ? request.limit
+            : Self.shardLimit(k: request.limit, shardCount: shardCount, share: largestShare)
+        self.init(request, limit: limit, shardCount: shardCount)
     }
 
     /// Checks what can be checked without the collection.
@@ -46,8 +46,11 @@ package struct ShardOrder: Equatable, Sendable {
     /// - Throws: `.badRequest` naming what is out of range.
     package func validate() throws(OmenError) {
         try request.validate()
-        guard (1...request.k).contains(k) else {
-            throw OmenError(.badRequest, "k of the shard is \(k), expected 1...\(request.k)")
+        guard (1...request.limit).contains(limit) else {
+            throw OmenError(
+                .badRequest,
+                "limit of the shard is \(limit), expected 1...\(request.limit)"
+            )
         }
         guard (1...Limits.shardCountMax).contains(shardCount) else {
             throw OmenError(
@@ -67,7 +70,7 @@ package struct ShardOrder: Equatable, Sendable {
     /// `P(X >= kp + t) <= exp(-t^2 / (2(kp(1-p) + t/3)))`. Solved for the `t` at which all shards
     /// together exceed it with probability `truncationRisk`: for 8 shards 44 of 100 and 204 of
     /// 1,000; below about 25 the bound is no help and every shard returns `k`.
-    package static func shardK(k: Int, shardCount: Int, share: Double) -> Int {
+    package static func shardLimit(k: Int, shardCount: Int, share: Double) -> Int {
         guard shardCount > 1 else { return k }
         let exponent = log(Double(shardCount) / truncationRisk)
         let mean = Double(k) * share

@@ -52,19 +52,19 @@ package struct ShardPlanner {
     /// What all shards together are asked, for the rows of this one.
     ///
     /// - Parameter order: A valid order.
-    /// - Returns: A width of at most `Limits.efMax` and at least `shardK`, or a scan.
+    /// - Returns: A width of at most `Limits.efMax` and at least `shardLimit`, or a scan.
     /// - Complexity: O(k^2) for a recall among several shards; else O(1).
     package func effort(_ order: ShardOrder) -> ShardEffort {
-        let (k, shardCount) = (order.request.k, order.shardCount)
+        let (k, shardCount) = (order.request.limit, order.shardCount)
         func share(_ ef: Int) -> ShardEffort {
-            .walk(ef: UsualWidth.shardEf(clusterEf: ef, shardCount: shardCount, k: order.k))
+            .walk(ef: UsualWidth.shardEf(clusterEf: ef, shardCount: shardCount, k: order.limit))
         }
         switch order.request.effort {
         case .exact: return .scan(.asked)
         case .standard: return share(max(UsualWidth.standard, 2 * k))
         case .ef(let ef): return share(max(ef, k))
         case .recall(let recall):
-            switch index.ef(recall: Double(recall), k: order.k, shardCount: shardCount) {
+            switch index.ef(recall: Double(recall), k: order.limit, shardCount: shardCount) {
             case .width(let ef): return .walk(ef: ef)
             case .unreached: return .scan(.unreached)
             case .unmeasured where index.rowCount <= Self.unmeasuredRowCountMax:

@@ -224,7 +224,7 @@ extension ShardCollection {
     ) throws(OmenError) -> Int {
         try scratches.withScratch { scratch throws(OmenError) in
             let effort = index.planner.effort(order)
-            try findNeighbors(of: vector, order.request, k: order.k, effort, scratch)
+            try findNeighbors(of: vector, order.request, k: order.limit, effort, scratch)
             for (place, neighbor) in scratch.hits.enumerated() {
                 guard let number = records.number(of: neighbor.row) else {
                     preconditionFailure("row \(neighbor.row) has a text id among numbers")

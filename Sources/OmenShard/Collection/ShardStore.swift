@@ -112,7 +112,7 @@ package final class ShardStore {
     /// - Parameters:
     ///   - request: Asked of this shard alone; its `count` and `vectors` are not looked at.
     ///   - vector: `request.dim` elements.
-    ///   - columns: Room for `request.k` hits.
+    ///   - columns: Room for `request.limit` hits.
     /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
     ///   nothing was searched.
     /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` without address space.

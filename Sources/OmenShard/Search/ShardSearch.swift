@@ -35,7 +35,7 @@ package struct ShardSearch {
     ) {
         var request = order.request
         effort = collection.index.planner.effort(order)
-        k = order.k
+        k = order.limit
         if !collection.hasMetadata { request.withMetadata = false }
         self.request = request
         self.searches = searches

@@ -83,7 +83,7 @@ extension SearchRequest {
         )
         writer.write(UInt32(clamping: dim))
         writer.write(UInt32(clamping: count))
-        writer.write(UInt32(clamping: k))
+        writer.write(UInt32(clamping: limit))
         let (ef, recall): (Int, Float) =
             switch effort {
             case .standard, .exact: (0, 0)
@@ -109,7 +109,7 @@ extension SearchRequest {
         }
         let dim = Int(try reader.read(UInt32.self))
         let count = Int(try reader.read(UInt32.self))
-        let k = Int(try reader.read(UInt32.self))
+        let limit = Int(try reader.read(UInt32.self))
         let ef = Int(try reader.read(UInt32.self))
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
@@ -127,7 +127,7 @@ extension SearchRequest {
             dim: dim,
             vectors: vectors,
             count: count,
-            k: k
+            limit: limit
         )
         effort = try SearchEffort(ef: ef, recall: recall, exact: flags & SearchFlag.exact != 0)
         self.maxDistance = maxDistance
@@ -144,15 +144,15 @@ extension ShardOrder {
     var bodyByteCount: Int { 8 + request.bodyByteCount }
 
     func encode(into writer: inout ByteWriter) {
-        writer.write(UInt32(clamping: k))
+        writer.write(UInt32(clamping: limit))
         writer.write(UInt32(clamping: shardCount))
         request.encode(into: &writer)
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
-        let k = Int(try reader.read(UInt32.self))
+        let limit = Int(try reader.read(UInt32.self))
         let shardCount = Int(try reader.read(UInt32.self))
-        self.init(try SearchRequest(from: &reader), k: k, shardCount: shardCount)
+        self.init(try SearchRequest(from: &reader), limit: limit, shardCount: shardCount)
         try validate()
     }
 }

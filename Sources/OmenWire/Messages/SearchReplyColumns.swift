@@ -87,7 +87,7 @@ struct SearchReplyColumns {
         queryCount = try reader.readItemCount(limit: Limits.queryCountMax, least: 4)
         counts = try reader.read(count: queryCount * 4)
         hitCount = try reader.readItemCount(
-            limit: queryCount * Limits.kMax,
+            limit: queryCount * Limits.limitMax,
             least: flags.leastByteCount
         )
         var sum = 0

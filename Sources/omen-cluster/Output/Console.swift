@@ -1,3 +1,4 @@
+internal import OmenCore
 internal import Glibc
 
 /// The two streams: data on stdout, everything else on stderr.

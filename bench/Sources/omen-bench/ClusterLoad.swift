@@ -60,7 +60,7 @@ struct ClusterLoad {
                 dim: queries.columns,
                 vectors: Array(bytes[range.lowerBound * byteCount..<range.upperBound * byteCount]),
                 count: range.count,
-                k: k
+                limit: k
             )
             query.effort = .ef(ef)
             query.allowPartial = false

@@ -74,7 +74,7 @@ struct EmbeddedBenchmark {
             dim: queries.columns,
             vectors: Array(bytes),
             count: queries.rows,
-            k: k
+            limit: k
         )
         all.effort = .ef(ef)
         all.withMetadata = true

@@ -31,7 +31,7 @@ struct SearchGather: Sendable {
     init(_ query: SearchRequest, about entry: CatalogEntry, on shardCount: Int) {
         self.shardCount = shardCount
         target = ReadTarget(entry)
-        k = query.k
+        k = query.limit
         queryCount = query.count
         allowsPartial = query.allowPartial
         element = entry.schema.element
@@ -136,10 +136,10 @@ extension CoordinatorCore {
     mutating func begin(_ query: SearchRequest, for requester: Requester) throws(OmenError) {
         try checkRunning()
         try query.validate()
-        guard query.count * query.k <= Limits.searchHitCountMax else {
+        guard query.count * query.limit <= Limits.searchHitCountMax else {
             throw OmenError(
                 .badRequest,
-                "\(query.count) queries of \(query.k) hits, at most \(Limits.searchHitCountMax) hits fit one reply"
+                "\(query.count) queries of \(query.limit) hits, at most \(Limits.searchHitCountMax) hits fit one reply"
             )
         }
         let entry = catalog[try existing(query.collection)]
@@ -159,7 +159,7 @@ extension CoordinatorCore {
                 "\(query.count) queries of \(query.dim) dimensions do not fit a frame: send fewer at once"
             )
         }
-        let answers = answerByteCount(query, about: entry, shardK: order.k)
+        let answers = answerByteCount(query, about: entry, shardLimit: order.limit)
         var request = PendingRequest(
             requester,
             .search(SearchGather(query, about: entry, on: directory.shardCount)),
@@ -231,9 +231,9 @@ extension CoordinatorCore {
     private func answerByteCount(
         _ query: SearchRequest,
         about entry: CatalogEntry,
-        shardK: Int
+        shardLimit: Int
     ) -> Int {
-        let hitCount = query.count * shardK
+        let hitCount = query.count * shardLimit
         guard query.withVector || query.withMetadata else {
             return hitCount * directory.shardCount * 32
         }

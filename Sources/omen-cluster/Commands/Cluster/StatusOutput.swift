@@ -161,8 +161,6 @@ extension Coverage {
         failures.map { "shard \($0.shard): \($0.error.message)" }.joined(separator: "; ")
     }
 
-    var missingShards: JSON { .array(failures.map { .integer(Int($0.shard)) }) }
-
     /// Says what is missing, and ends the command accordingly.
     func report() throws {
         guard isPartial else { return }

@@ -146,10 +146,11 @@ func removeRecords(
         let reply = try connect(options).write(operation)
         if options.json {
             Console.out(
-                .object([
-                    ("deleted", .unsigned(reply.counts.deleted)),
-                    ("missing_shards", reply.coverage.missingShards),
-                ])
+                .object(
+                    [
+                        ("deleted", .unsigned(reply.counts.deleted))
+                    ] + reply.coverage.members
+                )
             )
         } else {
             Console.out("\(done): \(reply.counts.deleted) records")

@@ -50,10 +50,11 @@ struct Calibrate: ParsableCommand {
             let reply = try connect(options).calibrate(sample)
             if options.json {
                 Console.out(
-                    .object([
-                        ("queries", .integer(sample.count)),
-                        ("missing_shards", reply.coverage.missingShards),
-                    ])
+                    .object(
+                        [
+                            ("queries", .integer(sample.count))
+                        ] + reply.coverage.members
+                    )
                 )
             } else {
                 let queries = sample.count == 0 ? "its records" : "\(sample.count) queries"

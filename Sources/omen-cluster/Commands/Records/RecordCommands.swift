@@ -10,7 +10,8 @@ struct Add: ParsableCommand {
         discussion: """
             The first record makes the collection, and its vector decides the dimension. An id of \
             digits is a number; quote it twice, as in '"7"', for the text.
-            """
+            """,
+        aliases: ["upsert"]
     )
 
     @Argument(help: "Number or text of at most 512 bytes.")
@@ -54,11 +55,12 @@ struct Add: ParsableCommand {
             let reply = try cluster.write(.upsert(batch))
             if options.json {
                 Console.out(
-                    .object([
-                        ("upserted", .unsigned(reply.counts.upserted)),
-                        ("replaced", .unsigned(reply.counts.replaced)),
-                        ("missing_shards", reply.coverage.missingShards),
-                    ])
+                    .object(
+                        [
+                            ("upserted", .unsigned(reply.counts.upserted)),
+                            ("replaced", .unsigned(reply.counts.replaced)),
+                        ] + reply.coverage.members
+                    )
                 )
             } else if !reply.coverage.isPartial {
                 Console.out(reply.counts.replaced > 0 ? "replaced \(id.id)" : "added \(id.id)")
@@ -98,11 +100,12 @@ struct Get: ParsableCommand {
             let missing = wanted.filter { !found.contains($0) }
             if options.json {
                 Console.out(
-                    .object([
-                        ("records", .array(records)),
-                        ("missing", .array(missing.map(\.json))),
-                        ("missing_shards", reply.coverage.missingShards),
-                    ])
+                    .object(
+                        [
+                            ("records", .array(records)),
+                            ("missing", .array(missing.map(\.json))),
+                        ] + reply.coverage.members
+                    )
                 )
             } else {
                 for record in records { Console.out(record) }
@@ -147,13 +150,11 @@ struct Count: ParsableCommand {
             let reply = try connect(options).count(collection: collection.name)
             if options.json {
                 Console.out(
-                    .object([
-                        ("count", .unsigned(reply.count)),
-                        ("shards_total", .integer(Int(reply.coverage.shardsTotal))),
-                        ("shards_answered", .integer(reply.coverage.shardsAnswered)),
-                        ("missing_shards", reply.coverage.missingShards),
-                        ("partial", .bool(reply.coverage.isPartial)),
-                    ])
+                    .object(
+                        [
+                            ("count", .unsigned(reply.count))
+                        ] + reply.coverage.members
+                    )
                 )
             } else {
                 Console.out("\(reply.count)")

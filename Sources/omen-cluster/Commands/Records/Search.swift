@@ -21,8 +21,8 @@ struct Search: ParsableCommand {
     @Option(help: ArgumentHelp("Query vectors: .npy, .fvecs, .bvecs or .jsonl.", valueName: "file"))
     var queries: String?
 
-    @Option(name: .customShort("k"), help: "Hits wanted per query.")
-    var k = 10
+    @Option(name: [.long, .customShort("k")], help: "Hits wanted per query.")
+    var limit = 10
 
     @Option(help: "Width of the search over the whole cluster.")
     var ef: Int?
@@ -39,11 +39,14 @@ struct Search: ParsableCommand {
     @Flag(help: "Show the metadata of the hits.")
     var withMetadata = false
 
+    @Flag(help: "Show the vectors of the hits.")
+    var withVector = false
+
     @Flag(help: "Tell what each shard decided, and what it counted.")
     var explain = false
 
-    @Flag(help: "Fail when a shard is missing.")
-    var requireAll = false
+    @Flag(inversion: .prefixedNo, help: "Answer without the shards that cannot.")
+    var allowPartial = true
 
     @Flag(help: "Send one query at a time and tell the latencies.")
     var each = false
@@ -104,13 +107,14 @@ struct Search: ParsableCommand {
             dim: dim,
             vectors: vectors,
             count: count,
-            k: k
+            limit: limit
         )
         query.effort = try SearchEffort(ef: ef ?? 0, recall: recall ?? 0, exact: exact)
         query.explain = explain
         query.maxDistance = maxDistance ?? .infinity
         query.withMetadata = withMetadata
-        query.allowPartial = !requireAll
+        query.withVector = withVector
+        query.allowPartial = allowPartial
         return query
     }
 
@@ -118,7 +122,7 @@ struct Search: ParsableCommand {
         try reporting {
             let vectors = try readQueries()
             let truth = try neighbors.map { path in
-                try TrueNeighbors(file: path, ids: ids, k: k, queryCount: vectors.count)
+                try TrueNeighbors(file: path, ids: ids, k: limit, queryCount: vectors.count)
             }
             let cluster = try connect(options)
             let answers = try each ? oneByOne(vectors, cluster) : pipelined(vectors, cluster)
@@ -141,7 +145,7 @@ struct Search: ParsableCommand {
         _ vectors: QueryVectors,
         _ cluster: ClusterClient
     ) throws(OmenError) -> SearchAnswers {
-        let step = max(1, min(exact ? 4 : 32, (1 << 20) / k))
+        let step = max(1, min(exact ? 4 : 32, (1 << 20) / limit))
         let starts = Array(stride(from: 0, to: vectors.count, by: step))
         let queries = try starts.map { start throws(OmenError) in
             try query(vectors, start..<min(start + step, vectors.count))
@@ -197,168 +201,27 @@ struct Search: ParsableCommand {
         guard recall == nil else {
             Console.out("\(answers.hits.count) queries in \(rounded(answers.seconds)) s")
             if each { Console.out(answers.latencyText) }
-            Console.out("recall@\(k) \(rounded(recall ?? 0, digits: 4))")
+            Console.out("recall@\(limit) \(rounded(recall ?? 0, digits: 4))")
             return
         }
         let isOne = answers.hits.count == 1
         var titles = isOne ? [] : ["query#"]
         titles += ["id", "distance#"]
         if withMetadata { titles.append("metadata") }
+        if withVector { titles.append("vector") }
         var table = TextTable(titles)
         for (index, hits) in answers.hits.enumerated() {
             for hit in hits {
                 var row = isOne ? [] : ["\(index)"]
                 row += [hit.id.typedText, "\(hit.distance)"]
                 if withMetadata { row.append(String(decoding: hit.metadata ?? [], as: UTF8.self)) }
+                if let vector = hit.vector {
+                    row.append(vectorJSON(vector, element: answers.element).text)
+                }
                 table.append(row)
             }
         }
         Console.out(table.text)
         if each { Console.out(answers.latencyText) }
-    }
-}
-
-/// What came back for all queries, in order.
-struct SearchAnswers {
-    var hits: [[Hit]] = []
-    var coverage = Coverage(shardsTotal: 0)
-    var seconds = 0.0
-    private var latencies: [Double] = []
-    /// What each shard decided, if that was asked for, summed over all requests.
-    private var explanations: [UInt32: ShardExplanation] = [:]
-
-    mutating func append(
-        _ reply: SearchReply,
-        queryCount: Int,
-        seconds: Double
-    ) throws(OmenError) {
-        guard reply.hitCounts.count == queryCount else {
-            throw OmenError(
-                .protocolViolation,
-                "\(reply.hitCounts.count) answers to \(queryCount) queries"
-            )
-        }
-        let all = reply.hits
-        var start = 0
-        for count in reply.hitCounts {
-            let end = start + Int(count)
-            guard end <= all.count else {
-                throw OmenError(.protocolViolation, "fewer hits than the reply counts")
-            }
-            hits.append(Array(all[start..<end]))
-            start = end
-        }
-        self.seconds += seconds
-        latencies.append(seconds)
-        for explanation in reply.explanations {
-            explanations[explanation.shard, default: explanation.emptied] += explanation
-        }
-        // A shard that missed any of the queries is missing from the whole.
-        coverage.shardsTotal = reply.coverage.shardsTotal
-        let known = Set(coverage.failures.map(\.shard))
-        coverage.failures += reply.coverage.failures.filter { !known.contains($0.shard) }
-        coverage.failures.sort { $0.shard < $1.shard }
-    }
-
-    /// The latency that `share` of the requests did not exceed.
-    private func percentile(_ share: Double) -> Double {
-        let sorted = latencies.sorted()
-        guard let last = sorted.last else { return 0 }
-        let index = Int((Double(sorted.count) * share).rounded(.up)) - 1
-        return sorted.indices.contains(index) ? sorted[index] : last
-    }
-
-    var latencyText: String {
-        "latency p50 \(rounded(percentile(0.5) * 1000)) ms, p99 \(rounded(percentile(0.99) * 1000)) ms"
-    }
-
-    private var orderedExplanations: [ShardExplanation] {
-        explanations.values.sorted { $0.shard < $1.shard }
-    }
-
-    /// A line for each shard.
-    var explanationText: String {
-        var table = TextTable([
-            "shard#", "rows#", "linked#", "walks#", "width#", "scans#", "rerank min#", "unlike#",
-            "distances#", "ms#", "why scanned",
-        ])
-        for one in orderedExplanations {
-            table.append([
-                "\(one.shard)", "\(one.rowCount)", "\(one.linkedCount)", "\(one.walkCount)",
-                "\(one.width)", "\(one.scanCount)", "\(one.rerankCount)",
-                "\(one.strangerCount)", "\(one.distanceCount)",
-                rounded(Double(one.nanoseconds) / 1e6), one.scanReasons.joined(separator: "; "),
-            ])
-        }
-        return table.text
-    }
-
-    func json(recall: Double?, latencies: Bool) -> JSON {
-        var members: [(String, JSON)] = [
-            ("hits", .array(hits.map { .array($0.map(json)) })),
-            ("shards_total", .integer(Int(coverage.shardsTotal))),
-            ("shards_answered", .integer(coverage.shardsAnswered)),
-            ("missing_shards", coverage.missingShards),
-            ("partial", .bool(coverage.isPartial)),
-            ("seconds", .number(seconds)),
-        ]
-        if let recall { members.append(("recall", .number(recall))) }
-        if !explanations.isEmpty {
-            members.append(("explain", .array(orderedExplanations.map(\.json))))
-        }
-        if latencies {
-            members.append(
-                (
-                    "latency_seconds",
-                    .object([
-                        ("p50", .number(percentile(0.5))), ("p99", .number(percentile(0.99))),
-                    ])
-                )
-            )
-        }
-        return .object(members)
-    }
-
-    private func json(_ hit: Hit) -> JSON {
-        .object([
-            ("id", hit.id.json),
-            ("distance", .float(hit.distance)),
-            ("metadata", hit.metadata.map { .text($0) } ?? .null),
-        ])
-    }
-}
-
-extension ShardExplanation {
-    /// The same shard before any query.
-    fileprivate var emptied: ShardExplanation {
-        ShardExplanation(
-            shard: shard,
-            rowCount: rowCount,
-            linkedCount: linkedCount,
-            deletedCount: deletedCount
-        )
-    }
-
-    /// Why queries were compared with every row, each reason once.
-    fileprivate var scanReasons: [String] {
-        ScanReason.allCases.filter { scanCounts[Int($0.rawValue)] > 0 }.map(\.text)
-    }
-
-    fileprivate var json: JSON {
-        .object([
-            ("shard", .integer(Int(shard))),
-            ("rows", .integer(Int(clamping: rowCount))),
-            ("linked", .integer(Int(clamping: linkedCount))),
-            ("deleted", .integer(Int(clamping: deletedCount))),
-            ("queries", .integer(Int(queryCount))),
-            ("walks", .integer(Int(walkCount))),
-            ("width", .integer(Int(width))),
-            ("unlike_rows", .integer(Int(strangerCount))),
-            ("rerank_min", .integer(Int(rerankCount))),
-            ("scans", .integer(Int(scanCount))),
-            ("scan_reasons", .array(scanReasons.map(JSON.string))),
-            ("distances", .integer(Int(clamping: distanceCount))),
-            ("seconds", .number(Double(nanoseconds) / 1e9)),
-        ])
     }
 }

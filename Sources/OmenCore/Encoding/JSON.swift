@@ -1,5 +1,7 @@
-/// JSON to be written: keys keep their order, and stored metadata goes out as the text it is.
-enum JSON {
+/// A JSON document to be written (RFC 8259), for the command line and the library alike.
+///
+/// Members keep their order, and stored metadata goes out as the text that it is.
+package enum JSON: Sendable {
     case null
     case bool(Bool)
     case integer(Int)
@@ -13,7 +15,8 @@ enum JSON {
     case array([JSON])
     case object([(String, JSON)])
 
-    var text: String {
+    /// The document in one line, without spaces.
+    package var text: String {
         var utf8: [UInt8] = []
         append(to: &utf8)
         return String(decoding: utf8, as: UTF8.self)
