@@ -24,6 +24,7 @@ from ._records import Wanted
 from .errors import DatabaseError, Locked, Unavailable, ValidationError
 
 _SOCKET = "omen.sock"
+_MANIFEST = "cluster.manifest"
 
 
 class DB(Collection):
@@ -217,7 +218,7 @@ class DB(Collection):
     def save(self, path: str | bytes | os.PathLike[Any]) -> None:
         """Copies all collections to a new database at `path`; one that fails leaves nothing."""
         target = path_of(path)
-        if os.path.exists(os.path.join(target, "cluster.manifest")):
+        if os.path.exists(os.path.join(target, _MANIFEST)):
             raise ValidationError(f"there is a database at {target} already")
         is_new = not os.path.isdir(target) or not os.listdir(target)
         found = self._session.info()["collections"]
@@ -242,7 +243,7 @@ class DB(Collection):
     def load(cls, path: str | bytes | os.PathLike[Any], **options: Any) -> "DB":
         """Opens the database at `path`, which must exist."""
         whole_path = path_of(path)
-        if not os.path.exists(os.path.join(whole_path, "cluster.manifest")):
+        if not os.path.exists(os.path.join(whole_path, _MANIFEST)):
             raise ValidationError(f"there is no database at {whole_path}")
         return cls(whole_path, **options)
 
