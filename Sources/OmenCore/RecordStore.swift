@@ -66,7 +66,7 @@ package protocol RecordStore: AnyObject, Sendable {
         to collection: String,
         _ body: () throws(OmenError) -> Void
     ) throws(OmenError)
-    /// Searches for all vectors of a query, on so many threads where this process searches.
+    /// Searches for all vectors of a query, on `threadCount` threads where this process searches.
     func search(_ query: SearchRequest, threadCount: Int) throws(OmenError) -> FoundHits
     /// Searches for one vector, if its hits are sure to be numbers and distances.
     ///

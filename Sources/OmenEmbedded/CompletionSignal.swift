@@ -18,7 +18,7 @@ final class CompletionSignal: @unchecked Sendable {
         }
     }
 
-    /// Sleeps until the count is above `seen`, or so many milliseconds have passed.
+    /// Sleeps until the count is above `seen`, or the milliseconds have passed.
     func wait(beyond seen: UInt64, milliseconds: Int) {
         let deadline = MonotonicClock.after(milliseconds: milliseconds)
         lock.locked {

@@ -9,7 +9,7 @@ package enum MonotonicClock {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// The moment that so many milliseconds from now will be; at most a day.
+    /// The moment that lies `milliseconds` after now; at most a day.
     package static func after(milliseconds: Int) -> UInt64 {
         now + UInt64(min(max(0, milliseconds), 86_400_000)) * 1_000_000
     }

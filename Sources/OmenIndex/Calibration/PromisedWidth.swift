@@ -10,7 +10,7 @@ package enum PromisedWidth: Equatable, Sendable {
 }
 
 extension VectorIndex {
-    /// The least width at which so many shards like this one together find the wanted share of the
+    /// The least width at which `shardCount` shards like this one together find the wanted share of the
     /// nearest `k`: see `RecallCurve`.
     ///
     /// Rows that were linked one by one after the measurement are found less often, so the width

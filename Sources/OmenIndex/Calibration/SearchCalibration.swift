@@ -28,24 +28,24 @@ package struct SearchCalibration: Equatable, Sendable {
     /// Indexes with fewer rows are not calibrated.
     package static let rowCountMin = 1024
 
-    /// Rows held out as queries, of so many.
+    /// How many of `rowCount` rows are held out as queries.
     static func queryCount(of rowCount: Int) -> Int {
         rowCount < rowCountMin ? 0 : min(256, rowCount / 64)
     }
 
-    /// Queries that are searched at a width, of so many: wide searches take longer, and their
+    /// How many of `count` queries are searched at a width: wide searches take longer, and their
     /// recalls differ less from query to query.
     static func queryCount(of count: Int, ef: Int) -> Int {
         min(count, ef <= 128 ? 256 : ef <= 256 ? 128 : 64)
     }
 
-    /// Which of so many queries look for a hundred rows.
+    /// Which of the queries look for a hundred rows.
     static func farPositions(of count: Int) -> Set<Int> {
         let farCount = min(farQueryCount, count)
         return Set((0..<farCount).map { $0 * count / farCount })
     }
 
-    /// The least width at which so many shards like this one together find the wanted share of the
+    /// The least width at which `shardCount` shards like this one together find the wanted share of the
     /// nearest `k`: see `RecallCurve`.
     ///
     /// For more than a hundred rows, the width grows with them.

@@ -7,7 +7,7 @@ internal import OmenCore
 struct SearchSettings: Equatable {
     /// Where searches begin.
     var starts = Starts.walk
-    /// The width of a walk is so many times the width that was asked for.
+    /// The width of a walk, as a multiple of the width that was asked for.
     var stretch: Float = 1
     /// A query whose start is farther than this is a stranger; see `VectorIndex.strangeness`.
     var strangerLimit = Float.infinity

@@ -119,7 +119,7 @@ struct Quantizer {
         blursNibbles = relativeError(sample, step: 16) > Self.nibbleErrorMax
     }
 
-    /// Chooses offsets and scale for the range that is left when outliers were cut so many times.
+    /// Chooses offsets and scale for the range that `cutCount` rounds of cutting outliers leave.
     ///
     /// - Returns: Whether codes resolve near neighbours of the sample then.
     private mutating func cover(_ sample: [Float], _ pairs: [Float], cutCount: Int) -> Bool {
@@ -156,8 +156,8 @@ struct Quantizer {
         return Float(blurredCount) / Float(pairCount)
     }
 
-    /// The range of one dimension without what was cut so many times at six standard deviations
-    /// from the mean, and the mean of the rest.
+    /// The range of one dimension after `cutCount` rounds that cut what lies beyond six standard
+    /// deviations from the mean, and the mean of the rest.
     private static func range(
         _ sample: [Float],
         at d: Int,

@@ -154,7 +154,7 @@ extension VectorIndex {
 }
 
 extension RowLayout {
-    /// Bytes that a section has at most with so many rows.
+    /// Bytes that a section has at most with this many rows.
     func byteCount(of section: VectorIndex.Section, rowCount: Int) -> Int {
         switch section {
         // Fixed fields, offsets, tables and landmarks; and queries to calibrate with.

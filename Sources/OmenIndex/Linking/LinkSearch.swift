@@ -12,7 +12,7 @@ struct LinkSearch {
     let epoch: UInt8
     let frontier: UnsafeMutablePointer<UInt32>
     let distances: UnsafeMutablePointer<Float>
-    /// Of the list, only so many of the first are expanded.
+    /// How many candidates, from the front of the list, are expanded at most.
     let expansionWidth: Int
     /// Entries expanded together: their neighbours' cache misses overlap.
     private static let expansionsPerHop = 2

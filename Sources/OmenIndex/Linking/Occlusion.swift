@@ -76,8 +76,9 @@ struct Occlusion {
     /// What was kept then is scored against the new candidates only.
     /// - Parameters:
     ///   - keys: The candidates; overwritten.
-    ///   - settledCount: The first so many, ascending, do not occlude each other.
-    ///   - freshCount: So many follow, ascending again.
+    ///   - settledCount: How many candidates at the front are ascending and do not occlude each
+    ///     other.
+    ///   - freshCount: How many candidates follow them, ascending by themselves.
     ///   - rows: Room for as many rows.
     ///   - limit: Most to keep; at least the number of marked ones.
     ///   - links: Receives the rows kept, nearest first, marked ones with the pinned bit.

@@ -13,7 +13,7 @@ extension VectorIndex {
         /// Most rows: enough that neighbours in space, searched for one after the other, find each
         /// other's rows in the cache.
         static let rowCountMax = 1024
-        /// The graph has at least so many times the rows of a batch, or searching it would miss
+        /// The graph has at least this many times the rows of a batch, or searching it would miss
         /// too many of a row's true neighbours.
         static let graphFactor = 8
         /// Hot rows up to which there is time for searches of the full width: one batch.

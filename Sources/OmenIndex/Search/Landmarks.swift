@@ -16,13 +16,13 @@ enum Landmarks {
     static let farCountMax = 256
     /// Rows whose distances to their nearest are measured.
     static let measuredCount = 256
-    /// A row is far if it is so many times as far from its nearest row, in squared distance, as the
+    /// A row is far if it is this many times as far from its nearest row, in squared distance, as the
     /// loneliest row that was measured.
     static let farFactor: Float = 1.5
-    /// Of two rows nearer to each other than so many times the usual distance to the nearest row,
+    /// Of two rows nearer to each other than this many times the usual distance to the nearest row,
     /// in squared distance, one is a landmark at most.
     static let apartFactor: Float = 3
-    /// A row is a stranger if the search for it begins so many times as far off, in squared
+    /// A row is a stranger if the search for it begins this many times as far off, in squared
     /// distance, as for the strangest query of the calibration: a walk crosses such a distance,
     /// but not a larger one.
     static let strangerFactor: Float = 9

@@ -2,7 +2,7 @@ package import OmenCore
 
 /// How a shard searches for all queries of a request: what a `SearchEffort` means for its rows.
 package enum ShardEffort: Equatable, Sendable {
-    /// The graph is walked with so many candidates, which the shard may widen.
+    /// The graph is walked with this many candidates; the shard may widen the walk.
     case walk(ef: Int)
     /// Every row is compared.
     case scan(ScanReason)

@@ -115,7 +115,7 @@ extension VectorIndex {
         return takeStarts(besides: first, scratch)
     }
 
-    /// Offers all nodes of the lowest level that has at most so many.
+    /// Offers all nodes of the lowest level that has no more of them than the limit.
     private func addLevel(_ scorer: Scorer, atMost limit: Int, _ scratch: Scratch) {
         let scanned = (1...Section.uppers.count).first { graph.upperCounts[$0 - 1] <= limit }
         guard let scanned else { return }

@@ -189,7 +189,7 @@ final class DistanceTile {
     /// neighbours.
     private static let crowdRatio: Float = 9
 
-    /// Of so many columns one belongs to a sample.
+    /// One column of this many belongs to a sample.
     ///
     /// On groups of near-duplicates 8 stays within the group too often, and 32 misses near groups.
     private static let sampleStride = 16
