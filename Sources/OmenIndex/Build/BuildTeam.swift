@@ -12,8 +12,8 @@ package struct BuildHelpers: Sendable {
 
         /// - Parameters:
         ///   - mayGoOn: Asked before each piece of work, and again after some milliseconds if not.
-        ///   - shouldStop: Called every few microseconds while work runs. It may block, to yield the
-        ///     processor to others. After it returned true the build is stopped.
+        ///   - shouldStop: Called every few microseconds while work runs. It may block, to yield
+        ///     the processor to others. After it returned true the build is stopped.
         package init(mayGoOn: @escaping () -> Bool, shouldStop: @escaping () -> Bool) {
             self.mayGoOn = mayGoOn
             self.shouldStop = shouldStop

@@ -10,8 +10,8 @@ package enum PromisedWidth: Equatable, Sendable {
 }
 
 extension VectorIndex {
-    /// The least width at which `shardCount` shards like this one together find the wanted share of the
-    /// nearest `k`: see `RecallCurve`.
+    /// The least width at which `shardCount` shards like this one together find the wanted share of
+    /// the nearest `k`: see `RecallCurve`.
     ///
     /// Rows that were linked one by one after the measurement are found less often, so the width
     /// grows with their share, besides what it grows by in each search; twice as much for many

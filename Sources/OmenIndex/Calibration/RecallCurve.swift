@@ -33,8 +33,8 @@ package struct RecallCurve: Equatable, Sendable {
     private static let tolerance = 0.005
     private static let highRecall = 0.98
 
-    /// The least width at which `shardCount` shards like this one, which divide a collection evenly,
-    /// together find the wanted share of the nearest `k`.
+    /// The least width at which `shardCount` shards like this one, which divide a collection
+    /// evenly, together find the wanted share of the nearest `k`.
     ///
     /// The j-th nearest of all lies behind Binomial(j - 1, 1 / shardCount) nearer ones on its own
     /// shard, and the nearer a row is, the narrower a search finds it.

@@ -45,8 +45,8 @@ package struct SearchCalibration: Equatable, Sendable {
         return Set((0..<farCount).map { $0 * count / farCount })
     }
 
-    /// The least width at which `shardCount` shards like this one together find the wanted share of the
-    /// nearest `k`: see `RecallCurve`.
+    /// The least width at which `shardCount` shards like this one together find the wanted share of
+    /// the nearest `k`: see `RecallCurve`.
     ///
     /// For more than a hundred rows, the width grows with them.
     /// - Returns: A width of at least `k`, or nil: no width that was tried reaches that.

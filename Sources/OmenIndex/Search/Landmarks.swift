@@ -16,8 +16,8 @@ enum Landmarks {
     static let farCountMax = 256
     /// Rows whose distances to their nearest are measured.
     static let measuredCount = 256
-    /// A row is far if it is this many times as far from its nearest row, in squared distance, as the
-    /// loneliest row that was measured.
+    /// A row is far if it is this many times as far from its nearest row, in squared distance, as
+    /// the loneliest row that was measured.
     static let farFactor: Float = 1.5
     /// Of two rows nearer to each other than this many times the usual distance to the nearest row,
     /// in squared distance, one is a landmark at most.

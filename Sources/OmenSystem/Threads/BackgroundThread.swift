@@ -79,8 +79,8 @@ package final class BackgroundThread: @unchecked Sendable {
 }
 
 extension BackgroundThread {
-    /// Runs `work` once for every number below `count`, on up to `count` threads, this one included,
-    /// and returns when all of it is done.
+    /// Runs `work` once for every number below `count`, on up to `count` threads, this one
+    /// included, and returns when all of it is done.
     ///
     /// When the system refuses a thread, the threads that did start do its share. Every thread has
     /// the `Stop` of the caller.
