@@ -9,6 +9,12 @@ import OmenWire
 guard CommandLine.arguments.dropFirst().first == WorkerOrders.command else { exit(64) }
 let orders = try WorkerOrders(arguments: Array(CommandLine.arguments.dropFirst(2)))
 let socket = WorkerOrders.descriptor
+// The cluster of `ServerTests`.
+let scope = FrameScope(
+    cluster: ClusterUUID(high: 1, low: 2),
+    shard: orders.shard,
+    epoch: orders.epoch
+)
 
 struct FakeShard {
     let one = Coverage(shardsTotal: 1)
@@ -37,6 +43,11 @@ struct FakeShard {
     mutating func reply(to message: Message) -> Message {
         switch message {
         case .write(let request): return reply(to: request)
+        // As many bytes as records may have, so that some replies fit no frame.
+        case .get(let request):
+            let metadata = [UInt8](repeating: 32, count: Limits.metadataByteCountMax)
+            let records = request.ids.map { Record(id: $0, metadata: metadata, vector: nil) }
+            return .records(RecordsReply(element: .u8, records: records, coverage: one))
         case .count: return .counted(CountReply(count: UInt64(ids.count), coverage: one))
         case .shardSearch(let order):
             let hits = ids.sorted().prefix(order.limit).map { Hit(id: $0, distance: 1) }
@@ -55,7 +66,7 @@ struct FakeShard {
 }
 
 func send(_ envelopes: [Envelope]) {
-    var encoder = FrameEncoder()
+    var encoder = FrameEncoder(scope)
     for envelope in envelopes { encoder.append(envelope) }
     var bytes = encoder.finish()[...]
     while !bytes.isEmpty {
@@ -73,7 +84,7 @@ let hello = WorkerAnnouncement(
 )
 send([Envelope(requestID: 0, message: .announcement(hello))])
 var fake = FakeShard()
-var decoder = FrameDecoder(requiresChecksum: true)
+var decoder = FrameDecoder(.between(scope))
 var buffer = [UInt8](repeating: 0, count: 1 << 16)
 while true {
     let count = read(socket, &buffer, buffer.count)

@@ -8,8 +8,10 @@ internal import OmenWire
 /// stops reading requests, so a client that only sends would wait for ever.
 final class ClientConnection {
     private let socket: ClientSocket
-    private var decoder = FrameDecoder()
-    private var encoder = FrameEncoder()
+    private var decoder: FrameDecoder
+    private var encoder: FrameEncoder
+    /// Joins replies that come in chunks.
+    private var chunks = ReplyAssembler()
     private var outgoing: [UInt8] = []
     private var sentByteCount = 0
     private var nextRequestID: UInt64 = 1
@@ -22,10 +24,23 @@ final class ClientConnection {
 
     /// Connects to a coordinator.
     ///
+    /// - Parameters:
+    ///   - endpoint: Where it listens.
+    ///   - cluster: The cluster that must be there; `.unknown`: any.
+    ///   - deadline: When to give up.
     /// - Throws: As `ClientSocket.connect`.
-    init(to endpoint: Endpoint, deadline: ContinuousClock.Instant) throws(OmenError) {
+    init(
+        to endpoint: Endpoint,
+        of cluster: ClusterUUID,
+        deadline: ContinuousClock.Instant
+    ) throws(OmenError) {
         socket = try ClientSocket.connect(to: endpoint, deadline: deadline)
+        decoder = FrameDecoder(.fromCoordinator(of: cluster))
+        encoder = FrameEncoder(.clients(of: cluster))
     }
+
+    /// The cluster at the other end; `.unknown` until the first answer, if no other was expected.
+    var cluster: ClusterUUID { decoder.scope.cluster }
 
     /// Queues a request; it leaves with the next `exchange`.
     ///
@@ -43,6 +58,7 @@ final class ClientConnection {
     /// No longer wants the answer to a request.
     func forget(_ requestID: UInt64) {
         awaited.remove(requestID)
+        chunks.forget(requestID)
         arrived.removeAll { $0.requestID == requestID }
     }
 
@@ -122,6 +138,7 @@ final class ClientConnection {
                 decoder.append(UnsafeRawBufferPointer(rebasing: $0[..<count]))
             }
             while let envelopes = try decoder.next() { try take(envelopes) }
+            encoder.scope = decoder.scope
             if count < readBuffer.count { return }
         }
     }
@@ -130,7 +147,10 @@ final class ClientConnection {
         for envelope in envelopes {
             // Request id 0 answers nothing in particular: we broke the protocol.
             if envelope.requestID == 0, case .failure(let error) = envelope.message { throw error }
-            if awaited.remove(envelope.requestID) != nil { arrived.append(envelope) }
+            guard awaited.contains(envelope.requestID), let answer = try chunks.take(envelope)
+            else { continue }
+            awaited.remove(answer.requestID)
+            arrived.append(answer)
         }
     }
 }

@@ -22,6 +22,9 @@ package final class ClusterClient {
 
     private let connectTimeout: Duration
     private var connection: ClientConnection?
+    /// The cluster that answered first: a connection that is made again must reach the same one,
+    /// or a write that is repeated would take effect in two.
+    private var cluster = ClusterUUID.unknown
     private var keys = RequestKeys()
 
     /// Connects to the coordinator's socket.
@@ -49,14 +52,17 @@ package final class ClusterClient {
     package func nextKey() -> RequestKey { keys.next() }
 
     /// Closes the connection; the next call makes a new one.
-    package func close() { connection = nil }
+    package func close() {
+        if let connection { cluster = connection.cluster }
+        connection = nil
+    }
 
     /// The connection; a new one if there is none or it is broken.
     func openConnection() throws(OmenError) -> ClientConnection {
         if let connection, connection.failure == nil { return connection }
-        connection = nil
+        close()
         let deadline = ContinuousClock.now + connectTimeout
-        let opened = try ClientConnection(to: endpoint, deadline: deadline)
+        let opened = try ClientConnection(to: endpoint, of: cluster, deadline: deadline)
         connection = opened
         return opened
     }

@@ -52,7 +52,11 @@ extension UpsertPipeline {
         if let connection { return connection }
         guard ContinuousClock.now >= connectAt else { return nil }
         do throws(OmenError) {
-            connection = try ClientConnection(to: endpoint, deadline: .now + .seconds(1))
+            connection = try ClientConnection(
+                to: endpoint,
+                of: cluster,
+                deadline: .now + .seconds(1)
+            )
             connectBackoff.reset()
         } catch {
             connectAt = .now + connectBackoff.wait()
@@ -63,6 +67,7 @@ extension UpsertPipeline {
 
     /// Gives the connection up; whatever it was to answer has an unknown outcome and is sent again.
     private func disconnect(_ error: OmenError) {
+        if let connection { cluster = connection.cluster }
         connection = nil
         linkingRequest = nil
         connectAt = .now

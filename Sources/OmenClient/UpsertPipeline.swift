@@ -59,6 +59,8 @@ package final class UpsertPipeline {
     package internal(set) var failure: OmenError?
 
     var connection: ClientConnection?
+    /// The cluster that answered first, as in `ClusterClient`.
+    var cluster = ClusterUUID.unknown
     var connectBackoff = Backoff()
     var connectAt = ContinuousClock.now
     var connectError: OmenError?
@@ -83,7 +85,11 @@ package final class UpsertPipeline {
         )
         self.endpoint = endpoint
         self.options = options
-        connection = try ClientConnection(to: endpoint, deadline: .now + .seconds(5))
+        connection = try ClientConnection(
+            to: endpoint,
+            of: cluster,
+            deadline: .now + .seconds(5)
+        )
     }
 
     private var outstandingCount: Int { inFlight.count + waiting.count }

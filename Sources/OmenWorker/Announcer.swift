@@ -15,7 +15,7 @@ struct Announcer {
         replayed: UInt64 = 0,
         reason: String = ""
     ) {
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(configuration.scope)
         let announcement = WorkerAnnouncement(
             shard: configuration.shard.shard,
             incarnation: configuration.incarnation,

@@ -3,7 +3,7 @@ internal import Glibc
 internal import OmenCore
 internal import OmenLoop
 package import OmenShard
-internal import OmenWire
+package import OmenWire
 
 /// One worker process: a shard behind one socket to the coordinator.
 ///
@@ -14,12 +14,27 @@ package final class WorkerServer {
         package var shard: ShardEngine.Configuration
         /// Told by the coordinator at spawn, repeated in every announcement.
         package var incarnation: UInt64
+        /// What the frames of the worker and its coordinator are about.
+        package var scope: FrameScope
         /// The connected socket inherited from the coordinator.
         package var descriptor: Int32
 
-        package init(shard: ShardEngine.Configuration, incarnation: UInt64, descriptor: Int32) {
+        /// What every worker is told.
+        ///
+        /// - Parameters:
+        ///   - shard: As the property.
+        ///   - incarnation: As the property.
+        ///   - scope: As the property.
+        ///   - descriptor: As the property.
+        package init(
+            shard: ShardEngine.Configuration,
+            incarnation: UInt64,
+            scope: FrameScope,
+            descriptor: Int32
+        ) {
             self.shard = shard
             self.incarnation = incarnation
+            self.scope = scope
             self.descriptor = descriptor
         }
     }
@@ -57,8 +72,8 @@ package final class WorkerServer {
     let loop: EventLoop
     let engine: ShardEngine
     private let connection: StreamConnection
-    private var decoder = FrameDecoder(requiresChecksum: true)
-    private var encoder = FrameEncoder()
+    private var decoder: FrameDecoder
+    private var encoder: FrameEncoder
     /// Messages that were received wait until the coordinator has taken answers.
     private var isHolding = false
     private var working: IdleWork?
@@ -152,6 +167,8 @@ package final class WorkerServer {
         self.loop = loop
         self.engine = engine
         self.connection = connection
+        decoder = FrameDecoder(.between(configuration.scope))
+        encoder = FrameEncoder(configuration.scope)
     }
 
     /// Lets the wake-up be made before the engine that it serves.

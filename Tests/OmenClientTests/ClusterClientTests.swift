@@ -152,6 +152,87 @@ import Testing
         }
     }
 
+    /// A write that is repeated after the connection broke must not take effect in two clusters.
+    @Test func aClientThatConnectsAgainTakesNoOtherCluster() throws {
+        try withSocketPath { path in
+            let first = try TestServer(path: path) { _ in .reply(.done) }
+            let client = try ClusterClient.connect(to: first.endpoint)
+            try client.ping()
+            first.stop()
+            let other = ClusterUUID(high: 3, low: 4)
+            let second = try TestServer(path: path, cluster: other) { _ in .reply(.done) }
+            defer { second.stop() }
+            for _ in 0..<2 {
+                let error = #expect(throws: OmenError.self) { try client.ping() }
+                guard error?.code != .unavailable else { continue }
+                #expect(error?.code == .protocolViolation)
+                #expect(error?.message.contains("the frame is of cluster \(other)") == true)
+            }
+            // Who asks for the first time takes whom he finds.
+            try ClusterClient.connect(to: second.endpoint).ping()
+        }
+    }
+
+    private static func chunk(
+        _ number: UInt64,
+        of requestID: UInt64,
+        isLast: Bool = false
+    ) -> Envelope {
+        let record = Record(id: .number(number), metadata: nil, vector: nil)
+        return Envelope(
+            requestID: requestID,
+            message: .records(RecordsReply(element: .u8, records: [record], coverage: whole)),
+            chunk: ReplyChunk(number: number, isLast: isLast)
+        )
+    }
+
+    @Test func repliesInChunksAreJoined() throws {
+        try withServer { envelope in
+            .replies((0..<3).map { Self.chunk($0, of: envelope.requestID, isLast: $0 == 2) })
+        } _: { server in
+            let client = try ClusterClient.connect(to: server.endpoint)
+            for _ in 0..<2 {
+                let reply = try client.get(
+                    collection: "a",
+                    ids: [.number(0), .number(1), .number(2)]
+                )
+                #expect(reply.records.map(\.id) == [.number(0), .number(1), .number(2)])
+            }
+        }
+    }
+
+    @Test func chunksOutOfOrderAndRepliesWithoutTheirEndAreNoReplies() throws {
+        try withServer { envelope in
+            .replies([
+                Self.chunk(0, of: envelope.requestID), Self.chunk(2, of: envelope.requestID),
+            ])
+        } _: { server in
+            let client = try ClusterClient.connect(to: server.endpoint)
+            let error = #expect(throws: OmenError.self) {
+                try client.get(collection: "a", ids: [.number(0)])
+            }
+            #expect(error?.code == .protocolViolation)
+            #expect(error?.message == "chunk 2 of a reply came, expected 1")
+        }
+        let calls = Mutex(0)
+        try withServer { envelope in
+            let call = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            guard call == 1 else { return .reply(.done) }
+            return .replies([Self.chunk(0, of: envelope.requestID)])
+        } _: { server in
+            let client = try ClusterClient.connect(to: server.endpoint)
+            client.answerTimeout = .milliseconds(50)
+            let error = #expect(throws: OmenError.self) {
+                try client.get(collection: "a", ids: [.number(0)])
+            }
+            #expect(error?.code == .unavailable)
+            try client.ping()
+        }
+    }
+
     @Test func lateAnswersAreNotTakenForOthers() throws {
         let calls = Mutex(0)
         try withServer { envelope in

@@ -25,12 +25,19 @@ final class TestServer: Sendable {
     let path: String
     /// Where clients connect.
     var endpoint: Endpoint { .unix(path: path) }
+    /// The cluster that it pretends to be.
+    private let cluster: ClusterUUID
     private let listener: Int32
     private let state = Mutex(State())
     private let handler: @Sendable (Envelope) -> Response
 
-    init(path: String, _ handler: @escaping @Sendable (Envelope) -> Response) throws {
+    init(
+        path: String,
+        cluster: ClusterUUID = ClusterUUID(high: 1, low: 2),
+        _ handler: @escaping @Sendable (Envelope) -> Response
+    ) throws {
         self.path = path
+        self.cluster = cluster
         self.handler = handler
         unlink(path)
         listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -83,7 +90,7 @@ final class TestServer: Sendable {
             state.withLock { _ = $0.connections.remove(connection) }
             close(connection)
         }
-        var decoder = FrameDecoder()
+        var decoder = FrameDecoder(.fromClient(of: .unknown))
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while true {
             let count = read(connection, &buffer, buffer.count)
@@ -94,12 +101,16 @@ final class TestServer: Sendable {
                     for envelope in envelopes {
                         switch handler(envelope) {
                         case .reply(let message):
-                            send(message.framed(requestID: envelope.requestID), connection)
+                            let frame = message.framed(
+                                requestID: envelope.requestID,
+                                scope: .clients(of: cluster)
+                            )
+                            send(frame, connection)
                         case .silence: break
                         case .hangUp: return
                         case .bytes(let bytes): send(bytes, connection)
                         case .replies(let replies):
-                            var encoder = FrameEncoder()
+                            var encoder = FrameEncoder(.clients(of: cluster))
                             for reply in replies { encoder.append(reply) }
                             send(encoder.finish(), connection)
                         }

@@ -133,7 +133,7 @@ struct Fixture {
     mutating func workerFrame(_ shard: UInt32, _ id: UInt64, _ message: Message) {
         let incarnation = core.workerIncarnation(Int(shard))
         effects = []
-        var decoder = FrameDecoder()
+        var decoder = FrameDecoder(.fromCoordinator())
         message.framed(requestID: id).withUnsafeBytes { bytes in
             do throws(OmenError) {
                 try decoder.take(bytes) { raw throws(OmenError) in

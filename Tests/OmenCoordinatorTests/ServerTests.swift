@@ -7,11 +7,17 @@ import Testing
 
 @testable import OmenCoordinator
 
+/// The cluster that `FakeWorker` is of.
+private let testCluster = ClusterUUID(high: 1, low: 2)
+
 /// A blocking connection to a coordinator.
 private final class TestClient {
     private let descriptor: Int32
-    private var decoder = FrameDecoder()
+    private var decoder = FrameDecoder(.fromCoordinator(of: testCluster))
     private var inbox: [Envelope] = []
+    private var chunks = ReplyAssembler()
+    /// Messages that were chunks of replies.
+    private(set) var chunkCount = 0
     private var sequence: UInt64 = 0
 
     init(_ path: String) throws {
@@ -56,7 +62,10 @@ private final class TestClient {
             buffer.withUnsafeBytes {
                 decoder.append(UnsafeRawBufferPointer(rebasing: $0[..<count]))
             }
-            while let envelopes = try decoder.next() { inbox += envelopes }
+            while let envelopes = try decoder.next() {
+                chunkCount += envelopes.count { $0.chunk != nil }
+                inbox += try envelopes.compactMap { try chunks.take($0) }
+            }
         }
         return inbox.removeFirst()
     }
@@ -121,6 +130,7 @@ private final class RunningServer: Sendable {
         change(&core)
         let configuration = CoordinatorServer.Configuration(
             core: core,
+            cluster: testCluster,
             launcher: WorkerLauncher(
                 executable: executable ?? products + "/FakeWorker",
                 dataDirectory: directory
@@ -182,7 +192,7 @@ private final class RunningServer: Sendable {
         let client = try TestClient(server.socketPath)
         _ = try client.wait(until: allReady)
         _ = try client.upsert([1, 2, 3])
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         for id in 1...500 as ClosedRange<UInt64> {
             encoder.append(Envelope(requestID: 10_000 + id, message: .count(collection: "c")))
         }
@@ -199,6 +209,44 @@ private final class RunningServer: Sendable {
         }
         #expect(answered.count == 500)
         #expect(try client.ask(.stop) == .done)
+        #expect(server.exitCode() == 0)
+    }
+
+    @Test func aReplyThatFitsNoFrameTravelsInChunksFromWorkerToClient() throws {
+        let server = try RunningServer(shards: 1)
+        let client = try TestClient(server.socketPath)
+        _ = try client.wait(until: allReady)
+        _ = try client.upsert([1])
+        let ids = (0..<1100).map { RecordID.number($0) }
+        let request = GetRequest(collection: "c", ids: ids, withVector: false)
+        guard case .records(let reply) = try client.ask(.get(request)) else {
+            Issue.record("no records")
+            return
+        }
+        #expect(!Message.records(reply).fitsFrame)
+        #expect(reply.records.map(\.id) == ids)
+        #expect(reply.records.allSatisfy { $0.metadata?.count == Limits.metadataByteCountMax })
+        #expect(client.chunkCount > 60)
+        #expect(try client.ask(.stop) == .done)
+        #expect(server.exitCode() == 0)
+    }
+
+    /// A coordinator takes nothing from a client that means another cluster.
+    @Test func aClientOfAnotherClusterIsToldAndDisconnected() throws {
+        let server = try RunningServer(shards: 1)
+        let good = try TestClient(server.socketPath)
+        _ = try good.wait(until: allReady)
+        let stranger = try TestClient(server.socketPath)
+        let other = FrameScope.clients(of: ClusterUUID(high: 8, low: 9))
+        stranger.send(raw: Message.ping.framed(requestID: 1, scope: other))
+        guard case .failure(let error) = try stranger.receive().message else {
+            Issue.record("no failure")
+            return
+        }
+        #expect(error.code == .protocolViolation)
+        #expect(error.message.contains("cluster \(other.cluster), expected \(testCluster)"))
+        #expect(throws: OmenError.self) { try stranger.receive() }
+        #expect(try good.ask(.stop) == .done)
         #expect(server.exitCode() == 0)
     }
 
@@ -300,6 +348,7 @@ private final class RunningServer: Sendable {
         let second = try CoordinatorServer(
             CoordinatorServer.Configuration(
                 core: core,
+                cluster: testCluster,
                 launcher: WorkerLauncher(
                     executable: "/nowhere",
                     dataDirectory: server.directory
@@ -310,6 +359,31 @@ private final class RunningServer: Sendable {
         )
         let refusal = #expect(throws: OmenError.self) { try second.run() }
         #expect(refusal?.code == .locked)
+        #expect(try client.ask(.stop) == .done)
+        #expect(server.exitCode() == 0)
+    }
+
+    /// A process that an earlier coordinator started, or that was replaced, names another epoch.
+    @Test func aWorkerOfAnotherEpochIsRefusedByNameAndKilled() throws {
+        let program = CommandLine.arguments[0]
+        let products = program[..<(program.lastIndex(of: "/") ?? program.startIndex)]
+        var path = Array("/tmp/omen-stale-worker-XXXXXX".utf8CString)
+        let descriptor = mkstemp(&path)
+        try #require(descriptor >= 0)
+        let script = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        defer { unlink(script) }
+        let text = """
+            #!/bin/sh
+            exec \(products)/FakeWorker $(echo "$@" | sed 's/--epoch [0-9]*/--epoch 1/')
+            """
+        #expect(write(descriptor, text, text.utf8.count) == text.utf8.count)
+        #expect(fchmod(descriptor, 0o700) == 0)
+        close(descriptor)
+        let server = try RunningServer(shards: 1, executable: script)
+        let client = try TestClient(server.socketPath)
+        let status = try client.wait { $0.workers[0].lastError.contains("epoch") }
+        #expect(status.workers[0].state != .ready)
+        #expect(status.workers[0].lastError.contains("the frame is of epoch 1, expected "))
         #expect(try client.ask(.stop) == .done)
         #expect(server.exitCode() == 0)
     }

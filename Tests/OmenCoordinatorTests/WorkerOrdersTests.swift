@@ -13,6 +13,7 @@ import Testing
                         shard: 63,
                         dataDirectory: "/a directory/--shard",
                         incarnation: .max,
+                        epoch: .max - 1,
                         acceptsLoss: acceptsLoss,
                         durability: durability
                     )

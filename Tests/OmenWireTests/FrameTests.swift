@@ -7,7 +7,7 @@ import Testing
     @Test func everyMessageSurvivesTheTrip() throws {
         for envelope in Samples.envelopes {
             let bytes = envelope.message.framed(requestID: envelope.requestID)
-            #expect(try decode(bytes, requiresChecksum: true) == [envelope])
+            #expect(try decode(bytes, .between(.clients())) == [envelope])
             #expect(envelope.message.fitsFrame)
         }
         let kinds = Set(Samples.all.map(\.kind))
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func allMessagesShareOneFrameHoweverItIsSplit() throws {
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         #expect(encoder.isEmpty)
         for envelope in Samples.envelopes {
             let isAdded = encoder.append(envelope)
@@ -29,7 +29,7 @@ import Testing
         let nothing = encoder.finish()
         #expect(nothing == [])
         for split in 0...bytes.count {
-            var decoder = FrameDecoder()
+            var decoder = FrameDecoder(.fromCoordinator())
             bytes[..<split].withUnsafeBytes { decoder.append($0) }
             var envelopes: [Envelope] = []
             if let early = try decoder.next() { envelopes += early }
@@ -43,12 +43,12 @@ import Testing
     }
 
     @Test func takingInPlaceGivesTheSameMessagesHoweverTheyAreSplit() throws {
-        let encoder = Samples.envelopes.reduce(into: FrameEncoder()) { $0.append($1) }
+        let encoder = Samples.envelopes.reduce(into: FrameEncoder(.clients())) { $0.append($1) }
         var sealed = encoder
         let bytes = sealed.finish() + Message.ping.framed(requestID: 77)
         let expected = Samples.envelopes + [Envelope(requestID: 77, message: .ping)]
-        for step in [1, 7, 16, 100, 1000, bytes.count] {
-            var decoder = FrameDecoder(requiresChecksum: true)
+        for step in [1, 7, 16, 63, 64, 65, 1000, bytes.count] {
+            var decoder = FrameDecoder(.between(.clients()))
             var envelopes: [Envelope] = []
             for start in stride(from: 0, to: bytes.count, by: step) {
                 try bytes[start..<min(start + step, bytes.count)].withUnsafeBytes { piece in
@@ -72,7 +72,7 @@ import Testing
             ),
         ]
         for (reply, isPlain) in replies {
-            var decoder = FrameDecoder()
+            var decoder = FrameDecoder(.fromCoordinator())
             try Message.hits(reply).framed(requestID: 5).withUnsafeBytes { bytes in
                 try decoder.take(bytes) { message throws(OmenError) in
                     let hits = try NumberedHits(message)
@@ -102,9 +102,19 @@ import Testing
 
     @Test func aSearchEncodedOnceIsWhatEncodingItForEachShardGives() throws {
         let order = Samples.order
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         encoder.append(EncodedSearch(order, requestID: 6))
-        #expect(encoder.finish() == Message.shardSearch(order).framed(requestID: 6))
+        let framed = Message.shardSearch(order).framed(requestID: 6)
+        #expect(encoder.finish() == framed)
+        // As a frame of its own it has one body, and on each connection another header.
+        let sealed = EncodedSearch(order, requestID: 6).sealed()
+        #expect(sealed.header(.clients()) + sealed.body == framed)
+        let bytes = sealed.header(testScope) + sealed.body
+        #expect(
+            try decode(bytes, .between(testScope)) == [
+                Envelope(requestID: 6, message: .shardSearch(order))
+            ]
+        )
     }
 
     @Test func anOrderIsLongerThanTheRequestThatJustFits() throws {
@@ -132,7 +142,7 @@ import Testing
         }
         #expect(try decode(stream) == Samples.envelopes)
         // Pieces that end in the middle of headers and bodies, over many compactions.
-        for step in [1, 15, 16, 17, 1000] {
+        for step in [1, 15, 16, 17, 63, 64, 65, 1000] {
             #expect(
                 try decode(stream + stream, step: step) == Samples.envelopes + Samples.envelopes
             )
@@ -140,7 +150,7 @@ import Testing
     }
 
     @Test func fullFramesAreSealedAndTheNextOneBegins() throws {
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         var sent: [Envelope] = []
         let message = Message.failure(
             OmenError(.unknownOutcome, String(repeating: "x", count: 4096))
@@ -157,7 +167,7 @@ import Testing
     }
 
     @Test func framesTakeNoMoreMessagesThanTheirCountCanSay() throws {
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         for index in 0..<UInt64(Limits.frameMessageCountMax + 10) {
             encoder.append(Envelope(requestID: index, message: .ping))
         }
@@ -176,7 +186,7 @@ import Testing
             coverage: Samples.whole
         )
         #expect(!Message.hits(reply).fitsFrame)
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         let isAdded = encoder.append(Envelope(requestID: 3, message: .hits(reply)))
         #expect(!isAdded)
         encoder.append(Envelope(requestID: 4, message: .done))
@@ -206,17 +216,6 @@ import Testing
         let numbers = MessageKind.allCases.map(\.rawValue)
         #expect(numbers == (Array(1...12) + Array(101...110) + [201]))
         let bytes = Message.ping.framed(requestID: 0x0102)
-        #expect(
-            bytes == [
-                0x4F, 0x4D, 0x4E, 0x31, 4, 0, 1, 0, 16, 0, 0, 0,
-            ] + bytes[12..<16] + [16, 0, 0, 0, 8, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]
-        )
-        #expect(crc32c(Array(bytes[..<12] + bytes[16...])) == UInt32(le: bytes[12..<16]))
-    }
-}
-
-extension UInt32 {
-    fileprivate init(le bytes: ArraySlice<UInt8>) {
-        self = bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        #expect(bytes[64...] == [16, 0, 0, 0, 8, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0])
     }
 }

@@ -7,10 +7,10 @@ import Testing
     private func expectFailure(
         _ bytes: [UInt8],
         _ code: OmenError.Code = .protocolViolation,
-        requiresChecksum: Bool = false,
+        _ rules: FrameRules = .fromClient(of: testScope.cluster),
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        var decoder = FrameDecoder(requiresChecksum: requiresChecksum)
+        var decoder = FrameDecoder(rules)
         bytes.withUnsafeBytes { decoder.append($0) }
         let error = #expect(throws: OmenError.self, sourceLocation: sourceLocation) {
             while try decoder.next() != nil {}
@@ -25,66 +25,20 @@ import Testing
         #expect(again == error, sourceLocation: sourceLocation)
     }
 
-    private func header(
-        magic: UInt32 = FrameHeader.magic,
-        version: UInt16 = FrameHeader.version,
-        messageCount: UInt16 = 1,
-        bodyByteCount: UInt32 = 16
-    ) -> [UInt8] {
-        var writer = ByteWriter()
-        writer.write(magic)
-        writer.write(version)
-        writer.write(messageCount)
-        writer.write(bodyByteCount)
-        writer.write(UInt32(0))
-        return writer.bytes
-    }
-
-    @Test func everyWrongHeaderFieldIsRefusedBeforeTheBodyIsThere() throws {
-        #expect(try decode(header()) == [])
-        expectFailure(header(magic: FrameHeader.magic ^ 1))
-        expectFailure(header(version: 3), .unsupportedVersion)
-        expectFailure(header(version: 5), .unsupportedVersion)
-        expectFailure(header(version: 0), .unsupportedVersion)
-        expectFailure(header(messageCount: 0))
-        expectFailure(header(messageCount: 2, bodyByteCount: 16))
-        expectFailure(header(bodyByteCount: 17))
-        expectFailure(header(bodyByteCount: 8))
-        expectFailure(header(bodyByteCount: 0))
-        expectFailure(header(bodyByteCount: UInt32(Limits.frameBodyByteCountMax) + 8))
-        expectFailure(header(bodyByteCount: .max))
-        #expect(try decode(header(bodyByteCount: UInt32(Limits.frameBodyByteCountMax))) == [])
-    }
-
-    @Test func versionErrorsNameBothVersions() throws {
-        let error = #expect(throws: OmenError.self) { try decode(header(version: 77)) }
-        #expect(error?.message.contains("77") == true)
-        #expect(error?.message.contains("\(FrameHeader.version)") == true)
-    }
-
-    @Test func everyFlippedBitIsFound() throws {
-        let bytes = Message.search(Samples.query).framed(requestID: 9)
-        for bit in 0..<bytes.count * 8 {
-            var flipped = bytes
-            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
-            // A longer length waits for more; everything else is refused.
-            let waits = (64..<96).contains(bit) && (try? decode(flipped)) == []
-            #expect(waits || (try? decode(flipped)) == nil, "bit \(bit)")
-        }
-    }
-
     @Test func uncheckedFramesAreTakenOnlyWhereAllowed() throws {
         let body = message(8) { _ in }
         let unchecked = frame(body, checksum: false)
         #expect(try decode(unchecked) == [Envelope(requestID: 5, message: .ping)])
-        expectFailure(unchecked, requiresChecksum: true)
-        #expect(try decode(frame(body), requiresChecksum: true).count == 1)
+        expectFailure(unchecked, .protocolViolation, .between(.clients()))
+        #expect(try decode(frame(body), .between(.clients())).count == 1)
     }
 
     @Test func messageHeadsAreChecked() {
         var wrong = message(8) { _ in }
-        wrong[6] = 1
-        expectFailure(frame(wrong))
+        for flags: UInt8 in [1, 2, 3, 4, 255] {
+            wrong[6] = flags
+            expectFailure(frame(wrong))
+        }
         expectFailure(frame(message(99) { _ in }))
         expectFailure(frame(message(0) { _ in }))
         for size: UInt8 in [0, 8, 15, 17, 24, 255] {
@@ -146,7 +100,7 @@ import Testing
         let messages: [Message] = [
             .search(empty), .search(wide), .search(unordered), .count(collection: long),
         ]
-        var encoder = FrameEncoder()
+        var encoder = FrameEncoder(.clients())
         for (index, message) in messages.enumerated() {
             encoder.append(Envelope(requestID: UInt64(index), message: message))
         }
@@ -308,7 +262,7 @@ import Testing
         var generator = SplitMix64(seed: seed)
         var outcomes = (decoded: 0, refused: 0, failed: 0, waiting: 0)
         let bodies = Samples.envelopes.map { envelope -> [UInt8] in
-            Array(envelope.message.framed(requestID: envelope.requestID)[16...])
+            Array(envelope.message.framed(requestID: envelope.requestID)[FrameHeader.byteCount...])
         }
         for _ in 0..<5000 {
             // The checksum is made right again, so that the mutation reaches the codecs.

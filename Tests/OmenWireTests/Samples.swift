@@ -1,3 +1,4 @@
+import COmenFrame
 import OmenCore
 
 @testable import OmenWire
@@ -210,9 +211,12 @@ enum Samples {
 }
 
 /// Feeds `bytes` in pieces of `step` bytes and gathers everything that comes out.
-func decode(_ bytes: [UInt8], step: Int = .max, requiresChecksum: Bool = false) throws -> [Envelope]
-{
-    var decoder = FrameDecoder(requiresChecksum: requiresChecksum)
+func decode(
+    _ bytes: [UInt8],
+    step: Int = .max,
+    _ rules: FrameRules = .fromClient(of: testScope.cluster)
+) throws -> [Envelope] {
+    var decoder = FrameDecoder(rules)
     var envelopes: [Envelope] = []
     var offset = 0
     while offset < bytes.count {
@@ -224,17 +228,42 @@ func decode(_ bytes: [UInt8], step: Int = .max, requiresChecksum: Bool = false) 
     return envelopes
 }
 
-/// A frame around hand-made message bytes, with a right header and checksum.
-func frame(_ body: [UInt8], messageCount: UInt16 = 1, checksum: Bool = true) -> [UInt8] {
+/// What the frames of a coordinator and a worker are about.
+let testScope = FrameScope(
+    cluster: ClusterUUID(high: 0x0102_0304_0506_0708, low: 0x1112_1314_1516_1718),
+    shard: 0x2122_2324,
+    epoch: 0x3132_3334_3536_3738
+)
+
+/// A header, changed by hand where `change` does so, and with a right checksum of its own.
+func header(
+    messageCount: UInt16 = 1,
+    bodyByteCount: UInt32 = 16,
+    bodyChecksum: UInt32 = 0,
+    scope: FrameScope = .clients(),
+    _ change: (inout ByteWriter) -> Void = { _ in }
+) -> [UInt8] {
+    let header = FrameHeader(
+        messageCount: messageCount,
+        bodyByteCount: bodyByteCount,
+        bodyChecksum: bodyChecksum,
+        scope: scope
+    )
     var writer = ByteWriter()
-    FrameHeader(messageCount: messageCount, bodyByteCount: UInt32(body.count), checksum: 0)
-        .encode(into: &writer)
-    writer.write(raw: body)
-    if checksum {
-        let value = writer.bytes.withUnsafeBytes { FrameHeader.checksum(ofFrame: $0) }
-        writer.patch(value, at: 12)
-    }
+    writer.write(raw: header.bytes)
+    change(&writer)
+    let checksum = writer.bytes.withUnsafeBytes { FrameHeader.checksum(ofHeader: $0) }
+    writer.patch(checksum, at: Int(omen_frame_header_checksum_offset))
     return writer.bytes
+}
+
+/// A frame around hand-made message bytes, with a right header and checksums.
+func frame(_ body: [UInt8], messageCount: UInt16 = 1, checksum: Bool = true) -> [UInt8] {
+    header(
+        messageCount: messageCount,
+        bodyByteCount: UInt32(body.count),
+        bodyChecksum: checksum ? crc32c(body) : 0
+    ) + body
 }
 
 /// A message around a hand-made body, padded.

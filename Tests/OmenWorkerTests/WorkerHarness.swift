@@ -7,14 +7,22 @@ import OmenShard
 import OmenStorage
 import OmenWire
 import OmenWorker
+import Synchronization
 import Testing
 
 /// A worker on a thread of its own, and the coordinator's end of its socket.
 final class WorkerHarness {
     let descriptor: Int32
-    private var decoder = FrameDecoder(requiresChecksum: true)
+    /// What the frames of both ends are about.
+    static let scope = FrameScope(cluster: ClusterUUID(high: 1, low: 2), shard: 0, epoch: 77)
+    private var decoder = FrameDecoder(.between(scope))
     private var received: [Envelope] = []
     private let thread: BackgroundThread
+    private let outcome = Outcome()
+
+    private final class Outcome: Sendable {
+        let exit = Mutex<WorkerServer.Exit?>(nil)
+    }
 
     /// Starts the worker and waits until it is ready.
     init(_ directory: String) throws {
@@ -23,13 +31,18 @@ final class WorkerHarness {
         let configuration = WorkerServer.Configuration(
             shard: ShardEngine.Configuration(
                 directory: directory,
-                identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0),
+                identity: ShardIdentity(cluster: Self.scope.cluster, shard: 0),
                 durability: .none
             ),
             incarnation: 1,
+            scope: Self.scope,
             descriptor: pair.childs
         )
-        thread = try BackgroundThread { _ = WorkerServer.run(configuration) }
+        let outcome = outcome
+        thread = try BackgroundThread {
+            let exit = WorkerServer.run(configuration)
+            outcome.exit.withLock { $0 = exit }
+        }
         while true {
             guard case .announcement(let announcement) = try next().message else { continue }
             if announcement.state == .ready { return }
@@ -37,14 +50,21 @@ final class WorkerHarness {
     }
 
     /// Leaves the worker alone, so that it ends, and waits for that.
-    func leave() {
+    ///
+    /// - Returns: How the worker ended.
+    @discardableResult
+    func leave() -> WorkerServer.Exit? {
         close(descriptor)
         thread.join()
+        return outcome.exit.withLock { $0 }
     }
 
     /// Sends requests in one frame.
-    func send(_ requests: [(id: UInt64, message: Message)]) throws {
-        var encoder = FrameEncoder()
+    func send(
+        _ requests: [(id: UInt64, message: Message)],
+        scope: FrameScope = WorkerHarness.scope
+    ) throws {
+        var encoder = FrameEncoder(scope)
         for (id, message) in requests {
             encoder.append(Envelope(requestID: id, message: message))
         }

@@ -1,6 +1,7 @@
 import Foundation
 import OmenCore
 import OmenWire
+import OmenWorker
 import Testing
 
 private let dim = 128
@@ -43,7 +44,35 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
     try body(worker)
 }
 
+/// A scope that differs in one field from that of the harness.
+private func otherScopes() -> [FrameScope] {
+    let scope = WorkerHarness.scope
+    var scopes = [scope, scope, scope, scope]
+    scopes[0].cluster.high += 1
+    scopes[1].cluster = .unknown
+    scopes[2].shard += 1
+    scopes[3].epoch += 1
+    return scopes
+}
+
 @Suite struct WorkerServerTests {
+    /// A coordinator of another cluster, shard or time gets no answer, whatever it asks.
+    @Test(arguments: otherScopes())
+    func aFrameOfAnotherClusterShardOrEpochEndsTheWorker(scope: FrameScope) throws {
+        let directory = NSTemporaryDirectory() + "omen-worker-\(UUID().uuidString)"
+        defer {
+            do { try FileManager.default.removeItem(atPath: directory) } catch {
+                Issue.record("cannot remove \(directory): \(error)")
+            }
+        }
+        let worker = try WorkerHarness(directory)
+        try worker.send([(1, .ping)])
+        #expect(try worker.next().message == .done)
+        try worker.send([(2, .ping)], scope: scope)
+        #expect(throws: OmenError.self) { try worker.next() }
+        #expect(worker.leave() == .failed)
+    }
+
     /// A worker that does not answer heartbeats is taken for hung and killed, so a large
     /// batch of exact queries would have cost the shard its process, and the retry the next one.
     @Test func aLongSearchHoldsUpNeitherHeartbeatsNorShortSearches() throws {

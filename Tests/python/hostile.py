@@ -5,8 +5,8 @@ import socket
 import struct
 import time
 
-from omen_wire import (CHECKPOINT, COUNT, GET, HEAD, HEADER, LIST, LISTED_IDS, MAGIC, PING, SEARCH,
-                       STATUS, VERSION, WRITE, Client, encode_ids, text)
+from omen_wire import (CHECKPOINT, COUNT, GET, HEAD, LIST, LISTED_IDS, PING, SEARCH, STATUS, WRITE,
+                       Client, encode_ids, frame_header, text)
 
 MIB = 1 << 20
 # What a coordinator takes beside what it holds for clients; README of cluster/ states it.
@@ -31,7 +31,7 @@ def message(kind: int, body: bytes, number: int) -> bytes:
 
 def frame(messages: list[bytes]) -> bytes:
     body = b"".join(messages)
-    return HEADER.pack(MAGIC, VERSION, len(messages), len(body), 0) + body
+    return frame_header(len(messages), len(body)) + body
 
 
 class Flood:
@@ -97,7 +97,7 @@ def random_frame(generator: random.Random, collection: str, dim: int, ids: int,
     if fate < 0.05:
         data = data[:generator.randrange(16, len(data) + 1)]
     elif fate < 0.08:
-        data = HEADER.pack(MAGIC, VERSION, 1, 64 * MIB, 0) + generator.randbytes(300_000)
+        data = frame_header(1, 64 * MIB) + generator.randbytes(300_000)
     return data
 
 

@@ -4,27 +4,10 @@ make the checksums right again."""
 import struct
 from pathlib import Path
 
+from checksum import crc32c
+
 FRAME = struct.Struct("<4sIIIQQIII")
 HEADER_BYTES = 64
-
-
-def _table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_TABLE = _table()
-
-
-def crc32c(data: bytes, seed: int = 0) -> int:
-    crc = ~seed & 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    return ~crc & 0xFFFFFFFF
 
 
 def read_records(path: Path) -> list[bytes]:

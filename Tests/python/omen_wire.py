@@ -5,15 +5,24 @@ import os
 import socket
 import struct
 
-HEADER = struct.Struct("<IHHII")
+from checksum import crc32c
+
+# Magic, version, messages, bytes of the body, its checksum, cluster, epoch, 16 zero bytes, shard; the
+# checksum of these follows.
+HEADER_FIELDS = struct.Struct("<IHHII16sQ16xI")
+HEADER = struct.Struct(HEADER_FIELDS.format + "I")
 HEAD = struct.Struct("<IHHQ")
 MAGIC = 0x314E4D4F
-VERSION = 4
+VERSION = 5
+# In place of a cluster, an epoch and a shard.
+NO_CLUSTER, NO_EPOCH, NO_SHARD = bytes(16), 0, 0xFFFFFFFF
 WRITE, GET, COUNT, SEARCH, LIST, STATUS, CHECKPOINT, PING, STOP = range(1, 10)
 LISTED_IDS = 10
 WRITTEN, RECORDS, COUNTED, HITS, COLLECTIONS, SHARD_STATUS, CLUSTER_STATUS, DONE, FAILURE = range(
     101, 110
 )
+# Flags of a message.
+CHUNK, MORE = 1, 2
 # States of a worker.
 READY, BACKOFF, FAILED, QUARANTINED = 2, 5, 6, 7
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -30,6 +39,13 @@ class OmenError(Exception):
         self.code = code
         self.message = message
         self.retry_after_ms = retry_after_ms
+
+
+def frame_header(count, length, *, magic=MAGIC, version=VERSION, body_checksum=0,
+                 cluster=NO_CLUSTER, epoch=NO_EPOCH, shard=NO_SHARD):
+    """The header of a frame of `count` messages that take `length` bytes."""
+    fields = HEADER_FIELDS.pack(magic, version, count, length, body_checksum, cluster, epoch, shard)
+    return fields + struct.pack("<I", crc32c(fields))
 
 
 def text(value):
@@ -91,6 +107,10 @@ class Client:
         self.request_id = 0
         self.buffer = bytearray()
         self.replies = {}
+        # The chunks so far of replies whose last chunk has not come.
+        self.chunks = {}
+        # Known from the first reply.
+        self.cluster = NO_CLUSTER
 
     def close(self):
         self.socket.close()
@@ -100,7 +120,7 @@ class Client:
         length = (HEAD.size + len(body) + 7) & ~7
         message = HEAD.pack(length, kind, 0, self.request_id) + body
         message += bytes(length - len(message))
-        self.socket.sendall(HEADER.pack(MAGIC, VERSION, 1, length, 0) + message)
+        self.socket.sendall(frame_header(1, length, cluster=self.cluster) + message)
         return self.request_id
 
     def receive(self, request_id):
@@ -111,6 +131,8 @@ class Client:
             reader = Reader(body)
             code, retry_after_ms = reader.unpack("iI")
             raise OmenError(code, reader.counted().decode(), retry_after_ms)
+        if isinstance(body, list):
+            return kind, [Reader(chunk) for chunk in body]
         return kind, Reader(body)
 
     def _fill(self, count):
@@ -122,16 +144,35 @@ class Client:
 
     def _read_frame(self):
         self._fill(HEADER.size)
-        magic, version, count, length, _ = HEADER.unpack_from(self.buffer)
+        magic, version, count, length, _, cluster, epoch, shard, checksum = HEADER.unpack_from(
+            self.buffer)
         assert magic == MAGIC and version == VERSION, (magic, version)
+        assert checksum == crc32c(self.buffer[: HEADER_FIELDS.size])
+        assert (epoch, shard) == (NO_EPOCH, NO_SHARD), (epoch, shard)
+        assert self.cluster in (NO_CLUSTER, cluster), (self.cluster, cluster)
+        self.cluster = cluster
         self._fill(HEADER.size + length)
         body = bytes(self.buffer[HEADER.size : HEADER.size + length])
         del self.buffer[: HEADER.size + length]
         offset = 0
         for _ in range(count):
-            size, kind, _, request_id = HEAD.unpack_from(body, offset)
-            self.replies[request_id] = (kind, body[offset + HEAD.size : offset + size])
+            size, kind, flags, request_id = HEAD.unpack_from(body, offset)
+            data = body[offset + HEAD.size : offset + size]
             offset += size
+            if flags:
+                self._take_chunk(kind, flags, request_id, data)
+            else:
+                self.replies[request_id] = (kind, data)
+
+    def _take_chunk(self, kind, flags, request_id, data):
+        """The records of a get that fit no frame: several messages in place of one."""
+        assert kind == RECORDS and flags in (CHUNK, CHUNK | MORE), (kind, flags)
+        chunks = self.chunks.setdefault(request_id, [])
+        (number,) = struct.unpack_from("<Q", data)
+        assert number == len(chunks), (number, len(chunks))
+        chunks.append(data[8:])
+        if flags == CHUNK:
+            self.replies[request_id] = (kind, self.chunks.pop(request_id))
 
     def call(self, kind, body=b""):
         return self.receive(self.send(kind, body))
@@ -178,15 +219,16 @@ class Client:
     def get(self, name, ids, with_vector=True):
         """Returns ({id: (metadata, vector)}, failures)."""
         body = text(name) + struct.pack("<B", with_vector) + encode_ids(ids)
-        _, reader = self.call(GET, body)
-        _, failures = reader.coverage()
-        _, count = reader.unpack("BI")
+        _, readers = self.call(GET, body)
         found = {}
-        for _ in range(count):
-            record = reader.id()
-            assert record not in found, f"id {record} came twice"
-            metadata = reader.counted()
-            found[record] = (metadata, reader.counted())
+        for reader in readers if isinstance(readers, list) else [readers]:
+            _, failures = reader.coverage()
+            _, count = reader.unpack("BI")
+            for _ in range(count):
+                record = reader.id()
+                assert record not in found, f"id {record} came twice"
+                metadata = reader.counted()
+                found[record] = (metadata, reader.counted())
         return found, failures
 
     def count(self, name):

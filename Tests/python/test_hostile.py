@@ -9,9 +9,9 @@ import time
 import unittest
 
 from harness import PATIENCE, ClusterTestCase
-from omen_wire import (BAD_REQUEST, FAILURE, GET, HEAD, HEADER, MAGIC, NOT_FOUND,
-                       PROTOCOL_VIOLATION, SEARCH, UNSUPPORTED_VERSION, VERSION, WRITE, Client, OmenError,
-                       encode_ids, text)
+from omen_wire import (BAD_REQUEST, FAILURE, GET, HEAD, HEADER, NOT_FOUND,
+                       PROTOCOL_VIOLATION, SEARCH, UNSUPPORTED_VERSION, WRITE, Client, OmenError,
+                       encode_ids, frame_header, text)
 
 DIM = 4
 
@@ -132,13 +132,21 @@ class Hostile(ClusterTestCase):
 
     def test_headers_that_lie_are_answered_and_the_connection_closed(self):
         for header, code in [
-            (HEADER.pack(0x12345678, VERSION, 1, 16, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, 1, 1, 16, 0), UNSUPPORTED_VERSION),
-            (HEADER.pack(MAGIC, VERSION, 0, 16, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, VERSION, 1, 2**32 - 8, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, VERSION, 1, 17, 0), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, VERSION, 1, 16, 1) + HEAD.pack(16, 8, 0, 1), PROTOCOL_VIOLATION),
-            (HEADER.pack(MAGIC, VERSION, 1, 16, 0) + HEAD.pack(2**32 - 8, 8, 0, 1), PROTOCOL_VIOLATION),
+            (frame_header(1, 16, magic=0x12345678), PROTOCOL_VIOLATION),
+            (frame_header(1, 16, version=1), UNSUPPORTED_VERSION),
+            # A whole frame of the version before is shorter than a header.
+            (struct.pack("<4sHHII", b"OMN1", 4, 1, 16, 0) + HEAD.pack(16, 8, 0, 1),
+             UNSUPPORTED_VERSION),
+            (frame_header(1, 16)[:-1] + b"?", PROTOCOL_VIOLATION),
+            (frame_header(1, 16, cluster=bytes(15) + b"?"), PROTOCOL_VIOLATION),
+            (frame_header(1, 16, shard=0), PROTOCOL_VIOLATION),
+            (frame_header(1, 16, epoch=1), PROTOCOL_VIOLATION),
+            (frame_header(1, 24) + HEAD.pack(24, 8, 1, 1) + bytes(8), PROTOCOL_VIOLATION),
+            (frame_header(0, 16), PROTOCOL_VIOLATION),
+            (frame_header(1, 2**32 - 8), PROTOCOL_VIOLATION),
+            (frame_header(1, 17), PROTOCOL_VIOLATION),
+            (frame_header(1, 16, body_checksum=1) + HEAD.pack(16, 8, 0, 1), PROTOCOL_VIOLATION),
+            (frame_header(1, 16) + HEAD.pack(2**32 - 8, 8, 0, 1), PROTOCOL_VIOLATION),
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", PROTOCOL_VIOLATION),
         ]:
             with self.subTest(header[:16].hex()):
@@ -164,7 +172,7 @@ class Hostile(ClusterTestCase):
                 data[generator.randrange(20 if kind == WRITE else 0, len(data))] ^= (
                     1 << generator.randrange(8))
             length = HEAD.size + len(data)
-            frame = HEADER.pack(MAGIC, VERSION, 1, length, 0) + HEAD.pack(length, kind, 0, 1) + data
+            frame = frame_header(1, length) + HEAD.pack(length, kind, 0, 1) + data
             with socket.socket(socket.AF_UNIX) as raw:
                 raw.settimeout(PATIENCE)
                 raw.connect(self.path)
@@ -182,7 +190,7 @@ class Hostile(ClusterTestCase):
             raw = socket.socket(socket.AF_UNIX)
             self.addCleanup(raw.close)
             raw.connect(self.path)
-            raw.sendall(HEADER.pack(MAGIC, VERSION, 1, 64 << 20, 0) + b"half")
+            raw.sendall(frame_header(1, 64 << 20) + b"half")
             silent.append(raw)
         self.assertEqual(self.client.count("c")[0], 100)
 
@@ -194,7 +202,7 @@ class Hostile(ClusterTestCase):
         body = text("c") + b"\x01" + encode_ids(list(range(1, 101)))
         length = (HEAD.size + len(body) + 7) & ~7
         message = HEAD.pack(length, GET, 0, 1) + body
-        frame = HEADER.pack(MAGIC, VERSION, 1, length, 0) + message + bytes(length - len(message))
+        frame = frame_header(1, length) + message + bytes(length - len(message))
         sent = 0
         with contextlib.suppress(socket.timeout, BrokenPipeError, ConnectionResetError):
             while sent < 512 << 20:

@@ -11,8 +11,9 @@ import unittest
 from harness import PATIENCE, USAGE, ClusterTestCase, call
 from hostile import (BASE, CONNECTION, MIB, Flood, flood, frame, message, peak_memory,
                      random_frame)
-from omen_wire import (BAD_REQUEST, GET, HEAD, HEADER, LIST, MAGIC, PING, PROTOCOL_VIOLATION,
-                       RESOURCE_EXHAUSTED, UNAVAILABLE, VERSION, WRITE, Client, OmenError, encode_ids, text)
+from omen_wire import (BAD_REQUEST, GET, HEAD, HEADER, LIST, PING, PROTOCOL_VIOLATION,
+                       RESOURCE_EXHAUSTED, UNAVAILABLE, WRITE, Client, OmenError, encode_ids,
+                       frame_header, text)
 
 DIM = 256
 RECORDS = 1000
@@ -71,7 +72,7 @@ class HostileMemory(ClusterTestCase):
 
     def test_unfinished_frames_of_many_clients_are_bounded_together(self):
         clients = self.floods(60)
-        head = HEADER.pack(MAGIC, VERSION, 1, 64 * MIB, 0)
+        head = frame_header(1, 64 * MIB)
         piece = bytes(1 << 20)
         self.asked_meanwhile(
             clients, 6,
@@ -81,7 +82,7 @@ class HostileMemory(ClusterTestCase):
         clients = self.floods(60)
         for client in clients:
             client.waiting = memoryview(
-                HEADER.pack(MAGIC, VERSION, 1, 64 * MIB, 0) + bytes(3 * MIB))
+                frame_header(1, 64 * MIB) + bytes(3 * MIB))
         flood(clients, 2)
         ids = list(range(8000))
         vectors = bytes(4 * DIM * len(ids))
@@ -169,7 +170,7 @@ class FrameTime(ClusterTestCase):
         idle = cluster.connect()
         self.addCleanup(idle.close)
         half = frame([message(PING, b"", 1)])[:-1]
-        for data in (half[:5], half, HEADER.pack(MAGIC, VERSION, 1, 64 * MIB, 0) + bytes(1000)):
+        for data in (half[:5], half, frame_header(1, 64 * MIB) + bytes(1000)):
             with self.subTest(len(data)), contextlib.closing(socket.socket(socket.AF_UNIX)) as raw:
                 raw.settimeout(20)
                 raw.connect(cluster.socket)

@@ -1,5 +1,6 @@
 """A client that writes NumPy rows and searches: docs/PROTOCOL.md, as far as measuring needs it."""
 
+import functools
 import os
 import socket
 import struct
@@ -9,13 +10,31 @@ import numpy
 
 from omenbench.failure import Failure
 
-FRAME = struct.Struct("<4sHHII")
+# Magic, version, messages, bytes of the body, no checksum of it, no cluster and no epoch, no shard.
+FRAME = struct.Struct("<4sHHII40xI")
+CHECKSUM = struct.Struct("<I")
 MESSAGE = struct.Struct("<IHHQ")
 WRITE, SEARCH, CHECKPOINT, FAILURE = 1, 4, 7, 109
 ELEMENTS = {"float32": 0, "uint8": 1}
 COLLECTION = struct.pack("<I", 7) + b"default"
 ID = numpy.dtype([("length", "<u2"), ("number", "<u8")])
 RESOURCE_EXHAUSTED = 6
+
+
+def _crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+@functools.cache
+def header(size: int) -> bytes:
+    """The header of a frame with one message of `size` bytes."""
+    fields = FRAME.pack(b"OMN1", 5, 1, size, 0, 0xFFFFFFFF)
+    return fields + CHECKSUM.pack(_crc32c(fields))
 
 
 class Client:
@@ -43,9 +62,9 @@ class Client:
 
     def _call(self, kind: int, body: bytes) -> tuple[int, bytes]:
         size = (MESSAGE.size + len(body) + 7) // 8 * 8
-        frame = FRAME.pack(b"OMN1", 4, 1, size, 0) + MESSAGE.pack(size, kind, 0, 1)
+        frame = header(size) + MESSAGE.pack(size, kind, 0, 1)
         self.socket.sendall(frame + body + bytes(size - MESSAGE.size - len(body)))
-        _, _, _, size, _ = FRAME.unpack(self._take(FRAME.size))
+        _, _, _, size, *_ = FRAME.unpack_from(self._take(FRAME.size + CHECKSUM.size))
         answer = self._take(size)
         return struct.unpack_from("<H", answer, 4)[0], answer[MESSAGE.size:]
 

@@ -18,12 +18,21 @@ def text(value):
     return struct.pack("<I", len(value.encode())) + value.encode()
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for bit in (byte >> shift & 1 for byte in data for shift in range(8)):
+        crc = crc >> 1 ^ 0x82F63B78 * ((crc ^ bit) & 1)
+    return crc ^ 0xFFFFFFFF
+
+
 def call(kind, body):
-    """One message in one frame (checksum 0: not computed); returns the body of the answer."""
+    """One message in one frame; returns the body of the answer."""
     size = (16 + len(body) + 7) // 8 * 8
-    message = struct.pack("<IHHQ", size, kind, 0, 1) + body
-    connection.sendall(struct.pack("<4sHHII", b"OMN1", 4, 1, size, 0) + message.ljust(size, b"\0"))
-    _, _, _, size, _ = struct.unpack("<4sHHII", connection.recv(16, socket.MSG_WAITALL))
+    message = (struct.pack("<IHHQ", size, kind, 0, 1) + body).ljust(size, b"\0")
+    # The checksum of the body is not computed, the cluster not known; a client names no shard.
+    header = struct.pack("<4sHHII40xI", b"OMN1", 5, 1, size, 0, 0xFFFFFFFF)
+    connection.sendall(header + struct.pack("<I", crc32c(header)) + message)
+    (size,) = struct.unpack_from("<I", connection.recv(64, socket.MSG_WAITALL), 8)
     answer = connection.recv(size, socket.MSG_WAITALL)
     if struct.unpack_from("<H", answer, 4)[0] == FAILURE:
         code, _, length = struct.unpack_from("<iII", answer, 16)

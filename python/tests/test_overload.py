@@ -12,6 +12,15 @@ import pytest
 import omendb
 
 
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
 def search_frame(count: int) -> bytes:
     """`count` searches of two dimensions in one frame, as in docs/PROTOCOL.md."""
     body = (
@@ -24,7 +33,8 @@ def search_frame(count: int) -> bytes:
         (struct.pack("<IHHQ", size, 4, 0, number + 1) + body).ljust(size, b"\0")
         for number in range(count)
     )
-    return struct.pack("<4sHHII", b"OMN1", 4, count, len(messages), 0) + messages
+    header = struct.pack("<4sHHII40xI", b"OMN1", 5, count, len(messages), 0, 0xFFFFFFFF)
+    return header + struct.pack("<I", crc32c(header)) + messages
 
 
 @contextlib.contextmanager

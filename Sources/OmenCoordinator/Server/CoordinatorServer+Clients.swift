@@ -6,8 +6,8 @@ internal import OmenWire
 final class ClientPeer {
     let id: UInt64
     let connection: StreamConnection
-    var decoder = FrameDecoder(keptByteCount: Limits.connectionByteCount)
-    var encoder = FrameEncoder()
+    var decoder: FrameDecoder
+    var encoder: FrameEncoder
     var isUnflushed = false
     /// It has messages to handle and stands in the queue for that.
     var isQueued = false
@@ -28,8 +28,13 @@ final class ClientPeer {
     /// Bytes of answers that waited when that was last looked at.
     var waitingByteCount = 0
 
-    init(id: UInt64, connection: StreamConnection) {
+    init(id: UInt64, cluster: ClusterUUID, connection: StreamConnection) {
         self.id = id
+        decoder = FrameDecoder(
+            .fromClient(of: cluster),
+            keptByteCount: Limits.connectionByteCount
+        )
+        encoder = FrameEncoder(.clients(of: cluster))
         self.connection = connection
         connection.readByteCountMax = Limits.connectionByteCount
     }
@@ -68,7 +73,7 @@ extension CoordinatorServer {
     func closeClient(_ id: UInt64) {
         guard let peer = clients.removeValue(forKey: id) else { return }
         forgetFrames(of: id)
-        peer.decoder = FrameDecoder()
+        peer.decoder = FrameDecoder(.fromClient(of: configuration.cluster))
         peer.idleNanoseconds = 0
         closingClients[id] = peer
         flush(peer)

@@ -13,9 +13,11 @@ final class WorkerPeer {
     /// Our end of the socket pair.
     let connection: StreamConnection
     /// Bytes that came and are no whole message yet.
-    var decoder = FrameDecoder(requiresChecksum: true)
+    var decoder: FrameDecoder
+    /// Joins replies that come in chunks.
+    var chunks = ReplyAssembler()
     /// Messages that leave at the end of the turn.
-    var encoder = FrameEncoder()
+    var encoder: FrameEncoder
     /// It stands in the queue of peers with messages to send.
     var isUnflushed = false
     /// It will say nothing more, and the core knows.
@@ -24,14 +26,24 @@ final class WorkerPeer {
     var exit: (status: Int64, signal: Int32)?
 
     /// A peer whose process was just started.
+    ///
+    /// - Parameters:
+    ///   - replica: As the property.
+    ///   - incarnation: As the property.
+    ///   - scope: What the frames of both ends are about.
+    ///   - process: As the property.
+    ///   - connection: As the property.
     init(
         replica: ReplicaID,
         incarnation: UInt64,
+        scope: FrameScope,
         process: ChildProcess,
         connection: StreamConnection
     ) {
         self.replica = replica
         self.incarnation = incarnation
+        decoder = FrameDecoder(.between(scope))
+        encoder = FrameEncoder(scope)
         self.process = process
         self.connection = connection
     }
@@ -46,10 +58,16 @@ extension CoordinatorServer {
 
     /// Starts a worker's process, and tells the core whether it runs.
     func spawn(_ replica: ReplicaID, _ incarnation: UInt64, acceptsLoss: Bool) {
+        let scope = FrameScope(
+            cluster: configuration.cluster,
+            shard: UInt32(replica.shard),
+            epoch: FrameScope.drawEpoch()
+        )
         do throws(OmenError) {
             let launched = try configuration.launcher.launch(
                 replica: replica,
                 incarnation: incarnation,
+                epoch: scope.epoch,
                 acceptsLoss: acceptsLoss,
                 on: loop,
                 onExit: { [unowned self] status, signal in
@@ -60,6 +78,7 @@ extension CoordinatorServer {
             let started = WorkerPeer(
                 replica: replica,
                 incarnation: incarnation,
+                scope: scope,
                 process: launched.process,
                 connection: launched.connection
             )
@@ -98,7 +117,7 @@ extension CoordinatorServer {
                 if message.kind == .hits, let hits = try NumberedHits(message) {
                     return feed(hits, requestID: message.requestID, from: peer)
                 }
-                let envelope = try message.decoded()
+                guard let envelope = try peer.chunks.take(try message.decoded()) else { return }
                 feed(
                     .workerMessage(replica: peer.replica, incarnation: peer.incarnation, envelope)
                 )
@@ -144,10 +163,12 @@ extension CoordinatorServer {
     /// Queues a large search without a copy of its own.
     private func sendShared(_ search: EncodedSearch, to peer: WorkerPeer) {
         if sharedSearch?.requestID != search.requestID {
-            sharedSearch = (search.requestID, search.framed())
+            sharedSearch = search.sealed()
         }
         flush(peer)
-        if let frame = sharedSearch?.frame { peer.connection.write(frame) }
+        guard let sharedSearch else { return }
+        peer.connection.write(sharedSearch.header(peer.encoder.scope))
+        peer.connection.write(sharedSearch.body)
     }
 
     /// Sends what is queued as one frame.

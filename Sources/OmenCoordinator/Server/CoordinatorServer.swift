@@ -15,6 +15,8 @@ package final class CoordinatorServer {
     package struct Configuration: Sendable {
         /// What the core is told.
         package var core: CoordinatorCore.Configuration
+        /// The cluster that it serves; every frame names it.
+        package var cluster: ClusterUUID
         /// Starts the workers.
         package var launcher: WorkerLauncher
         /// Stores the directory in the cluster's manifest; durable on return.
@@ -28,16 +30,19 @@ package final class CoordinatorServer {
         ///
         /// - Parameters:
         ///   - core: As the property.
+        ///   - cluster: As the property.
         ///   - launcher: As the property.
         ///   - storeDirectory: As the property.
         ///   - storeDrops: As the property.
         package init(
             core: CoordinatorCore.Configuration,
+            cluster: ClusterUUID,
             launcher: WorkerLauncher,
             storeDirectory: @escaping @Sendable (ClusterDirectory) throws(OmenError) -> Void,
             storeDrops: @escaping @Sendable ([UnfinishedDrop]) throws(OmenError) -> Void
         ) {
             self.core = core
+            self.cluster = cluster
             self.launcher = launcher
             self.storeDirectory = storeDirectory
             self.storeDrops = storeDrops
@@ -63,7 +68,7 @@ package final class CoordinatorServer {
     /// The search that was last sent to a worker: the other workers are sent the same bytes.
     var encodedSearch: EncodedSearch?
     /// The same as a frame of its own, when it is large: the workers' queues share its memory.
-    var sharedSearch: (requestID: UInt64, frame: [UInt8])?
+    var sharedSearch: SealedSearch?
     /// Clients with something to look at, in the order of their turns.
     var turnQueue: [ClientPeer] = []
     /// The memory for frames that are not whole.
@@ -188,7 +193,11 @@ package final class CoordinatorServer {
     /// A client connected.
     private func accept(_ connection: StreamConnection) {
         clientSequence += 1
-        let peer = ClientPeer(id: clientSequence, connection: connection)
+        let peer = ClientPeer(
+            id: clientSequence,
+            cluster: configuration.cluster,
+            connection: connection
+        )
         clients[peer.id] = peer
         attach(peer)
         feed(.clientConnected(client: peer.id))

@@ -27,6 +27,7 @@ package struct WorkerLauncher: Sendable {
     /// - Parameters:
     ///   - replica: The replica that it serves.
     ///   - incarnation: The number of the process.
+    ///   - epoch: The name of the process in frames.
     ///   - acceptsLoss: Whether it goes on with what is left of the shard's files.
     ///   - loop: The loop that watches the process.
     ///   - onExit: Exit status and, if one killed it, the signal; called once, from the loop.
@@ -35,6 +36,7 @@ package struct WorkerLauncher: Sendable {
     func launch(
         replica: ReplicaID,
         incarnation: UInt64,
+        epoch: UInt64,
         acceptsLoss: Bool,
         on loop: EventLoop,
         onExit: @escaping (_ status: Int64, _ signal: Int32) -> Void
@@ -43,6 +45,7 @@ package struct WorkerLauncher: Sendable {
             shard: UInt32(replica.shard),
             dataDirectory: dataDirectory,
             incarnation: incarnation,
+            epoch: epoch,
             acceptsLoss: acceptsLoss,
             durability: durability
         )

@@ -16,6 +16,8 @@ package struct WorkerOrders: Equatable, Sendable {
     package var dataDirectory: String
     /// Counts the processes of the shard's worker from 1.
     package var incarnation: UInt64
+    /// Names the process in the header of every frame; see `FrameScope.epoch`.
+    package var epoch: UInt64
     /// Whether it goes on with what is left of the shard's files.
     package var acceptsLoss: Bool
     /// What an acknowledged write has to survive.
@@ -27,18 +29,21 @@ package struct WorkerOrders: Equatable, Sendable {
     ///   - shard: As the property.
     ///   - dataDirectory: As the property.
     ///   - incarnation: As the property.
+    ///   - epoch: As the property.
     ///   - acceptsLoss: As the property.
     ///   - durability: As the property.
     package init(
         shard: UInt32,
         dataDirectory: String,
         incarnation: UInt64,
+        epoch: UInt64,
         acceptsLoss: Bool,
         durability: Durability
     ) {
         self.shard = shard
         self.dataDirectory = dataDirectory
         self.incarnation = incarnation
+        self.epoch = epoch
         self.acceptsLoss = acceptsLoss
         self.durability = durability
     }
@@ -51,6 +56,8 @@ package struct WorkerOrders: Equatable, Sendable {
         case data = "--data"
         /// Number of the process.
         case incarnation = "--incarnation"
+        /// Name of the process in frames.
+        case epoch = "--epoch"
         /// Stands for itself, without a value.
         case acceptsLoss = "--accepts-loss"
         /// Name of the mode.
@@ -64,7 +71,7 @@ package struct WorkerOrders: Equatable, Sendable {
         let loss = acceptsLoss ? [Word.acceptsLoss.rawValue] : []
         return [
             Word.shard.rawValue, "\(shard)", Word.data.rawValue, dataDirectory,
-            Word.incarnation.rawValue, "\(incarnation)",
+            Word.incarnation.rawValue, "\(incarnation)", Word.epoch.rawValue, "\(epoch)",
         ] + loss + durability.arguments
     }
 
@@ -90,6 +97,7 @@ package struct WorkerOrders: Equatable, Sendable {
         }
         shard = try Self.number(.shard, values)
         incarnation = try Self.number(.incarnation, values)
+        epoch = try Self.number(.epoch, values)
         dataDirectory = try Self.text(.data, values)
         acceptsLoss = values[.acceptsLoss] != nil
         let interval: Int? = values[.interval] == nil ? nil : try Self.number(.interval, values)

@@ -67,6 +67,18 @@
             $0.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
         }
     }
+
+    /// Overwrites bytes that were kept free before.
+    @inlinable @inline(__always) package mutating func patch(
+        raw: UnsafeRawBufferPointer,
+        at offset: Int
+    ) {
+        precondition(offset >= 0 && offset + raw.count <= bytes.count, "patch outside the bytes")
+        bytes.withUnsafeMutableBytes {
+            UnsafeMutableRawBufferPointer(rebasing: $0[offset..<offset + raw.count])
+                .copyMemory(from: raw)
+        }
+    }
 }
 
 /// Reads little-endian bytes that cannot be trusted: every step is bounds-checked and throws.

@@ -1,25 +1,4 @@
-internal import OmenCore
-
-/// The name of one cluster for good, drawn when its data directory is made.
-package struct ClusterUUID: Hashable, Sendable {
-    package var high: UInt64
-    package var low: UInt64
-
-    package init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
-    }
-
-    /// A new name from the system's random source.
-    package static func random() -> ClusterUUID {
-        ClusterUUID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
-    }
-}
-
-extension ClusterUUID: CustomStringConvertible {
-    /// 32 hexadecimal digits.
-    package var description: String { hexadecimal(high) + hexadecimal(low) }
-}
+package import OmenCore
 
 /// Which shard of which cluster some bytes belong to; seeds their checksums, so that a file of
 /// another shard never passes for ours.
@@ -58,10 +37,4 @@ package struct ShardIdentity: Hashable, Sendable {
 
 extension ShardIdentity: CustomStringConvertible {
     package var description: String { "shard \(shard) of cluster \(cluster)" }
-}
-
-/// 16 lower-case hexadecimal digits.
-func hexadecimal(_ value: UInt64) -> String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }

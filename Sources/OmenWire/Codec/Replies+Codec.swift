@@ -111,12 +111,16 @@ extension ListReply {
     }
 }
 
+extension Record {
+    /// Bytes that it takes in an answer.
+    var encodedByteCount: Int {
+        id.encodedByteCount + 4 + (metadata?.count ?? 0) + 4 + (vector?.count ?? 0)
+    }
+}
+
 extension RecordsReply {
     var bodyByteCount: Int {
-        records.reduce(coverage.bodyByteCount + 1 + 4) { total, record in
-            total + record.id.encodedByteCount + 4 + (record.metadata?.count ?? 0) + 4
-                + (record.vector?.count ?? 0)
-        }
+        records.reduce(coverage.bodyByteCount + 1 + 4) { $0 + $1.encodedByteCount }
     }
 
     func encode(into writer: inout ByteWriter) {

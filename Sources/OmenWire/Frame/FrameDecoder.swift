@@ -9,7 +9,8 @@ package struct FrameDecoder {
     /// Bytes of `buffer` already consumed; moved away only when they are the larger half.
     private var start = 0
     private var failure: OmenError?
-    private let requiresChecksum: Bool
+    /// What frames must be; knows the cluster once a frame named it.
+    private var rules: FrameRules
     /// An empty buffer larger than this is given back.
     private let keptByteCount: Int
     /// The frame whose messages are being handed over one by one: where it ends in `buffer`, and
@@ -19,16 +20,18 @@ package struct FrameDecoder {
     /// A decoder for one connection.
     ///
     /// - Parameters:
-    ///   - requiresChecksum: When false, a frame whose checksum field is 0 is taken
-    ///   unchecked. Clients may send such frames; between coordinator and worker it is refused.
+    ///   - rules: What the frames of the connection must be.
     ///   - keptByteCount: Largest buffer, in bytes, that is kept while it is empty.
     package init(
-        requiresChecksum: Bool = false,
+        _ rules: FrameRules,
         keptByteCount: Int = Limits.decoderBufferByteCountKept
     ) {
-        self.requiresChecksum = requiresChecksum
+        self.rules = rules
         self.keptByteCount = keptByteCount
     }
+
+    /// What the frames of the connection are about; with the cluster once a frame named it.
+    package var scope: FrameScope { rules.scope }
 
     /// Bytes that arrived and are not decoded yet.
     package var bufferedByteCount: Int { buffer.count - start }
@@ -80,19 +83,16 @@ package struct FrameDecoder {
         if let failure { throw failure }
         do throws(OmenError) {
             if bufferedByteCount == 0 {
-                let used = try Self.walk(bytes, requiresChecksum: requiresChecksum, handle)
+                let used = try Self.walk(bytes, &rules, handle)
                 if used < bytes.count { append(UnsafeRawBufferPointer(rebasing: bytes[used...])) }
                 return
             }
             append(bytes)
-            let (start, requiresChecksum) = (start, requiresChecksum)
+            let start = start
             let result = buffer.withUnsafeBytes { bytes in
                 Result { () throws(OmenError) in
-                    try Self.walk(
-                        UnsafeRawBufferPointer(rebasing: bytes[start...]),
-                        requiresChecksum: requiresChecksum,
-                        handle
-                    )
+                    let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+                    return try Self.walk(rest, &rules, handle)
                 }
             }
             consume(try result.get())
@@ -105,14 +105,14 @@ package struct FrameDecoder {
     }
 
     private mutating func nextFrame() throws(OmenError) -> [Envelope]? {
-        guard bufferedByteCount >= FrameHeader.byteCount else { return nil }
-        let (start, requiresChecksum) = (start, requiresChecksum)
+        guard bufferedByteCount > 0 else { return nil }
+        let start = start
         let result = buffer.withUnsafeBytes { bytes in
             Result { () throws(OmenError) -> (Int, [Envelope])? in
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
                 var envelopes: [Envelope] = []
-                let used = try Self.walkFrame(rest, requiresChecksum: requiresChecksum) {
-                    message throws(OmenError) in envelopes.append(try message.decoded())
+                let used = try Self.walkFrame(rest, &rules) { message throws(OmenError) in
+                    envelopes.append(try message.decoded())
                 }
                 return used.map { ($0, envelopes) }
             }
@@ -134,13 +134,13 @@ package struct FrameDecoder {
     /// - Returns: Bytes of these frames.
     private static func walk(
         _ bytes: UnsafeRawBufferPointer,
-        requiresChecksum: Bool,
+        _ rules: inout FrameRules,
         _ handle: (RawMessage) throws(OmenError) -> Void
     ) throws(OmenError) -> Int {
         var offset = 0
         while let used = try walkFrame(
             UnsafeRawBufferPointer(rebasing: bytes[offset...]),
-            requiresChecksum: requiresChecksum,
+            &rules,
             handle
         ) {
             offset += used
@@ -151,38 +151,43 @@ package struct FrameDecoder {
     /// Hands over the messages of the first frame; nil when it is not whole.
     private static func walkFrame(
         _ bytes: UnsafeRawBufferPointer,
-        requiresChecksum: Bool,
+        _ rules: inout FrameRules,
         _ handle: (RawMessage) throws(OmenError) -> Void
     ) throws(OmenError) -> Int? {
-        guard let (header, frame) = try wholeFrame(bytes, requiresChecksum: requiresChecksum)
+        guard let header = try header(bytes, &rules),
+            let body = try wholeBody(bytes, of: header, rules)
         else { return nil }
-        var reader = ByteReader(frame)
-        _ = try reader.read(count: FrameHeader.byteCount)
+        var reader = ByteReader(body)
         for _ in 0..<header.messageCount { try handle(try RawMessage(from: &reader)) }
         try reader.expectEnd()
-        return frame.count
+        return FrameHeader.byteCount + body.count
     }
 
-    /// The first frame with its header, checked; nil when it is not whole.
-    fileprivate static func wholeFrame(
+    /// The header of the first frame, checked; nil when it is not whole.
+    private static func header(
         _ bytes: UnsafeRawBufferPointer,
-        requiresChecksum: Bool
-    ) throws(OmenError) -> (header: FrameHeader, bytes: UnsafeRawBufferPointer)? {
-        guard bytes.count >= FrameHeader.byteCount else { return nil }
-        let header = try FrameHeader(parsing: bytes)
-        let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
-        guard bytes.count >= byteCount else { return nil }
-        let frame = UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
-        if header.checksum != 0 || requiresChecksum {
-            let checksum = FrameHeader.checksum(ofFrame: frame)
-            guard header.checksum == checksum else {
-                throw OmenError(
-                    .protocolViolation,
-                    "frame checksum is \(header.checksum), expected \(checksum)"
-                )
-            }
+        _ rules: inout FrameRules
+    ) throws(OmenError) -> FrameHeader? {
+        guard bytes.count >= FrameHeader.byteCount else {
+            try FrameHeader.checkBeginning(bytes)
+            return nil
         }
-        return (header, frame)
+        let header = try FrameHeader(parsing: bytes)
+        try rules.check(header)
+        return header
+    }
+
+    /// The body of the first frame, checked; nil when it is not whole.
+    private static func wholeBody(
+        _ bytes: UnsafeRawBufferPointer,
+        of header: FrameHeader,
+        _ rules: FrameRules
+    ) throws(OmenError) -> UnsafeRawBufferPointer? {
+        let end = FrameHeader.byteCount + Int(header.bodyByteCount)
+        guard bytes.count >= end else { return nil }
+        let body = UnsafeRawBufferPointer(rebasing: bytes[FrameHeader.byteCount..<end])
+        try rules.check(body: body, of: header)
+        return body
     }
 }
 
@@ -258,19 +263,17 @@ extension FrameDecoder {
     /// Nil once a frame is open.
     private mutating func open() throws(OmenError) -> Content? {
         guard bufferedByteCount > 0 else { return .nothing }
-        guard bufferedByteCount >= FrameHeader.byteCount else {
-            return .unfinished(byteCount: nil)
-        }
-        let (start, requiresChecksum) = (start, requiresChecksum)
+        let start = start
         let result = buffer.withUnsafeBytes { bytes in
-            Result { () throws(OmenError) -> (header: FrameHeader, isWhole: Bool) in
+            Result { () throws(OmenError) -> (header: FrameHeader, isWhole: Bool)? in
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-                let whole = try Self.wholeFrame(rest, requiresChecksum: requiresChecksum)
-                if let whole { return (whole.header, true) }
-                return (try FrameHeader(parsing: rest), false)
+                guard let header = try Self.header(rest, &rules) else { return nil }
+                return (header, try Self.wholeBody(rest, of: header, rules) != nil)
             }
         }
-        let (header, isWhole) = try result.get()
+        guard let (header, isWhole) = try result.get() else {
+            return .unfinished(byteCount: nil)
+        }
         let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
         guard isWhole else { return .unfinished(byteCount: byteCount) }
         opened = (start + byteCount, Int(header.messageCount))

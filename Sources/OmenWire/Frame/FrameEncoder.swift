@@ -5,21 +5,28 @@ package import OmenCore
 /// Everything that waits for a peer at the end of a loop turn goes into one encoder and out in one
 /// write: a message costs far less than a system call.
 package struct FrameEncoder {
+    /// What the frames are about; frames that are open take a change over.
+    package var scope: FrameScope
     private var writer = ByteWriter()
     /// Where the open frame's header begins; nil when no frame is open.
     private var frameStart: Int?
     private var messageCount = 0
 
-    package init() {}
+    /// An encoder for one connection.
+    ///
+    /// - Parameter scope: What its frames are about.
+    package init(_ scope: FrameScope) { self.scope = scope }
 
+    /// Whether there is nothing to send.
     package var isEmpty: Bool { writer.count == 0 }
     /// Bytes gathered so far, headers included.
     package var byteCount: Int { writer.count }
 
     /// Adds one message.
     ///
-    /// A message that fits into no frame (64 MiB) is replaced by a `.failure` with the same request
-    /// id, so a reply that grew too large reaches the requester as an error. Requesters check
+    /// A reply that fits into no frame (64 MiB) is sent in chunks where its kind has them;
+    /// otherwise, or when it is larger than `Limits.replyByteCountMax`, it is replaced by a
+    /// `.failure` with the same request id, so that the requester learns of it. Requesters check
     /// `Message.fitsFrame` first.
     ///
     /// - Precondition: Ids, schemas and batch shapes keep their limits; validated before.
@@ -28,33 +35,64 @@ package struct FrameEncoder {
     @discardableResult
     package mutating func append(_ envelope: Envelope) -> Bool {
         let bodyByteCount = envelope.message.bodyByteCount
-        let size = MessageHead.messageByteCount(bodyByteCount: bodyByteCount)
-        guard size <= Limits.frameBodyByteCountMax else {
-            let error = OmenError(
-                .resourceExhausted,
-                "the answer takes \(size) bytes, a frame holds \(Limits.frameBodyByteCountMax):"
-                    + " ask for less at once"
-            )
-            append(Envelope(requestID: envelope.requestID, message: .failure(error)))
-            return false
+        let size = MessageHead.messageByteCount(
+            bodyByteCount: bodyByteCount,
+            isChunk: envelope.chunk != nil
+        )
+        if size <= Limits.frameBodyByteCountMax {
+            append(envelope, bodyByteCount: bodyByteCount)
+            return true
         }
+        if case .records(let reply) = envelope.message, envelope.chunk == nil,
+            size <= Limits.replyByteCountMax
+        {
+            appendChunks(of: reply, requestID: envelope.requestID)
+            return true
+        }
+        let isInChunks = envelope.message.kind.mayComeInChunks
+        let limit = isInChunks ? Limits.replyByteCountMax : Limits.frameBodyByteCountMax
+        let error = OmenError(
+            .resourceExhausted,
+            "the answer takes \(size) bytes, at most \(limit) can be sent: ask for less at once"
+        )
+        append(Envelope(requestID: envelope.requestID, message: .failure(error)))
+        return false
+    }
+
+    /// Adds a reply as messages that each fit a frame.
+    private mutating func appendChunks(of reply: RecordsReply, requestID: UInt64) {
+        reply.forEachChunk(ofAtMost: Limits.replyChunkByteCountTarget) { records, chunk in
+            let envelope = Envelope(requestID: requestID, message: .records(records), chunk: chunk)
+            append(envelope, bodyByteCount: envelope.message.bodyByteCount)
+        }
+    }
+
+    /// Adds a message that fits a frame.
+    private mutating func append(_ envelope: Envelope, bodyByteCount: Int) {
+        let head = MessageHead(
+            kind: envelope.message.kind,
+            requestID: envelope.requestID,
+            chunk: envelope.chunk
+        )
+        let size = MessageHead.messageByteCount(
+            bodyByteCount: bodyByteCount,
+            isChunk: envelope.chunk != nil
+        )
         makeRoom(for: size)
         writer.reserve(size)
         let start = writer.count
-        writer.write(UInt32(size))
-        writer.write(envelope.message.kind.rawValue)
-        writer.write(UInt16(0))
-        writer.write(envelope.requestID)
+        head.encode(into: &writer, bodyByteCount: bodyByteCount)
+        let bodyStart = writer.count
         envelope.message.encodeBody(into: &writer)
-        let written = writer.count - start - MessageHead.byteCount
+        let written = writer.count - bodyStart
         precondition(
             written == bodyByteCount,
-            "\(envelope.message.kind) took \(written) bytes, \(bodyByteCount) were announced"
+            "\(head.kind) took \(written) bytes, \(bodyByteCount) were announced"
         )
         // Frames begin at multiples of 8 and are multiples of 8 long, so this pads the message.
         writer.pad(to: 8)
+        assert(writer.count - start == size, "a message of \(writer.count - start) bytes")
         messageCount += 1
-        return true
     }
 
     /// Adds a search that was encoded for another worker.
@@ -88,18 +126,23 @@ package struct FrameEncoder {
             seal()
         }
         frameStart = writer.count
-        FrameHeader(messageCount: 0, bodyByteCount: 0, checksum: 0).encode(into: &writer)
+        // The header is known when the frame is sealed.
+        for _ in 0..<FrameHeader.byteCount / 8 { writer.write(UInt64(0)) }
     }
 
     private mutating func seal() {
         guard let start = frameStart else { return }
-        let body = writer.count - start - FrameHeader.byteCount
-        writer.patch(UInt16(messageCount), at: start + FrameHeader.Offset.messageCount)
-        writer.patch(UInt32(body), at: start + FrameHeader.Offset.bodyByteCount)
+        let bodyStart = start + FrameHeader.byteCount
         let checksum = writer.bytes.withUnsafeBytes {
-            FrameHeader.checksum(ofFrame: UnsafeRawBufferPointer(rebasing: $0[start...]))
+            crc32c(UnsafeRawBufferPointer(rebasing: $0[bodyStart...]))
         }
-        writer.patch(checksum, at: start + FrameHeader.Offset.checksum)
+        let header = FrameHeader(
+            messageCount: UInt16(messageCount),
+            bodyByteCount: UInt32(writer.count - bodyStart),
+            bodyChecksum: checksum,
+            scope: scope
+        )
+        header.encode(into: &writer, at: start)
         frameStart = nil
         messageCount = 0
     }
@@ -117,10 +160,8 @@ package struct EncodedSearch {
         let size = MessageHead.messageByteCount(bodyByteCount: order.bodyByteCount)
         precondition(size <= Limits.frameBodyByteCountMax, "a search of \(size) bytes")
         var writer = ByteWriter(reserving: size)
-        writer.write(UInt32(size))
-        writer.write(MessageKind.shardSearch.rawValue)
-        writer.write(UInt16(0))
-        writer.write(requestID)
+        MessageHead(kind: .shardSearch, requestID: requestID)
+            .encode(into: &writer, bodyByteCount: order.bodyByteCount)
         order.encode(into: &writer)
         writer.pad(to: 8)
         bytes = writer.bytes
@@ -129,11 +170,39 @@ package struct EncodedSearch {
     /// Bytes of the message.
     package var byteCount: Int { bytes.count }
 
-    /// The search as a frame of its own, so that many connections can share its memory.
-    package func framed() -> [UInt8] {
-        var encoder = FrameEncoder()
-        encoder.append(self)
-        return encoder.finish()
+    /// The search as the body of a frame of its own, so that many connections share its memory.
+    package func sealed() -> SealedSearch {
+        SealedSearch(requestID: requestID, body: bytes, checksum: crc32c(bytes))
+    }
+}
+
+/// A search as the body of a frame of its own.
+///
+/// Its memory and its checksum serve all connections; each has a header of its own.
+package struct SealedSearch {
+    /// The number under which the answers come.
+    package let requestID: UInt64
+    /// What follows the header.
+    package let body: [UInt8]
+    fileprivate let checksum: UInt32
+
+    fileprivate init(requestID: UInt64, body: [UInt8], checksum: UInt32) {
+        self.requestID = requestID
+        self.body = body
+        self.checksum = checksum
+    }
+
+    /// The header of the frame on one connection.
+    ///
+    /// - Parameter scope: What the frames of the connection are about.
+    /// - Returns: `FrameHeader.byteCount` bytes, to be sent before `body`.
+    package func header(_ scope: FrameScope) -> [UInt8] {
+        FrameHeader(
+            messageCount: 1,
+            bodyByteCount: UInt32(body.count),
+            bodyChecksum: checksum,
+            scope: scope
+        ).bytes
     }
 }
 
@@ -157,8 +226,13 @@ extension Message {
     }
 
     /// One message as one frame.
-    package func framed(requestID: UInt64) -> [UInt8] {
-        var encoder = FrameEncoder()
+    ///
+    /// - Parameters:
+    ///   - requestID: The number that joins an answer to its request.
+    ///   - scope: What the frame is about.
+    /// - Returns: The bytes of the frame.
+    package func framed(requestID: UInt64, scope: FrameScope = .clients()) -> [UInt8] {
+        var encoder = FrameEncoder(scope)
         encoder.append(Envelope(requestID: requestID, message: self))
         return encoder.finish()
     }

@@ -2,27 +2,17 @@ package import OmenCore
 
 /// One message of a frame whose body is not decoded; borrows the frame's bytes.
 package struct RawMessage {
-    package let kind: MessageKind
-    package let requestID: UInt64
+    private let head: MessageHead
     /// The body and its padding.
     package let body: UnsafeRawBufferPointer
 
+    /// The kind of the message.
+    package var kind: MessageKind { head.kind }
+    /// The request that it belongs to.
+    package var requestID: UInt64 { head.requestID }
+
     init(from reader: inout ByteReader) throws(OmenError) {
-        let size = Int(try reader.read(UInt32.self))
-        guard size >= MessageHead.byteCount, size.isMultiple(of: 8) else {
-            throw OmenError(.protocolViolation, "message of \(size) bytes")
-        }
-        let number = try reader.read(UInt16.self)
-        guard let kind = MessageKind(rawValue: number) else {
-            throw OmenError(.protocolViolation, "message kind \(number) is unknown")
-        }
-        let flags = try reader.read(UInt16.self)
-        guard flags == 0 else {
-            throw OmenError(.protocolViolation, "message flags are \(flags), expected 0")
-        }
-        self.kind = kind
-        requestID = try reader.read(UInt64.self)
-        body = try reader.read(count: size - MessageHead.byteCount)
+        (head, body) = try MessageHead.read(from: &reader)
     }
 
     /// The whole message.
@@ -48,9 +38,10 @@ package struct RawMessage {
         } catch {
             throw OmenError(.protocolViolation, "\(kind): \(error.message)")
         }
-        return Envelope(requestID: requestID, message: message)
+        return Envelope(requestID: requestID, message: message, chunk: head.chunk)
     }
 
+    /// Makes sure that nothing but padding is left of a body.
     static func expectPadding(_ body: inout ByteReader) throws(OmenError) {
         let count = body.remaining
         guard count < 8, try body.read(count: count).allSatisfy({ $0 == 0 }) else {

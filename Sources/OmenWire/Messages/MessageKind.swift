@@ -28,7 +28,11 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
 
     case announcement = 201
 
+    /// Whether it asks for something, so that an answer comes.
     package var isRequest: Bool { rawValue < 100 }
+
+    /// Whether an answer of this kind may come as several messages; see `ReplyChunk`.
+    package var mayComeInChunks: Bool { self == .records }
 }
 
 extension Message {

@@ -40,6 +40,7 @@ enum CoordinatorProcess {
         let server = try CoordinatorServer(
             CoordinatorServer.Configuration(
                 core: core,
+                cluster: manifest.uuid,
                 launcher: WorkerLauncher(
                     executable: try executablePath(),
                     dataDirectory: settings.location.data,

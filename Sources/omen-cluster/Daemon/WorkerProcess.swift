@@ -4,6 +4,7 @@ internal import OmenCoordinator
 internal import OmenCore
 internal import OmenShard
 internal import OmenStorage
+internal import OmenWire
 internal import OmenWorker
 
 /// Hidden: what the coordinator runs for each shard, with a socket to itself.
@@ -80,6 +81,11 @@ struct Worker: ParsableCommand {
         return WorkerServer.Configuration(
             shard: shard,
             incarnation: orders.incarnation,
+            scope: FrameScope(
+                cluster: manifest.uuid,
+                shard: orders.shard,
+                epoch: orders.epoch
+            ),
             descriptor: WorkerOrders.descriptor
         )
     }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import OmenCore
+internal import OmenSystem
 internal import OmenWire
 
 /// Clients that search a running cluster through its coordinator's socket.
@@ -8,7 +9,7 @@ internal import OmenWire
 /// when its answer is there. Requests are encoded before the clock starts, and answers decoded only
 /// until every query's recall is known, so that the load takes little of the machine it measures.
 struct ClusterLoad {
-    private let socket: String
+    private let endpoint: Endpoint
     private let clientCount: Int
     private let ef: Int
     private let k: Int
@@ -29,7 +30,7 @@ struct ClusterLoad {
     }
 
     init(_ options: Options) throws {
-        socket = try options.path("socket")
+        endpoint = .unix(path: try options.path("socket"))
         clientCount = try options.integer("clients", standard: 1)
         ef = try options.integer("ef", standard: 0)
         k = try options.integer("k", standard: 10)
@@ -72,7 +73,7 @@ struct ClusterLoad {
     }
 
     func run() throws -> String {
-        let connections = try (0..<clientCount).map { _ in try LoadConnection(path: socket) }
+        let connections = try (0..<clientCount).map { _ in try LoadConnection(to: endpoint) }
         var tally = Tally(requestCount: requests.count)
         let begin = now()
         let firstCounted = begin + warmSeconds
@@ -117,17 +118,22 @@ struct ClusterLoad {
 
     /// Counts the true neighbours of an answer the first time; later answers only must be some.
     private func check(_ frame: [UInt8], of index: Int, _ tally: inout Tally) throws {
-        // Behind the frame's header and the message's size.
-        let kind = UInt16(frame[20]) | UInt16(frame[21]) << 8
-        guard kind == MessageKind.hits.rawValue else {
+        var answer: Message?
+        var isHits = false
+        var decoder = FrameDecoder(.fromCoordinator())
+        try frame.withUnsafeBytes { bytes in
+            try decoder.take(bytes) { message throws(OmenError) in
+                isHits = message.kind == .hits
+                if isHits, !tally.isKnown[index] { answer = try message.decoded().message }
+            }
+        }
+        guard isHits else {
             tally.failureCount += 1
             return
         }
         guard !tally.isKnown[index] else { return }
         tally.isKnown[index] = true
-        var decoder = FrameDecoder()
-        frame.withUnsafeBytes { decoder.append($0) }
-        guard let answer = try decoder.next()?.first, case .hits(let reply) = answer.message,
+        guard case .hits(let reply) = answer,
             reply.hitCounts.count == requests[index].queries.count
         else { throw Failure("an answer that does not fit its request") }
         var start = 0
@@ -192,21 +198,16 @@ private final class LoadConnection {
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
     private var filled = 0
 
-    init(path: String) throws {
-        descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        guard descriptor >= 0, path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw Failure("cannot make a socket for \(path)")
+    init(to endpoint: Endpoint) throws {
+        try endpoint.validate()
+        descriptor = try endpoint.makeSocket()
+        guard endpoint.connect(descriptor) == 0 else {
+            throw Failure("no cluster at \(endpoint): \(systemErrorText(errno))")
         }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else {
-            throw Failure("no cluster at \(path): \(String(cString: strerror(errno)))")
+        // One request is in flight, and an answer is read once poll(2) says that it comes.
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0, fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) == 0 else {
+            throw Failure("cannot make a socket block: \(systemErrorText(errno))")
         }
     }
 
@@ -234,9 +235,9 @@ private final class LoadConnection {
         }
         guard count > 0 else { throw Failure("the coordinator closed the connection") }
         filled += count
-        guard filled >= 24 else { return nil }
-        let body = buffer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self) }
-        let byteCount = 16 + Int(body)
+        guard filled >= FrameHeader.byteCount else { return nil }
+        let header = try buffer.withUnsafeBytes { try FrameHeader(parsing: $0) }
+        let byteCount = FrameHeader.byteCount + Int(header.bodyByteCount)
         if byteCount > buffer.count {
             buffer.append(contentsOf: repeatElement(0, count: byteCount - buffer.count))
         }
