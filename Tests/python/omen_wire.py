@@ -109,6 +109,8 @@ class Client:
         self.replies = {}
         # The chunks so far of replies whose last chunk has not come.
         self.chunks = {}
+        # How many came.
+        self.chunk_count = 0
         # Known from the first reply.
         self.cluster = NO_CLUSTER
 
@@ -171,6 +173,7 @@ class Client:
         (number,) = struct.unpack_from("<Q", data)
         assert number == len(chunks), (number, len(chunks))
         chunks.append(data[8:])
+        self.chunk_count += 1
         if flags == CHUNK:
             self.replies[request_id] = (kind, self.chunks.pop(request_id))
 

@@ -12,6 +12,32 @@ from omen_log import read_records, write_records
 from omen_wire import QUARANTINED, READY, Client
 
 
+class Chunks(ClusterTestCase):
+    """A reply that fits no frame comes as several messages."""
+
+    def test_the_records_of_a_get_come_in_order_however_many_messages_they_take(self):
+        client = self.start(shards=2).connect()
+        self.addCleanup(client.close)
+        client.write(Client.create_operation("c", 1))
+        ids = list(range(1200))
+        metadata = [b'{"text":"' + b"x" * 60_000 + b'","n":%d}' % one for one in ids]
+        for first in range(0, len(ids), 300):
+            part = slice(first, first + 300)
+            vectors = struct.pack("<300f", *ids[part])
+            client.write(Client.upsert_operation("c", ids[part], vectors, 1,
+                                                 metadata=metadata[part]))
+        found, failures = client.get("c", ids[::-1])
+        self.assertEqual(failures, [])
+        self.assertGreater(client.chunk_count, 60)
+        self.assertEqual(list(found), ids[::-1])
+        for one in ids:
+            self.assertEqual(found[one], (metadata[one], struct.pack("<f", one)))
+        # What fits a frame is one message.
+        client.chunk_count = 0
+        self.assertEqual(list(client.get("c", ids[:1000])[0]), ids[:1000])
+        self.assertEqual(client.chunk_count, 0)
+
+
 class Ids(ClusterTestCase):
     """Text ids are bytes: those that look alike are two."""
 

@@ -45,6 +45,20 @@ def test_the_same_methods(cluster):
     assert len(cluster) == 0
 
 
+def test_a_get_of_more_than_one_frame_holds(cluster):
+    """70 MiB of records, of which each shard has half: the reply comes in several messages."""
+    text = "x" * 60_000
+    ids = list(range(1200))
+    for first in range(0, len(ids), 300):
+        part = ids[first : first + 300]
+        cluster.add_batch(np.ones((len(part), 2)), part, [{"n": i, "text": text} for i in part])
+    records = cluster.get_many([*ids, "no such record"])
+    assert records[-1] is None
+    assert [record.metadata["n"] for record in records[:-1]] == ids
+    assert all(record.metadata["text"] == text for record in records[:-1])
+    assert cluster.search([1, 1], 1)[0].distance == 0
+
+
 def test_a_long_list_comes_in_pages(cluster):
     data = np.random.default_rng(1).random((50_000, 4), np.float32)
     cluster.add_batch(data, range(50_000))

@@ -79,7 +79,6 @@ package struct FrameEncoder {
             isChunk: envelope.chunk != nil
         )
         makeRoom(for: size)
-        writer.reserve(size)
         let start = writer.count
         head.encode(into: &writer, bodyByteCount: bodyByteCount)
         let bodyStart = writer.count
@@ -101,7 +100,6 @@ package struct FrameEncoder {
     /// - Complexity: O(bytes), one copy.
     package mutating func append(_ search: EncodedSearch) {
         makeRoom(for: search.bytes.count)
-        writer.reserve(search.bytes.count)
         writer.write(raw: search.bytes)
         messageCount += 1
     }
@@ -114,7 +112,7 @@ package struct FrameEncoder {
         return finished.bytes
     }
 
-    /// Leaves an open frame with room for `size` more bytes.
+    /// Leaves an open frame with room, and memory, for `size` more bytes.
     private mutating func makeRoom(for size: Int) {
         if let start = frameStart {
             let body = writer.count - start - FrameHeader.byteCount
@@ -122,12 +120,12 @@ package struct FrameEncoder {
                 body >= Limits.frameBodyByteCountTarget
                 || body + size > Limits.frameBodyByteCountMax
                 || messageCount == Limits.frameMessageCountMax
-            guard isFull else { return }
+            guard isFull else { return writer.reserve(size) }
             seal()
         }
         frameStart = writer.count
-        // The header is known when the frame is sealed.
-        for _ in 0..<FrameHeader.byteCount / 8 { writer.write(UInt64(0)) }
+        writer.reserve(FrameHeader.byteCount + size)
+        FrameHeader.keepRoom(in: &writer)
     }
 
     private mutating func seal() {

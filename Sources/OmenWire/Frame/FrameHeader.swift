@@ -132,6 +132,11 @@ package struct FrameHeader: Equatable, Sendable {
         }
     }
 
+    /// Appends bytes for a header that is known when its frame is sealed.
+    static func keepRoom(in writer: inout ByteWriter) {
+        withUnsafeBytes(of: omen_frame_header()) { writer.write(raw: $0) }
+    }
+
     /// Writes the header over bytes that were kept free for it.
     ///
     /// - Parameters:
