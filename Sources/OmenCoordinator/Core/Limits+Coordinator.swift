@@ -25,9 +25,12 @@ extension Limits {
     /// The same, and the time in which a client must take some of its answers, while others wait
     /// for the memory.
     static let contendedTimeout = Duration.seconds(2)
-    /// Reads that a worker is given at once: some milliseconds' work, and a number between these.
+    /// Work that a worker is given at once in reads, in nanoseconds of its time as measured.
     static let sentReadNanoseconds = 2_000_000.0
+    /// Fewest reads that a worker is given at once, however long they take: it should not wait for
+    /// the next one.
     static let sentReadCountMin = 2
+    /// Most reads that a worker is given at once, however short they are.
     static let sentReadCountMax = 64
     /// Checkpoints that clients may ask for one after the other without waiting.
     static let checkpointBurst = 2.0
@@ -39,8 +42,9 @@ extension Limits {
     static let retryAfterMilliseconds: UInt32 = 50
     /// Longest pause of a client in the middle of a frame while others wait for the memory.
     static let contendedSilence = Duration.milliseconds(500)
-    /// Messages, and bytes of messages, of one client that are handled before the next client's.
+    /// Messages of one client that are handled before the next client's.
     static let sliceMessageCount = 32
+    /// Bytes of messages of one client after which the next client's are handled.
     static let sliceByteCount = 256 << 10
     /// Longest time for handling messages in one turn of the loop: meanwhile nobody is read from.
     static let turnTime = Duration.milliseconds(2)

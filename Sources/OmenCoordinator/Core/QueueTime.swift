@@ -3,13 +3,15 @@
 /// A worker's queue is bounded by time and not only by number: a search that cannot be answered
 /// before its client stops waiting only keeps those behind it from being answered.
 struct QueueTime: Equatable, Sendable {
-    /// Searches sent and not answered, and their queries.
+    /// Searches that were sent and are not answered.
     private(set) var searchCount = 0
+    /// Queries of these searches.
     private(set) var queryCount = 0
-    /// 0 until something was measured.
+    /// The estimate: what a query takes the worker; 0 until something was measured.
     private(set) var nanosecondsPerQuery: Double = 0
-    /// The measurement under way: since when, and the queries answered in it.
+    /// When the measurement under way began.
     private var windowStart: UInt64 = 0
+    /// Queries that were answered in it.
     private var windowQueryCount = 0
 
     /// Answers come in bundles: shorter windows would measure the bundles.
@@ -17,6 +19,11 @@ struct QueueTime: Equatable, Sendable {
     /// Part of each new measurement in the estimate.
     private static let weight = 0.25
 
+    /// A search was sent to the worker.
+    ///
+    /// - Parameters:
+    ///   - count: Its queries.
+    ///   - now: The core's clock, in nanoseconds.
     mutating func began(queryCount count: Int, now: UInt64) {
         if searchCount == 0 {
             windowStart = now
@@ -26,6 +33,11 @@ struct QueueTime: Equatable, Sendable {
         queryCount += count
     }
 
+    /// The worker answered a search: once in a while the estimate learns from that.
+    ///
+    /// - Parameters:
+    ///   - count: Its queries.
+    ///   - now: The core's clock, in nanoseconds.
     mutating func ended(queryCount count: Int, now: UInt64) {
         searchCount -= 1
         queryCount -= count
@@ -46,6 +58,7 @@ struct QueueTime: Equatable, Sendable {
         queryCount -= count
     }
 
+    /// The worker has gone, and what it was to do with it; the estimate stays.
     mutating func forget() {
         searchCount = 0
         queryCount = 0

@@ -4,15 +4,21 @@ internal import OmenWire
 
 /// A client's connection with what was read of it and what it is still to be sent.
 final class ClientPeer {
+    /// Number of the client, counted from the coordinator's start.
     let id: UInt64
+    /// Our end of its connection.
     let connection: StreamConnection
+    /// Bytes that came and were not handled yet.
     var decoder: FrameDecoder
+    /// Answers that leave at the end of the turn.
     var encoder: FrameEncoder
+    /// It stands in the queue of clients with answers to send.
     var isUnflushed = false
     /// It has messages to handle and stands in the queue for that.
     var isQueued = false
     /// It has messages to handle and uses too much memory for that.
     var isDeferred = false
+    /// Bytes that it sends are taken from the system.
     var isReading = false
     /// Bytes that its decoder may hold.
     var grantedByteCount = Limits.connectionByteCount
@@ -28,6 +34,12 @@ final class ClientPeer {
     /// Bytes of answers that waited when that was last looked at.
     var waitingByteCount = 0
 
+    /// A client that has just connected, and is not read from yet.
+    ///
+    /// - Parameters:
+    ///   - id: As the property.
+    ///   - cluster: The coordinator's cluster, which frames name.
+    ///   - connection: As the property.
     init(id: UInt64, cluster: ClusterUUID, connection: StreamConnection) {
         self.id = id
         decoder = FrameDecoder(
@@ -39,10 +51,12 @@ final class ClientPeer {
         connection.readByteCountMax = Limits.connectionByteCount
     }
 
+    /// Bytes of answers that it has not taken.
     var replyByteCount: Int { encoder.byteCount + connection.queuedByteCount }
 }
 
 extension CoordinatorServer {
+    /// Listens to a connection; reading begins apart from that.
     func attach(_ peer: ClientPeer) {
         let id = peer.id
         peer.connection.onBytes = { [unowned self] bytes in read(bytes, from: id) }
@@ -61,6 +75,11 @@ extension CoordinatorServer {
         }
     }
 
+    /// Queues an answer; it leaves at the end of the turn, with all others of the client.
+    ///
+    /// - Parameters:
+    ///   - envelope: The answer.
+    ///   - id: The client; nothing happens when it has gone.
     func send(_ envelope: Envelope, toClient id: UInt64) {
         guard let peer = clients[id] else { return }
         peer.encoder.append(envelope)
@@ -105,6 +124,7 @@ extension CoordinatorServer {
         for peer in workers { flush(peer) }
     }
 
+    /// Sends a client what is queued for it.
     private func flush(_ peer: ClientPeer) {
         peer.isUnflushed = false
         guard !peer.encoder.isEmpty else { return }

@@ -8,6 +8,11 @@ internal import OmenWire
 /// A client is read from while its frame is not whole and has memory, and handled a slice at a
 /// time, so that nobody waits for a client that has sent a lot.
 extension CoordinatorServer {
+    /// Takes bytes as they came; they are handled in the client's turn.
+    ///
+    /// - Parameters:
+    ///   - bytes: Borrowed for the call.
+    ///   - id: The client; nothing happens when it has gone.
     func read(_ bytes: UnsafeRawBufferPointer, from id: UInt64) {
         guard let peer = clients[id] else { return }
         if peer.decoder.bufferedByteCount == 0 { peer.idleNanoseconds = 0 }
@@ -19,6 +24,7 @@ extension CoordinatorServer {
         schedule(peer)
     }
 
+    /// A client has ended its half of the connection; what it has sent is still handled.
     func ended(_ id: UInt64) {
         guard let peer = clients[id] else { return }
         peer.hasEnded = true
@@ -33,6 +39,7 @@ extension CoordinatorServer {
         loop.beginNextTurnAtOnce()
     }
 
+    /// Takes nothing more of a client from the system, until that is begun again.
     private func pause(_ peer: ClientPeer) {
         peer.isReading = false
         peer.connection.pauseReading()
@@ -57,6 +64,9 @@ extension CoordinatorServer {
         if !turnQueue.isEmpty { loop.beginNextTurnAtOnce() }
     }
 
+    /// Handles some of a client's messages, then decides whether it is read from.
+    ///
+    /// - Throws: What is wrong with its bytes; the connection is closed then.
     private func handleSlice(of peer: ClientPeer) throws(OmenError) {
         var byteCount = 0
         var content = try peer.decoder.look()
@@ -132,6 +142,7 @@ extension CoordinatorServer {
         }
     }
 
+    /// Gives back the memory for a client's frames, and lets those that waited for it go on.
     func forgetFrames(of id: UInt64) {
         frames.release(id)
         resumeWaiting()
@@ -167,6 +178,7 @@ extension CoordinatorServer {
         frames.isContended && peer.grantedByteCount > Limits.connectionByteCount
     }
 
+    /// Closes the connection of a client that takes none of its answers.
     private func endIfStalled(_ peer: ClientPeer) {
         let isCrowding = isCrowding(peer) || isMemoryContended
         let limit = isCrowding ? Limits.contendedTimeout : Limits.stalledClientTimeout
@@ -175,6 +187,7 @@ extension CoordinatorServer {
         peer.connection.abort()
     }
 
+    /// Closes the connection of a client whose frame does not become whole, and tells it so.
     private func endIfUnfinished(_ peer: ClientPeer) {
         let isCrowding = isCrowding(peer)
         let isSilent = peer.silentNanoseconds >= Limits.contendedSilence.nanoseconds

@@ -205,12 +205,19 @@ package final class CoordinatorServer {
         connection.startReading()
     }
 
+    /// Whether the next message of a client is handled now, or waits until the client uses less.
+    ///
+    /// - Parameters:
+    ///   - peer: The client.
+    ///   - byteCount: Bytes of the message.
+    /// - Returns: Whether there is memory for it, and for its answers.
     func mayHandle(_ peer: ClientPeer, byteCount: Int) -> Bool {
         // Replies of one client that the kernel does not take wait here.
         peer.replyByteCount <= Limits.peerQueueByteCountMax
             && core.mayHandle(client: peer.id, byteCount: byteCount)
     }
 
+    /// Tells the core how many bytes of answers a client has not taken.
     func noteReplies(of peer: ClientPeer) {
         core.noteReplies(client: peer.id, byteCount: peer.replyByteCount)
     }
@@ -228,10 +235,13 @@ package final class CoordinatorServer {
     /// Clients that are only sent their last answers.
     var closingClients: [UInt64: ClientPeer] = [:]
 
+    /// Whether so much memory is used that clients which take no answers have to go.
     var isMemoryContended: Bool { core.memory.isContended }
 
+    /// Tells the core how many bytes wait for connections that end.
     func noteClosing(byteCount: Int) { core.noteClosingReplies(byteCount: byteCount) }
 
+    /// Ends the loop when the cluster has ended and the last client has its answers.
     func stopWhenAlone() {
         if exitCode != nil, clients.isEmpty, closingClients.isEmpty { loop.stop() }
     }

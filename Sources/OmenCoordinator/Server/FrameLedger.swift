@@ -8,16 +8,23 @@ internal import OmenCore
 /// any size beside what all others hold together. Those who have sent whole frames before come
 /// first, the others in the order of their coming.
 struct FrameLedger: Sendable {
+    /// Memory that a client was given.
     private struct Grant {
+        /// Whether it comes out of the share for ordinary frames.
         var isOrdinary: Bool
+        /// Bytes of it.
         var byteCount: Int
     }
 
-    /// Most bytes of ordinary frames, and of larger ones but for the exempt client's.
+    /// Most bytes of ordinary frames.
     let ordinaryByteCountMax: Int
+    /// Most bytes of larger frames but for the exempt client's.
     let largeByteCountMax: Int
+    /// What each client was given, by its number; the exempt client's is not here.
     private var grants: [UInt64: Grant] = [:]
+    /// Bytes that were given for ordinary frames.
     private(set) var ordinaryByteCount = 0
+    /// Bytes that were given for larger frames but for the exempt client's.
     private(set) var largeByteCount = 0
     /// The client whose frame has memory of its own.
     private(set) var exempt: UInt64?
@@ -88,6 +95,7 @@ struct FrameLedger: Sendable {
         min(byteCount, max(granted * 2, Limits.firstFrameGrantByteCount))
     }
 
+    /// Counts a grant; the client has none.
     private mutating func put(_ client: UInt64, _ grant: Grant) {
         grants[client] = grant
         if grant.isOrdinary {
@@ -97,6 +105,7 @@ struct FrameLedger: Sendable {
         }
     }
 
+    /// Takes a client's grant back; nil when it has none.
     private mutating func take(_ client: UInt64) -> Grant? {
         guard let grant = grants.removeValue(forKey: client) else { return nil }
         if grant.isOrdinary {
@@ -107,12 +116,14 @@ struct FrameLedger: Sendable {
         return grant
     }
 
+    /// Puts a client into the queue, unless it stands there.
     private mutating func wait(_ client: UInt64, isProven: Bool) {
         guard !waiting.contains(client) else { return }
         waiting.insert(client, at: isProven ? provenCount : waiting.count)
         if isProven { provenCount += 1 }
     }
 
+    /// Takes a client out of the queue.
     private mutating func stopWaiting(_ client: UInt64) {
         guard let index = waiting.firstIndex(of: client) else { return }
         waiting.remove(at: index)

@@ -6,18 +6,24 @@ internal import OmenCore
 /// yet, so that greedy clients leave room for polite ones. A client over its share is not refused:
 /// it is not handled further until it has taken answers, or its requests are done.
 struct MemoryBudget: Equatable, Sendable {
+    /// Most bytes for all clients together.
     let byteCountMax: Int
+    /// Most bytes for one client, unless one request of it takes more.
     let clientByteCountMax: Int
     /// Charged for requests in flight, what their answers may need included.
     private(set) var requestByteCount = 0
     /// Answers that wait to be taken.
     private(set) var replyByteCount = 0
 
+    /// A budget of which nothing is used.
+    ///
+    /// - Parameter memoryLimit: What the coordinator may hold for its clients, in bytes.
     init(memoryLimit: Int) {
         byteCountMax = memoryLimit / 8 * 3
         clientByteCountMax = memoryLimit / 8
     }
 
+    /// Bytes that are used for all clients.
     var usedByteCount: Int { requestByteCount + replyByteCount }
 
     /// So much is used that clients who do not take their answers have to go.
@@ -44,8 +50,10 @@ struct MemoryBudget: Equatable, Sendable {
             || usedByteCount + byteCount <= byteCountMax - byteCountMax / 8
     }
 
+    /// A request takes so many bytes, or so many more.
     mutating func charge(_ byteCount: Int) { requestByteCount += byteCount }
 
+    /// A request that was charged with so many bytes is done.
     mutating func settle(_ byteCount: Int) { requestByteCount -= byteCount }
 
     /// A client's waiting answers changed by so many bytes.

@@ -6,14 +6,21 @@ internal import Synchronization
 /// Stores what the coordinator must remember beside the loop: a sync takes some milliseconds, in
 /// which the loop answers hundreds of searches.
 final class StoreKeeper<Stored: Sendable> {
+    /// What the thread leaves for the loop.
     private final class StoreOutcome: Sendable {
+        /// Nil while the thread stores; then what went wrong, nil for nothing.
         let failure = Mutex<OmenError??>(nil)
     }
 
+    /// Stores a value, on the thread.
     private let body: @Sendable (Stored) throws(OmenError) -> Void
+    /// Is told how that ended, on the loop.
     private let done: (OmenError?) -> Void
+    /// How it ended, until the loop has seen that.
     private let outcome = StoreOutcome()
+    /// Tells the loop that the thread is done.
     private var wakeup: LoopWakeup?
+    /// The thread, while a value is being stored.
     private var thread: BackgroundThread?
 
     /// - Parameters:
@@ -48,6 +55,7 @@ final class StoreKeeper<Stored: Sendable> {
         }
     }
 
+    /// Tells how storing ended; the next value may come.
     private func finish() {
         guard let failure = outcome.failure.withLock({ $0.take() }) else { return }
         thread?.join()

@@ -3,7 +3,9 @@ internal import OmenWire
 
 /// One collection of the cluster and where it is.
 struct CatalogEntry: Equatable, Sendable {
+    /// Unique in the catalog.
     var name: String
+    /// As the shards in `present` announced it.
     var schema: CollectionSchema
     /// Ready shards that have it.
     var present = ShardSet()
@@ -19,6 +21,7 @@ struct CatalogEntry: Equatable, Sendable {
     /// come back, so that no shard takes a repetition of it for a new one.
     var condemnedBy: RequestKey?
 
+    /// Whether a drop of it is unfinished: it takes no requests then.
     var isCondemned: Bool { condemnedBy != nil }
 
     /// What the metadata of a record takes, about; nil until some was seen.
@@ -45,6 +48,7 @@ struct CatalogEntry: Equatable, Sendable {
     /// Shards that can be asked about it.
     var serving: ShardSet { present.union(creating).subtracting(conflicts) }
 
+    /// Whether no shard has it, and nothing is left to be done about it.
     var isGone: Bool { present.isEmpty && creating.isEmpty && conflicts.isEmpty && !isCondemned }
 }
 
@@ -52,17 +56,24 @@ struct CatalogEntry: Equatable, Sendable {
 ///
 /// Derived from what the workers announce and were told; the truth is in the shards.
 struct Catalog: Sendable {
+    /// Ascending by name, each name once.
     private(set) var entries: [CatalogEntry] = []
 
+    /// Collections of the cluster.
     var count: Int { entries.count }
 
+    /// Places of the entries; they change when one comes or goes.
     var indices: Range<Int> { entries.indices }
 
+    /// The entry at a place, which is changed where it lies.
     subscript(index: Int) -> CatalogEntry {
         get { entries[index] }
         _modify { yield &entries[index] }
     }
 
+    /// The place of a collection; nil when there is none of that name.
+    ///
+    /// - Complexity: O(log collections).
     func find(_ name: String) -> Int? {
         let index = lowerBound(name)
         return index < entries.count && entries[index].name == name ? index : nil
@@ -76,6 +87,7 @@ struct Catalog: Sendable {
         return index
     }
 
+    /// Forgets a collection that no shard has any more.
     mutating func removeIfGone(_ name: String) {
         guard let index = find(name), entries[index].isGone else { return }
         entries.remove(at: index)
@@ -91,6 +103,7 @@ struct Catalog: Sendable {
         entries.removeAll { $0.isGone && $0.dropRequests == 0 }
     }
 
+    /// The first place whose name is not before `name`.
     private func lowerBound(_ name: String) -> Int {
         var low = 0
         var high = entries.count
