@@ -211,6 +211,48 @@ import Testing
         expectViolation("done does not come in chunks", done)
     }
 
+    /// Whatever comes is joined, passed through or refused, and what is joined is in order.
+    @Test(arguments: [UInt64(11), 12, 13])
+    func randomChunksNeverTrap(seed: UInt64) {
+        var generator = SplitMix64(seed: seed)
+        var outcomes = (joined: 0, refused: 0)
+        for _ in 0..<2000 {
+            var assembler = ReplyAssembler(byteCountMax: 400)
+            var next: [UInt64: UInt64] = [:]
+            for _ in 0..<12 {
+                let id = UInt64.random(in: 1...2, using: &generator)
+                let isRight = Int.random(in: 0..<8, using: &generator) > 0
+                let number = isRight ? next[id] ?? 0 : .random(in: 0 ... .max, using: &generator)
+                let isLast = Int.random(in: 0..<3, using: &generator) == 0
+                var envelope = chunk(
+                    number,
+                    reply(number..<max(number, number &+ 1)),
+                    isLast: isLast,
+                    requestID: id
+                )
+                if Int.random(in: 0..<20, using: &generator) == 0 { envelope.chunk = nil }
+                do throws(OmenError) {
+                    next[id] = isLast ? 0 : number &+ 1
+                    guard let whole = try assembler.take(envelope), envelope.chunk != nil else {
+                        continue
+                    }
+                    guard case .records(let joined) = whole.message else {
+                        Issue.record("seed \(seed): \(whole)")
+                        return
+                    }
+                    let numbers = (0..<UInt64(joined.records.count)).map { RecordID.number($0) }
+                    #expect(joined.records.map(\.id) == numbers, "seed \(seed)")
+                    outcomes.joined += 1
+                } catch {
+                    #expect(error.code == .protocolViolation, "seed \(seed)")
+                    outcomes.refused += 1
+                    break
+                }
+            }
+        }
+        #expect(outcomes.joined > 500 && outcomes.refused > 500, "seed \(seed): \(outcomes)")
+    }
+
     @Test func onlySomeRepliesComeInChunksOnTheWire() throws {
         for envelope in Samples.envelopes {
             var encoder = FrameEncoder(.clients())
