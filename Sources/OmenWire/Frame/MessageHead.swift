@@ -1,14 +1,17 @@
+internal import COmenFrame
 internal import OmenCore
 
-/// Fixed part of every message inside a frame; little-endian, no padding.
+/// Fixed part of every message inside a frame; `omen_frame.h` gives the offsets.
 ///
-///     offset size field
-///          0    4 byteCount   whole message: this head, body, zero padding; multiple of 8
-///          4    2 kind        `MessageKind`
-///          6    2 flags       1 chunk: it is a chunk of a reply; 2 more: others follow it
-///          8    8 requestID   echoed in the reply; 0 for what is sent unasked
-///         16    8 number      only with the flag chunk: chunks of the reply before it
-///   16 or 24      body        then 0...7 zero bytes
+/// - byteCount: the whole message: this head, body and zero padding, a multiple of 8. It says where
+///   the next message begins, so that one which makes no sense costs only itself.
+/// - kind: tells how to read the body.
+/// - flags: 1 chunk, it is a chunk of a reply; 2 more, others follow it. Other bits are zero until
+///   a version gives them a meaning.
+/// - requestID: echoed in the reply; 0 for what is sent unasked.
+///
+/// With the flag chunk its number, 8 bytes, follows: how many chunks of the reply came before. Then
+/// comes the body, and 0...7 zero bytes.
 struct MessageHead: Equatable {
     /// The kind of the message.
     var kind: MessageKind
@@ -18,7 +21,7 @@ struct MessageHead: Equatable {
     var chunk: ReplyChunk?
 
     /// Bytes of a head without the number of a chunk.
-    static let byteCount = 16
+    static var byteCount: Int { MemoryLayout<omen_message_head>.size }
     /// Bytes of the number of a chunk.
     static let chunkByteCount = 8
 
@@ -36,15 +39,16 @@ struct MessageHead: Equatable {
     /// Appends the head of a message with a body of `bodyByteCount`.
     func encode(into writer: inout ByteWriter, bodyByteCount: Int) {
         let size = Self.messageByteCount(bodyByteCount: bodyByteCount, isChunk: chunk != nil)
-        writer.write(UInt32(size))
-        writer.write(kind.rawValue)
-        guard let chunk else {
-            writer.write(UInt16(0))
-            return writer.write(requestID)
-        }
-        writer.write(chunk.isLast ? Flag.chunk : Flag.chunk | Flag.more)
-        writer.write(requestID)
-        writer.write(chunk.number)
+        var flags: UInt16 = 0
+        if let chunk { flags = chunk.isLast ? Flag.chunk : Flag.chunk | Flag.more }
+        let raw = omen_message_head(
+            byte_count: UInt32(size).littleEndian,
+            kind: kind.rawValue.littleEndian,
+            flags: flags.littleEndian,
+            request_id: requestID.littleEndian
+        )
+        withUnsafeBytes(of: raw) { writer.write(raw: $0) }
+        if let chunk { writer.write(chunk.number) }
     }
 
     /// Reads a head, and the bytes behind it that belong to its message.
@@ -53,16 +57,17 @@ struct MessageHead: Equatable {
     static func read(
         from reader: inout ByteReader
     ) throws(OmenError) -> (head: MessageHead, body: UnsafeRawBufferPointer) {
-        let size = Int(try reader.read(UInt32.self))
+        let raw = try reader.read(count: byteCount).loadUnaligned(as: omen_message_head.self)
+        let size = Int(UInt32(littleEndian: raw.byte_count))
         guard size >= byteCount, size.isMultiple(of: 8) else {
             throw OmenError(.protocolViolation, "message of \(size) bytes")
         }
-        let number = try reader.read(UInt16.self)
+        let number = UInt16(littleEndian: raw.kind)
         guard let kind = MessageKind(rawValue: number) else {
             throw OmenError(.protocolViolation, "message kind \(number) is unknown")
         }
-        let flags = try reader.read(UInt16.self)
-        var head = MessageHead(kind: kind, requestID: try reader.read(UInt64.self))
+        let flags = UInt16(littleEndian: raw.flags)
+        var head = MessageHead(kind: kind, requestID: UInt64(littleEndian: raw.request_id))
         guard flags != 0 else { return (head, try reader.read(count: size - byteCount)) }
         guard flags & ~(Flag.chunk | Flag.more) == 0, flags & Flag.chunk != 0 else {
             throw OmenError(.protocolViolation, "message flags are \(flags)")
