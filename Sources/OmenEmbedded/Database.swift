@@ -17,10 +17,10 @@ package final class Database: @unchecked Sendable {
     private let lock: LockFile?
     /// The manifest at the path, which knows how far the shard has come; nil in memory.
     private let cluster: OwnedCluster?
-    let engine: ShardEngine
+    let driver: ShardDriver
+    var engine: ShardEngine { driver.engine }
     let owner = OwnerLock()
     let signal: CompletionSignal
-    private let durability: Durability
     private var maintenance: BackgroundThread?
 
     // Under `owner` from here on.
@@ -33,14 +33,9 @@ package final class Database: @unchecked Sendable {
     private var leftTickets: Set<UInt64> = []
     /// Calls that wait for the outcome of what they handed in.
     private var waiterCount = 0
-    private var nextTick = ContinuousClock.now
-    private var nextSync = ContinuousClock.now
-    private var nextNote = ContinuousClock.now + Limits.progressInterval
 
-    /// Longest slice of background work before other calls are let in.
-    private static let workSlice = Duration.microseconds(500)
-    /// Steps of linking between two looks at the clock.
-    private static let workStep = 8
+    /// Longest sleep of the maintenance thread, in milliseconds.
+    private let restMilliseconds: Int
 
     /// Makes an empty database in memory.
     ///
@@ -52,7 +47,7 @@ package final class Database: @unchecked Sendable {
             buildHelperCount: Processors.usableCount - 1,
             wake: { signal.raise() }
         )
-        try self.init(engine, signal, path: nil, lock: nil, durability: .none)
+        try self.init(engine, signal, path: nil, lock: nil)
     }
 
     /// Opens the database at a path, or makes one there.
@@ -108,8 +103,7 @@ package final class Database: @unchecked Sendable {
             signal,
             path: path,
             cluster: cluster,
-            lock: lock,
-            durability: durability
+            lock: lock
         )
     }
 
@@ -118,15 +112,14 @@ package final class Database: @unchecked Sendable {
         _ signal: CompletionSignal,
         path: String?,
         cluster: OwnedCluster? = nil,
-        lock: LockFile?,
-        durability: Durability
+        lock: LockFile?
     ) throws(OmenError) {
         self.lock = lock
         self.cluster = cluster
-        self.engine = engine
+        driver = ShardDriver(engine)
+        restMilliseconds = max(1, Int(driver.tickInterval / .milliseconds(1)))
         self.signal = signal
         self.path = path
-        self.durability = durability
         engine.onOutcome = { [unowned self] outcome in self.note(outcome) }
         maintenance = try BackgroundThread {
             while let (milliseconds, seen) = self.maintain() {
@@ -204,8 +197,8 @@ extension Database {
         start(engine, ticket)
         while true {
             let seen = signal.count
-            engine.turnEnded()
-            engine.drainCompletions()
+            driver.endTurn()
+            driver.drain()
             if let outcome = outcomes.removeValue(forKey: ticket) { return try outcome.get() }
             if let failure { throw failure }
             if mayLeave, let stop, stop.isDue {
@@ -230,31 +223,13 @@ extension Database {
         defer { owner.release() }
         guard !isClosed, failure == nil else { return nil }
         let seen = signal.count
-        engine.drainCompletions()
-        engine.turnEnded()
-        let start = ContinuousClock.now
-        if start >= nextTick {
-            nextTick = start + RebuildPolicy.interval
-            engine.maintain()
+        driver.drain()
+        driver.endTurn()
+        driver.tick()
+        guard driver.hasWork, driver.work(unless: { owner.isWanted }) else {
+            return (restMilliseconds, seen)
         }
-        if start >= nextSync {
-            nextSync = start + syncInterval
-            engine.syncDue()
-        }
-        if start >= nextNote {
-            nextNote = start + Limits.progressInterval
-            noteProgress()
-        }
-        guard engine.hasWork else { return (50, seen) }
-        repeat {
-            if !engine.work(atMost: Self.workStep) { return (50, seen) }
-        } while !owner.isWanted && start.duration(to: .now) < Self.workSlice
         return (0, seen)
-    }
-
-    private var syncInterval: Duration {
-        guard case .interval(let milliseconds) = durability else { return .milliseconds(100) }
-        return .milliseconds(milliseconds)
     }
 }
 

@@ -11,7 +11,7 @@ extension WorkerServer {
 
     func handle(_ envelope: Envelope) {
         let id = envelope.requestID
-        if case .ping = envelope.message {} else { quietTickCount = 0 }
+        if case .ping = envelope.message {} else { busyAt = loop.now }
         switch envelope.message {
         case .write(let request): engine.write(request, ticket: id)
         case .shardSearch(let order):

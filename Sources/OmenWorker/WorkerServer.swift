@@ -50,27 +50,20 @@ package final class WorkerServer {
         case unavailable = 69
     }
 
-    /// Longest time one slice of linking and the like may take before sockets are looked at again.
-    static let workSlice: UInt64 = 500_000
-    /// The same for searches: heartbeats and other requests wait no longer than this, whatever a
-    /// search asks for, but for a single query of a very large shard.
+    /// Longest time of one slice of searches: heartbeats and other requests wait no longer than
+    /// this, whatever a search asks for, but for a single query of a very large shard.
     static let searchSlice: UInt64 = 1_000_000
     /// Shortest time between two announcements of recovery's progress, in nanoseconds.
     static let announcementInterval: UInt64 = 100_000_000
-    /// `Limits.progressInterval` in nanoseconds.
-    static let progressInterval = UInt64(Limits.progressInterval / .nanoseconds(1))
     /// Longest wait for the lock of a shard whose last worker was killed, in nanoseconds.
     static let lockPatience: UInt64 = 5_000_000_000
-    /// Steps of linking, or rows caught up, between two looks at the clock.
-    static let workStep = 8
-    /// Ticks of maintenance without requests after which freed memory is given back: a second.
-    static let restTickCount = 20
-    /// Marks of what is durable are written this long after the last sync, at most.
-    static let markInterval = Duration.milliseconds(100)
+    /// Time without requests after which freed memory is given back, in nanoseconds.
+    static let restTime: UInt64 = 1_000_000_000
 
     let configuration: Configuration
     let loop: EventLoop
-    let engine: ShardEngine
+    let driver: ShardDriver
+    var engine: ShardEngine { driver.engine }
     private let connection: StreamConnection
     private var decoder: FrameDecoder
     private var encoder: FrameEncoder
@@ -82,13 +75,11 @@ package final class WorkerServer {
     let orderBase = UInt64.random(in: 1 ... .max)
     /// Keeps the loop from sleeping while searches wait for their next slice.
     private var wakefulness: IdleWork?
-    /// Ticks of maintenance since the last request that may have left memory behind.
-    var quietTickCount = 0
+    /// When the last request came that may have left memory behind; nil once it was given back.
+    var busyAt: UInt64?
     /// The request that asked to stop; its checkpoint carries the same ticket.
     var stopRequest: UInt64?
     private var exit: Exit?
-    /// What the coordinator was last told of the shard's progress, and when.
-    private var announced = (progress: ShardProgress.notBegun, at: UInt64(0))
 
     /// Runs a worker as this process, which ends at once when its parent does.
     package static func runProcess(_ configuration: Configuration) -> Exit {
@@ -131,8 +122,9 @@ package final class WorkerServer {
             announcer.send(.recovering, replayed: replayed)
         }
         let connection = try loop.adopt(descriptor: configuration.descriptor)
-        relay.body = { engine.drainCompletions() }
-        return WorkerServer(configuration, loop: loop, engine: engine, connection: connection)
+        let driver = ShardDriver(engine)
+        relay.body = { driver.drain() }
+        return WorkerServer(configuration, loop: loop, driver: driver, connection: connection)
     }
 
     /// Opens the files; a predecessor that is still dying gets a moment to let go of the lock.
@@ -160,12 +152,13 @@ package final class WorkerServer {
     private init(
         _ configuration: Configuration,
         loop: EventLoop,
-        engine: ShardEngine,
+        driver: ShardDriver,
         connection: StreamConnection
     ) {
         self.configuration = configuration
         self.loop = loop
-        self.engine = engine
+        self.driver = driver
+        busyAt = loop.now
         self.connection = connection
         decoder = FrameDecoder(.between(configuration.scope))
         encoder = FrameEncoder(configuration.scope)
@@ -183,29 +176,18 @@ package final class WorkerServer {
         connection.onProgress = { [unowned self] in self.answersMoved() }
         connection.onDrain = { [unowned self] in self.answersMoved() }
         connection.onClose = { [unowned self] _ in self.coordinatorLeft() }
-        working = loop.idleWork { [unowned self] in self.workSlice() }
+        working = loop.idleWork { [unowned self] in self.driver.work() }
         wakefulness = loop.idleWork { false }
         loop.onTurnEnd { [unowned self] in self.endTurn() }
-        var interval = Self.markInterval
-        if case .interval(let milliseconds) = configuration.shard.durability {
-            interval = .milliseconds(milliseconds)
-        }
-        let timer = loop.timer(after: interval, repeating: interval) { [unowned self] in
-            self.engine.syncDue()
-        }
-        let maintenance = loop.timer(
-            after: RebuildPolicy.interval,
-            repeating: RebuildPolicy.interval
-        ) { [unowned self] in
-            self.engine.maintain()
-            self.restTick()
-            self.progressTick()
+        let timer = loop.timer(after: driver.tickInterval, repeating: driver.tickInterval) {
+            [unowned self] in
+            self.driver.tick()
+            self.rest()
         }
         connection.startReading()
         announceReady()
         loop.run()
         timer.cancel()
-        maintenance.cancel()
         if let error = engine.close() {
             LogLine.write("shard \(configuration.shard.shard)", "the last sync failed: \(error)")
             return .failed
@@ -215,7 +197,7 @@ package final class WorkerServer {
 
     private func announceReady() {
         let shard = configuration.shard.shard
-        announceProgress()
+        announce(.ready)
         LogLine.write(
             "shard \(shard)",
             "ready: kernels \(ShardEngine.kernelVariant), LSN \(engine.core.appliedLSN), replayed \(engine.replayedCount) records"
@@ -236,21 +218,6 @@ package final class WorkerServer {
                 )
             )
         )
-    }
-
-    /// Tells how far the shard has come, for the cluster's manifest.
-    private func announceProgress() {
-        announced = (engine.progress, loop.now)
-        announce(.ready)
-    }
-
-    /// Log records that became durable since are noted now and then, so that a log which is
-    /// cut later is noticed.
-    private func progressTick() {
-        guard engine.progress != announced.progress,
-            loop.now - announced.at >= Self.progressInterval
-        else { return }
-        announceProgress()
     }
 
     var collectionInfos: [CollectionInfo] {
@@ -304,17 +271,18 @@ extension WorkerServer {
 
     /// Once per turn: one log batch and one frame carry all that came together.
     private func endTurn() {
-        engine.turnEnded()
+        driver.endTurn()
         searchSlice()
         if !encoder.isEmpty { connection.write(encoder.finish()) }
-        if engine.hasWork { working?.start() }
+        if driver.hasWork { working?.start() }
         if !searches.isEmpty, !isFull { wakefulness?.start() }
     }
 
     /// Gives memory back once requests have paused: they would only ask for it again.
-    private func restTick() {
-        quietTickCount += 1
-        if quietTickCount == Self.restTickCount { AllocatorPolicy.returnFreed() }
+    private func rest() {
+        guard let busyAt, loop.now - busyAt >= Self.restTime else { return }
+        self.busyAt = nil
+        AllocatorPolicy.returnFreed()
     }
 
     private func searchSlice() {
@@ -327,15 +295,6 @@ extension WorkerServer {
         } while !searches.isEmpty && !isFull && now - start < Self.searchSlice
     }
 
-    /// - Returns: Whether there is more to do.
-    private func workSlice() -> Bool {
-        let start = loop.now
-        repeat {
-            if !engine.work(atMost: Self.workStep) { return false }
-        } while loop.now - start < Self.workSlice
-        return true
-    }
-
     func send(_ requestID: UInt64, _ message: Message) {
         encoder.append(Envelope(requestID: requestID, message: message))
     }
@@ -346,7 +305,8 @@ extension WorkerServer {
             send(ticket, .written(WriteReply(counts: counts, coverage: Self.alone)))
         case .refused(let ticket, let error): send(ticket, .failure(error))
         case .checkpointed(let ticket, let error): finishCheckpoint(ticket, error)
-        case .advanced: announceProgress()
+        // For the cluster's manifest.
+        case .advanced: announce(.ready)
         case .failed(let error):
             LogLine.write("shard \(configuration.shard.shard)", "stops: \(error)")
             // Damage is not undone by starting again.
@@ -361,7 +321,7 @@ extension WorkerServer {
 
     private func finishCheckpoint(_ ticket: UInt64, _ error: OmenError?) {
         // A start compares with what the cluster learns last.
-        if ticket == stopRequest, engine.progress != announced.progress { announceProgress() }
+        if ticket == stopRequest { engine.tellProgress() }
         send(ticket, error.map { .failure($0) } ?? .done)
         guard ticket == stopRequest else { return }
         // Everything acknowledged is in the log, with or without this checkpoint.

@@ -1,4 +1,5 @@
 import Foundation
+import OmenSystem
 import Testing
 
 @testable import OmenShard
@@ -45,8 +46,8 @@ struct BuildPaceTests {
 
     private func takeTurns(at path: String) throws {
         let searches = BuildBrake.Searches()
-        let first = BuildBrake(searches, turnPath: path)
-        var second: BuildBrake? = BuildBrake(searches, turnPath: path)
+        let first = BuildBrake(searches, turnPath: path, time: .system)
+        var second: BuildBrake? = BuildBrake(searches, turnPath: path, time: .system)
         /// - Returns: How often it asked whether to go on waiting.
         func looks(_ brake: BuildBrake?, shouldStop: (Int) -> Bool) -> Int {
             var count = 0
@@ -69,7 +70,7 @@ struct BuildPaceTests {
         #expect(waited == 3)
         #expect(looks(first) { _ in true } == 0)
         // A file that cannot be used holds nobody back.
-        let broken = BuildBrake(searches, turnPath: "/proc/none/builds.lock")
+        let broken = BuildBrake(searches, turnPath: "/proc/none/builds.lock", time: .system)
         #expect(looks(broken) { _ in true } == 0)
     }
 }

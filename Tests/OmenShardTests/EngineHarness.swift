@@ -1,6 +1,7 @@
 import Foundation
 import OmenCore
 import OmenStorage
+import OmenSystem
 import Synchronization
 import Testing
 
@@ -8,8 +9,10 @@ import Testing
 
 /// Runs a `ShardEngine` as its owner does: one turn at a time, waiting for the other threads.
 final class EngineHarness {
-    let engine: ShardEngine
+    let driver: ShardDriver
+    var engine: ShardEngine { driver.engine }
     private let wakeups: Wakeups
+    private let time = HurriedTime()
     private var nextTicket: UInt64 = 0
     private var sequence: UInt64 = 0
     /// Another one for each harness, as every real client draws its own.
@@ -50,11 +53,13 @@ final class EngineHarness {
         configuration.rebuildRowCountMin = rebuildRowCountMin
         configuration.buildGate = buildGate
         configuration.partTypes = partTypes
-        engine = try ShardEngine(
+        configuration.time = TimeSource(simulated: time)
+        let engine = try ShardEngine(
             configuration,
             progress: progress,
             wake: { wakeups.signal() }
         )
+        driver = ShardDriver(engine)
         engine.onOutcome = { [unowned self] outcome in
             switch outcome {
             case .written(let ticket, let counts): self.outcomes[ticket] = .success(counts)
@@ -68,11 +73,11 @@ final class EngineHarness {
     }
 
     private func wait(for ticket: UInt64) throws -> WriteCounts {
-        engine.turnEnded()
+        driver.endTurn()
         while outcomes[ticket] == nil {
             guard wakeups.wait() else { throw OmenError(.unavailable, "no outcome in 600 s") }
-            engine.drainCompletions()
-            engine.turnEnded()
+            driver.drain()
+            driver.endTurn()
         }
         return try outcomes.removeValue(forKey: ticket)?.get() ?? WriteCounts()
     }
@@ -109,7 +114,7 @@ final class EngineHarness {
     func wait(until condition: () -> Bool) throws {
         while !condition() {
             guard wakeups.wait() else { throw OmenError(.unavailable, "nothing came in 600 s") }
-            engine.drainCompletions()
+            driver.drain()
         }
     }
 
@@ -122,10 +127,11 @@ final class EngineHarness {
             guard ContinuousClock.now < end else {
                 throw OmenError(.unavailable, "not settled in 600 s")
             }
-            engine.maintain()
-            engine.drainCompletions()
-            while engine.work(atMost: 16) {}
-            engine.turnEnded()
+            time.skip(driver.tickInterval)
+            driver.tick()
+            driver.drain()
+            while driver.work() {}
+            driver.endTurn()
             try meanwhile()
         } while engine.store.ordered.contains { collection in
             engine.rebuildPermille(of: collection) != nil || collection.hotRowCount > 0
@@ -147,6 +153,23 @@ final class EngineHarness {
         query.withMetadata = true
         query.withVector = true
         return try engine.store.search(ShardOrder(alone: query)).hits
+    }
+}
+
+/// The machine's time, of which a test may leave some out.
+final class HurriedTime: SimulatedTime {
+    private let skipped = Atomic<UInt64>(0)
+
+    var nanoseconds: UInt64 { MonotonicClock.now + skipped.load(ordering: .relaxed) }
+    var microsecondsSince1970: UInt64 {
+        TimeSource.system.microsecondsSince1970 + skipped.load(ordering: .relaxed) / 1000
+    }
+
+    func sleep(nanoseconds: UInt64) { TimeSource.system.sleep(nanoseconds: nanoseconds) }
+
+    /// Leaves so much time out.
+    func skip(_ time: Duration) {
+        skipped.add(UInt64(time / .nanoseconds(1)), ordering: .relaxed)
     }
 }
 

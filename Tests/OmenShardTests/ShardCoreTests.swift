@@ -170,6 +170,21 @@ extension [ShardCore.Effect] {
         #expect(core.run(.write(ticket: 3, drop)).refusalCodes == [.notFound])
     }
 
+    @Test func nothingIsAcknowledgedAfterDamageIsFound() {
+        var core = core()
+        _ = core.run(.write(ticket: 1, upsert(1, sequence: 1)))
+        _ = core.run(.turnEnded)
+        _ = core.run(.checkpointRequested(ticket: 50))
+        let damage = OmenError(.corrupt, "ckpt-1 offset 4096: a block fails its checksum")
+        let found = core.run(.damaged(damage))
+        #expect(found.refusalCodes == [.unknownOutcome])
+        #expect(found.contains(.finishCheckpoint(ticket: 50, damage)))
+        #expect(found.contains(.failStop(damage)))
+        #expect(core.run(.write(ticket: 2, upsert(2, sequence: 2))).refusalCodes == [.corrupt])
+        // Whatever the log says now is of no use.
+        #expect(core.run(.logWritten(lastLSN: 1, synced: true)).isEmpty)
+    }
+
     @Test func nothingIsAcknowledgedAfterAFailedSync() {
         var core = core()
         _ = core.run(.write(ticket: 1, upsert(1, sequence: 1)))

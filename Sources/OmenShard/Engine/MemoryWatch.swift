@@ -7,8 +7,8 @@ internal import OmenStorage
 /// Asking reads some ten small files, which costs more than it tells where nothing is written. So
 /// it is asked when something is, once a second, and more often where much is.
 struct MemoryWatch {
-    /// Time after which an answer is old.
-    static let interval = Duration.seconds(1)
+    /// Nanoseconds after which an answer is old.
+    static let interval: UInt64 = 1_000_000_000
     /// Bytes accepted after which it is old, too: eight shards together then use up
     /// `Limits.memoryReserveByteCount`.
     static let byteCountMax = Limits.memoryReserveByteCount / 8
@@ -16,7 +16,7 @@ struct MemoryWatch {
     /// Bytes left; everything where the system does not tell, for then nothing can be refused.
     private(set) var availableByteCount = Int.max
     private let ask: () -> Int?
-    private var askedAt: ContinuousClock.Instant?
+    private var askedAt: UInt64?
     private var acceptedByteCount = 0
 
     /// - Parameter ask: What tells the bytes that are left.
@@ -26,9 +26,9 @@ struct MemoryWatch {
     ///
     /// - Parameters:
     ///   - operation: Of all, only upserts count.
-    ///   - now: When it came.
+    ///   - now: When it came, in nanoseconds of the shard's clock.
     /// - Returns: Whether there is another answer.
-    mutating func note(_ operation: WriteOperation, now: ContinuousClock.Instant) -> Bool {
+    mutating func note(_ operation: WriteOperation, now: UInt64) -> Bool {
         guard case .upsert(let batch) = operation else { return false }
         acceptedByteCount += batch.encodedByteCount
         if let askedAt, now - askedAt < Self.interval, acceptedByteCount < Self.byteCountMax {

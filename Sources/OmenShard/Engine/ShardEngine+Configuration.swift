@@ -1,5 +1,6 @@
 package import OmenCore
 package import OmenStorage
+package import OmenSystem
 
 extension ShardEngine {
     /// Where a shard is, and how it works.
@@ -30,6 +31,8 @@ extension ShardEngine {
         package var buildGate = BuildGate()
         /// Threads that build an index besides the one that leads.
         package var buildHelperCount = 0
+        /// The clocks of the shard.
+        package var time = TimeSource.system
         /// The parts that collections have; tests add their own.
         var partTypes = PartTypes.standard
 

@@ -15,23 +15,25 @@ package final class ShardEngine {
         case written(ticket: UInt64, WriteCounts)
         case refused(ticket: UInt64, OmenError)
         case checkpointed(ticket: UInt64, OmenError?)
-        /// The shard has come further: `progress` tells how far.
+        /// The shard has come further: `progress` tells how far. Comes after each checkpoint, and
+        /// now and then for log records that became durable, so that a log which is cut later is
+        /// noticed.
         case advanced
         /// Nothing here can be trusted any more; reopen from disk.
         case failed(OmenError)
     }
 
     package let store: ShardStore
-    package private(set) var core: ShardCore
+    package internal(set) var core: ShardCore
     /// Records that opening replayed from the log.
     package let replayedCount: Int
     /// How far the shard had come when it was opened or by its last checkpoint.
-    private var reached: ShardProgress
+    var reached: ShardProgress
     /// Called for each outcome; set it before the first write.
     package var onOutcome: (Outcome) -> Void = { _ in }
 
     /// What a shard has on disk.
-    private struct Files {
+    struct Files {
         let identity: ShardIdentity
         let directory: Directory
         let log: LogWriter
@@ -41,22 +43,26 @@ package final class ShardEngine {
     private var lock: LockFile?
 
     /// Nil in memory.
-    private let files: Files?
-    private let completions: CompletionQueue
+    let files: Files?
+    let completions: CompletionQueue
     /// What the log was asked and has not answered yet, in order.
-    private var submissions: [Submission] = []
+    var submissions: [Submission] = []
     /// A frozen checkpoint that waits for the log to be rotated.
-    private var checkpointJob: CheckpointJob?
-    private var checkpointThread: BackgroundThread?
+    var checkpointJob: CheckpointJob?
+    var checkpointThread: BackgroundThread?
     /// Ends a checkpoint that nobody waits for any more.
-    private var checkpointStop: Stop?
+    var checkpointStop: Stop?
+    /// The clocks of everything here.
+    let time: TimeSource
     private var memory = MemoryWatch()
+    /// What the owner last heard of the progress.
+    private var told: ShardProgress
     /// What is not checked yet, and who does it.
-    private var check: DeferredCheck?
-    private var checkThread: BackgroundThread?
+    var check: DeferredCheck?
+    var checkThread: BackgroundThread?
     let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of the job.
-    private var frozen: [ShardCollection] = []
+    var frozen: [ShardCollection] = []
 
     /// Locks and opens the shard, or creates it.
     ///
@@ -85,7 +91,9 @@ package final class ShardEngine {
             progress: progress
         )
         store = recovered.store
+        time = configuration.time
         reached = recovered.progress
+        told = reached
         replayedCount = recovered.replayedCount
         core = ShardCore(
             durability: configuration.durability,
@@ -105,7 +113,8 @@ package final class ShardEngine {
             searches: store.searches,
             turnPath: configuration.buildTurnPath,
             helperCount: configuration.buildHelperCount,
-            gate: configuration.buildGate
+            gate: configuration.buildGate,
+            time: time
         ) { completions.push(.rebuild($0)) }
         let log = try LogWriter(
             storage: LogDirectory(directory),
@@ -140,7 +149,9 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
+        time = .system
         reached = .notBegun
+        told = reached
         replayedCount = 0
         files = nil
         core = ShardCore(
@@ -158,7 +169,8 @@ package final class ShardEngine {
             searches: store.searches,
             turnPath: nil,
             helperCount: buildHelperCount,
-            gate: buildGate
+            gate: buildGate,
+            time: time
         ) { completions.push(.rebuild($0)) }
     }
 
@@ -171,33 +183,17 @@ package final class ShardEngine {
         )
     }
 
+    /// Tells the owner how far the shard has come, if that is news.
+    package func tellProgress() {
+        guard files != nil, progress != told else { return }
+        told = progress
+        onOutcome(.advanced)
+    }
+
     /// Bytes of the log segment that is being written; 0 in memory.
     package var logByteCount: Int { files?.log.segmentByteCount ?? 0 }
 
-    /// The state of every collection, in the order of creation.
-    package var collectionStatuses: [CollectionStatus] {
-        store.ordered.map { collection in
-            CollectionStatus(
-                name: collection.name,
-                schema: collection.schema,
-                vectors: UInt64(collection.vectorCount),
-                linked: UInt64(collection.linkedCount),
-                rows: UInt64(collection.rowCount),
-                deleted: UInt64(collection.deletedCount),
-                fileByteCount: UInt64(collection.fileByteCount),
-                building: rebuildPermille(of: collection),
-                buildByteCount: UInt64(collection.buildByteCount),
-                waitsForMemory: buildWaits(of: collection),
-                calibration: collection.calibrationTable,
-                searches: collection.searches
-            )
-        }
-    }
-
-    /// The build of the distance kernels that this processor runs.
-    package static var kernelVariant: String { VectorIndex.kernelName }
-
-    private enum Submission {
+    enum Submission {
         case batch(lastLSN: UInt64)
         case mark
         case sync
@@ -211,12 +207,12 @@ package final class ShardEngine {
         do throws(OmenError) {
             try promise(request)
         } catch { return onOutcome(.refused(ticket: ticket, error)) }
-        if memory.note(request.operation, now: .now) { noteLoad() }
+        if memory.note(request.operation, now: time.now) { noteLoad() }
         handle(.write(ticket: ticket, request))
     }
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
-    package func turnEnded() {
+    func turnEnded() {
         noteLoad()
         handle(.turnEnded)
     }
@@ -230,7 +226,7 @@ package final class ShardEngine {
     }
 
     /// Call it every interval of `Durability.interval`, or some ten times a second.
-    package func syncDue() {
+    func syncDue() {
         handle(.syncDue)
     }
 
@@ -238,7 +234,7 @@ package final class ShardEngine {
     package func checkpoint(ticket: UInt64) { handle(.checkpointRequested(ticket: ticket)) }
 
     /// Looks whether a collection is to be rebuilt; call it every `RebuildPolicy.interval`.
-    package func maintain() {
+    func maintain() {
         guard core.failure == nil else { return }
         rebuilder.tick(
             store,
@@ -248,7 +244,7 @@ package final class ShardEngine {
     }
 
     /// Whether `work` would do something.
-    package var hasWork: Bool {
+    var hasWork: Bool {
         store.hasRowsToLink
             || rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
     }
@@ -257,7 +253,7 @@ package final class ShardEngine {
     ///
     /// - Parameter count: Steps of linking, or rows that take as long.
     /// - Returns: Whether there may be more to do.
-    package func work(atMost count: Int) -> Bool {
+    func work(atMost count: Int) -> Bool {
         let canCatchUp = rebuilder.canCatchUp(isCheckpointRunning: core.checkpointRunning)
         guard canCatchUp else { return link(atMost: count) > 0 }
         let hasChanged = rebuilder.catchUp(
@@ -276,14 +272,14 @@ package final class ShardEngine {
     /// Takes up to `count` steps, of some 10 µs each, towards linking the waiting rows.
     ///
     /// - Returns: Steps taken; 0 when no row waits or a checkpoint holds the graphs still.
-    package func link(atMost count: Int) -> Int {
+    func link(atMost count: Int) -> Int {
         let linked = store.link(atMost: count)
         if linked > 0 { handle(.linked) }
         return linked
     }
 
     /// Handles what the other threads finished.
-    package func drainCompletions() {
+    func drainCompletions() {
         for completion in completions.take() {
             switch completion {
             case .log(let completion): handle(completion)
@@ -316,185 +312,5 @@ package final class ShardEngine {
         lock = nil
         for case .log(.failed(let error)) in completions.take() { return error }
         return nil
-    }
-}
-
-// MARK: - Carrying out effects
-
-extension ShardEngine {
-    private func handle(_ event: ShardCore.Event) {
-        var effects: [ShardCore.Effect] = []
-        core.handle(event, into: &effects)
-        for effect in effects { perform(effect) }
-    }
-
-    private func perform(_ effect: ShardCore.Effect) {
-        switch effect {
-        case .appendLog(let batch, let sync):
-            let lastLSN = batch.firstLSN + UInt64(batch.records.count) - 1
-            submissions.append(batch.records.isEmpty ? .mark : .batch(lastLSN: lastLSN))
-            guard let log = files?.log else {
-                return completions.push(.log(.written(lastLSN: lastLSN, synced: sync)))
-            }
-            log.submit(batch, sync: sync)
-        case .syncLog:
-            submissions.append(.sync)
-            guard let log = files?.log else {
-                return completions.push(.log(.synced(throughLSN: core.appliedLSN)))
-            }
-            log.sync()
-        case .apply(let lsn, let operation): apply(lsn, operation)
-        case .acknowledge(let ticket, let counts):
-            onOutcome(.written(ticket: ticket, counts))
-        case .refuse(let ticket, let error): onOutcome(.refused(ticket: ticket, error))
-        case .rotateLog:
-            guard let log = files?.log else { return }
-            submissions.append(.rotation)
-            var random = SystemRandomNumberGenerator()
-            log.rotate(nonce: random.next())
-        case .writeCheckpoint(let throughLSN): freezeCheckpoint(throughLSN)
-        case .finishCheckpoint(let ticket, let error):
-            onOutcome(.checkpointed(ticket: ticket, error))
-        case .failStop(let error): onOutcome(.failed(error))
-        }
-    }
-
-    private func apply(_ lsn: UInt64, _ operation: WriteOperation) {
-        // After a failure the log is ahead of memory; what is left of the batch must not follow.
-        guard core.failure == nil else { return }
-        do throws(OmenError) {
-            let counts = try store.apply(lsn: lsn, operation)
-            // Before the first of the rows is linked.
-            if case .upsert(let batch) = operation,
-                let collection = store.collections[batch.collection]
-            {
-                rebuilder.pauseLinking(collection)
-            }
-            handle(.applied(lsn: lsn, counts))
-        } catch {
-            handle(.logFailed(error))
-        }
-    }
-
-    private func handle(_ completion: LogCompletion) {
-        // One completion for each submission, in order.
-        let submission = submissions.isEmpty ? nil : submissions.removeFirst()
-        switch (completion, submission) {
-        case (.failed(let error), _): handle(.logFailed(error))
-        case (.written(let lastLSN, let synced), .batch):
-            handle(.logWritten(lastLSN: lastLSN, synced: synced))
-        case (.refused(_, let error), .batch(let lastLSN)):
-            handle(.logRefused(lastLSN: lastLSN, error))
-        case (.synced(let throughLSN), _): handle(.logSynced(throughLSN: throughLSN))
-        case (_, .rotation):
-            // Without room for a new segment the old one goes on, and is kept for longer.
-            startCheckpoint()
-        case (.written, _), (.refused, _), (.rotated, _): break
-        }
-    }
-}
-
-// MARK: - Checking what opening left
-
-extension ShardEngine {
-    private func startCheck(_ check: DeferredCheck) throws(OmenError) {
-        self.check = check
-        store.isLinkingHeld = true
-        let completions = completions
-        checkThread = try BackgroundThread(.low) {
-            do throws(OmenError) {
-                if try check.run() { completions.push(.checked(nil)) }
-            } catch { completions.push(.checked(error)) }
-        }
-    }
-
-    private func finishCheck(_ failure: OmenError?) {
-        checkThread?.join()
-        checkThread = nil
-        if let failure {
-            handle(.logFailed(failure))
-            return
-        }
-        check = nil
-        store.isLinkingHeld = false
-    }
-}
-
-// MARK: - Checkpoints
-
-extension ShardEngine {
-    private func freezeCheckpoint(_ throughLSN: UInt64) {
-        guard let files else {
-            let nothing = WrittenCheckpoint(files: [], generation: 0)
-            return completions.push(.checkpoint(throughLSN: throughLSN, .success(nothing)))
-        }
-        checkpointJob = CheckpointJob(
-            store: store,
-            throughLSN: throughLSN,
-            requests: core.rememberedRequests,
-            directory: files.directory,
-            identity: files.identity,
-            check: check
-        )
-        frozen = store.ordered
-    }
-
-    private func startCheckpoint() {
-        guard let job = checkpointJob else { return }
-        checkpointJob = nil
-        let completions = completions
-        let searches = store.searches
-        let stop = Stop()
-        checkpointStop = stop
-        do throws(OmenError) {
-            checkpointThread = try BackgroundThread(.low) {
-                Stop.use(stop)
-                let result: Result<WrittenCheckpoint, OmenError>
-                do throws(OmenError) {
-                    let brake = BuildBrake(searches, turnPath: nil)
-                    result = .success(
-                        try job.run { brake.breathe(rests: true, shouldStop: { stop.isDue }) }
-                    )
-                } catch { result = .failure(error) }
-                completions.push(.checkpoint(throughLSN: job.throughLSN, result))
-            }
-        } catch {
-            finishCheckpoint(throughLSN: job.throughLSN, .failure(error))
-        }
-    }
-
-    private func finishCheckpoint(
-        throughLSN: UInt64,
-        _ result: Result<WrittenCheckpoint, OmenError>
-    ) {
-        checkpointThread?.join()
-        checkpointThread = nil
-        let collections = frozen
-        frozen = []
-        if case .success(let written) = result {
-            // A collection that kept its file was not frozen and may have been linked meanwhile.
-            for (collection, file) in zip(collections, written.files) where collection.file != file
-            {
-                collection.noteSaved(file)
-            }
-        }
-        for collection in collections { collection.parts.thaw() }
-        switch result {
-        case .success(let written):
-            // Before the outcome, after which the owner may leave.
-            advance(generation: written.generation, throughLSN: throughLSN)
-            handle(.checkpointWritten(throughLSN: throughLSN))
-        case .failure(let error): handle(.checkpointFailed(error))
-        }
-    }
-}
-
-extension ShardEngine {
-    /// Notes a checkpoint: it is synced, and so is the log up to where it ends.
-    private func advance(generation: UInt64, throughLSN: UInt64) {
-        guard files != nil else { return }
-        reached.generation = generation
-        reached.durableLSN = max(reached.durableLSN, throughLSN)
-        onOutcome(.advanced)
     }
 }

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import OmenCore
 internal import OmenStorage
 internal import OmenSystem
@@ -72,14 +71,17 @@ package final class BuildBrake {
     private var turnPath: String?
     private var turn: LockFile?
     private var pace: BuildPace
+    let time: TimeSource
 
     /// - Parameters:
     ///   - searches: Of the shard; every shard of a cluster gets every search.
     ///   - turnPath: The lock file of all builds of the cluster; nil for no such thing.
-    init(_ searches: Searches, turnPath: String?) {
+    ///   - time: The clocks that it reads, and sleeps by.
+    init(_ searches: Searches, turnPath: String?, time: TimeSource) {
         self.searches = searches
         self.turnPath = turnPath
-        pace = BuildPace(now: MonotonicClock.now, searchCount: searches.count)
+        self.time = time
+        pace = BuildPace(now: time.now, searchCount: searches.count)
     }
 
     /// Pauses if it is time to; call it every few microseconds where that is possible.
@@ -90,23 +92,23 @@ package final class BuildBrake {
     func breathe(rests: Bool, shouldStop: () -> Bool) {
         guard isTime else { return }
         if takeTurn() {
-            if rests { Self.sleep(BuildPace.pause) }
+            if rests { time.sleep(nanoseconds: BuildPace.pause) }
         } else {
-            while !shouldStop(), isTime, !takeTurn() { Self.waitForTurn() }
+            while !shouldStop(), isTime, !takeTurn() { waitForTurn() }
         }
-        pace.resume(now: MonotonicClock.now)
+        pace.resume(now: time.now)
     }
 
     /// Whether searches come in.
     func areSearchesExpected() -> Bool {
-        pace.areSearchesExpected(now: MonotonicClock.now, searchCount: searches.count)
+        pace.areSearchesExpected(now: time.now, searchCount: searches.count)
     }
 
     /// Sleeps until it is time to look again whether a turn has ended.
-    static func waitForTurn() { sleep(turnPollTime) }
+    func waitForTurn() { time.sleep(nanoseconds: Self.turnPollTime) }
 
     private var isTime: Bool {
-        pace.shouldPause(now: MonotonicClock.now, searchCount: searches.count)
+        pace.shouldPause(now: time.now, searchCount: searches.count)
     }
 
     /// - Returns: False while another build has the turn.
@@ -120,10 +122,5 @@ package final class BuildBrake {
             self.turnPath = nil
         }
         return true
-    }
-
-    private static func sleep(_ nanoseconds: UInt64) {
-        var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))
-        nanosleep(&time, nil)
     }
 }

@@ -1,5 +1,6 @@
 package import OmenCore
 internal import OmenIndex
+internal import OmenSystem
 internal import Synchronization
 
 /// A build of a collection: new parts from its live rows, while the old parts go on.
@@ -151,9 +152,9 @@ package struct RebuildWork: Sendable {
             )
             pulse.isHeldBack.store(false, ordering: .relaxed)
         }
-        let searches = brake?.searches
+        let held = brake.map { ($0.searches, $0.time) }
         let rebuilt = try job.run(
-            helpers: BuildHelpers(count: helperCount) { helper(searches) },
+            helpers: BuildHelpers(count: helperCount) { helper(held?.0, held?.1 ?? .system) },
             progress: { pulse.permille.store($0, ordering: .relaxed) },
             shouldStop: {
                 breathe()
@@ -169,8 +170,11 @@ package struct RebuildWork: Sendable {
 
     /// Rests as the leading thread does, and takes nothing new while searches come in or that one
     /// waits.
-    private func helper(_ searches: BuildBrake.Searches?) -> BuildHelpers.Helper {
-        let brake = searches.map { BuildBrake($0, turnPath: nil) }
+    private func helper(
+        _ searches: BuildBrake.Searches?,
+        _ time: TimeSource
+    ) -> BuildHelpers.Helper {
+        let brake = searches.map { BuildBrake($0, turnPath: nil, time: time) }
         let pulse = pulse
         return BuildHelpers.Helper(
             mayGoOn: {
@@ -180,7 +184,7 @@ package struct RebuildWork: Sendable {
             shouldStop: {
                 brake?.breathe(rests: !isUrgent, shouldStop: { pulse.isStopped })
                 while pulse.isHeldBack.load(ordering: .relaxed), !pulse.isStopped {
-                    BuildBrake.waitForTurn()
+                    brake?.waitForTurn()
                 }
                 return pulse.isStopped
             }

@@ -15,6 +15,7 @@ final class Rebuilder {
     private let helperCount: Int
     private let completed: @Sendable (Completion) -> Void
     private let gate: BuildGate
+    private let time: TimeSource
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
     private var thread: BackgroundThread?
@@ -35,6 +36,7 @@ final class Rebuilder {
     ///   - turnPath: As for `BuildBrake`.
     ///   - helperCount: Threads that build besides the one of its own.
     ///   - gate: Knows whether there is memory for a build.
+    ///   - time: The clocks of the shard.
     ///   - completed: Called on the other thread.
     init(
         _ policy: RebuildPolicy,
@@ -42,6 +44,7 @@ final class Rebuilder {
         turnPath: String?,
         helperCount: Int,
         gate: BuildGate,
+        time: TimeSource,
         completed: @escaping @Sendable (Completion) -> Void
     ) {
         self.policy = policy
@@ -49,6 +52,7 @@ final class Rebuilder {
         self.turnPath = turnPath
         self.helperCount = helperCount
         self.gate = gate
+        self.time = time
         self.completed = completed
     }
 
@@ -172,12 +176,12 @@ final class Rebuilder {
         do throws(OmenError) {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
-            let (completed, searches, turnPath) = (completed, searches, turnPath)
+            let (completed, searches, turnPath, time) = (completed, searches, turnPath, time)
             let helperCount = helperCount
             work.isUrgent = collection.isUrgent
             thread = try BackgroundThread(work.isUrgent ? .normal : .low) {
                 do throws(OmenError) {
-                    let brake = BuildBrake(searches, turnPath: turnPath)
+                    let brake = BuildBrake(searches, turnPath: turnPath, time: time)
                     let output = try work.run(brake, helperCount: helperCount)
                     // Groups and candidates of all rows, some 50 bytes each.
                     AllocatorPolicy.returnFreed()

@@ -1,6 +1,6 @@
-internal import Glibc
 internal import OmenCore
 internal import OmenStorage
+internal import OmenSystem
 internal import Synchronization
 
 /// The sections that opening a shard did not check, checked soon after and before anything that
@@ -27,12 +27,14 @@ final class DeferredCheck: Sendable {
     private let state: Mutex<CheckState>
     private let shouldStop = Atomic<Bool>(false)
 
-    /// Time to rest, so that other threads wait for a block at most: some 30 us of checksum.
-    private static let pauseMicroseconds: UInt32 = 500
+    /// Time to rest in nanoseconds, so that other threads wait for a block at most: some 30 us of checksum.
+    private static let pause: UInt64 = 500_000
     /// Blocks between two pauses: about 1 GB/s, from files in the page cache.
     private static let blocksPerPause = 4
-    /// The first searches come before the first block.
-    private static let delayMicroseconds: UInt32 = 100_000
+    /// The first searches come before the first block, this many nanoseconds later.
+    private static let delay: UInt64 = 100_000_000
+    /// Longest sleep between two looks whether to stop, in nanoseconds.
+    private static let sleepMax: UInt64 = 10_000_000
 
     /// Begins a check.
     ///
@@ -70,21 +72,23 @@ final class DeferredCheck: Sendable {
 
     /// Checks everything in slices, leaving the processor to others between them.
     ///
+    /// - Parameter time: What it sleeps by.
     /// - Returns: Whether it came to the end; false when it was stopped.
-    func run() throws(OmenError) -> Bool {
-        var microseconds = Self.delayMicroseconds
+    /// - Throws: What `step` throws.
+    func run(_ time: TimeSource) throws(OmenError) -> Bool {
+        var rest = Self.delay
         var blocks = 0
         while true {
-            if microseconds > 0 {
-                let slice = min(microseconds, 10_000)
-                usleep(slice)
-                microseconds -= slice
+            if rest > 0 {
+                let slice = min(rest, Self.sleepMax)
+                time.sleep(nanoseconds: slice)
+                rest -= slice
             }
             if shouldStop.load(ordering: .relaxed) { return false }
-            guard microseconds == 0 else { continue }
+            guard rest == 0 else { continue }
             guard try step() else { return true }
             blocks += 1
-            if blocks % Self.blocksPerPause == 0 { microseconds = Self.pauseMicroseconds }
+            if blocks % Self.blocksPerPause == 0 { rest = Self.pause }
         }
     }
 }

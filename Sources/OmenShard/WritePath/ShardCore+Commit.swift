@@ -74,13 +74,19 @@ extension ShardCore {
         schemas = appliedSchemas
     }
 
-    mutating func fail(_ error: OmenError, _ effects: inout [Effect]) {
+    /// Ends the shard's work: no write is accepted or acknowledged from now on.
+    ///
+    /// - Parameters:
+    ///   - error: The reason, for requests that come later.
+    ///   - what: What happened, for the writes under way.
+    ///   - effects: Get the answers to all that wait.
+    mutating func fail(_ error: OmenError, _ what: String, _ effects: inout [Effect]) {
         guard failure == nil else { return }
         failure = error
         // What is on disk is unknown: neither applied nor rejected may be claimed.
         let unknown = OmenError(
             .unknownOutcome,
-            "the log failed before the write was known to be durable: \(error.message)"
+            "\(what) before the write was known to be durable: \(error.message)"
         )
         refuseAccepted(unknown, &effects)
         checkpointTickets = (checkpointTickets.running + checkpointTickets.next, [])

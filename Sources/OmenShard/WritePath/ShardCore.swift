@@ -9,7 +9,8 @@ package import OmenStorage
 /// 2. One batch is with the log at a time; what arrives meanwhile gathers into the next.
 /// 3. Operations are applied in the order of their LSNs, without gaps.
 /// 4. A request key is applied at most once as long as it is remembered.
-/// 5. After a failed write or sync nothing is acknowledged any more: the shard must be reopened.
+/// 5. After a failed write or sync, or once damage is found, nothing is acknowledged any more: the
+///    shard must be reopened.
 ///
 /// No clock, no randomness and no I/O in here, so that a simulation with a seed can drive it. The
 /// driver carries out effects in order, and answers each `apply` before it hands in another event.
@@ -26,6 +27,9 @@ package struct ShardCore {
         case logRefused(lastLSN: UInt64, OmenError)
         /// A write or sync failed: what is on disk is unknown.
         case logFailed(OmenError)
+        /// What the shard holds is not what was stored: a file has rotted, or a record that is in
+        /// the log cannot be applied.
+        case damaged(OmenError)
         /// The answer to `Effect.apply`.
         case applied(lsn: UInt64, WriteCounts)
         /// Time for the sync of `Durability.interval`, and for a mark of what is durable.
@@ -143,7 +147,8 @@ package struct ShardCore {
             syncInFlight = false
             durableLSN = max(durableLSN, through)
         case .logRefused(let lastLSN, let error): refuseBatch(lastLSN, error, &effects)
-        case .logFailed(let error): fail(error, &effects)
+        case .logFailed(let error): fail(error, "the log failed", &effects)
+        case .damaged(let error): fail(error, "the shard is damaged, which showed", &effects)
         case .applied(let lsn, let counts): finishApply(lsn, counts, &effects)
         case .syncDue: sync(&effects)
         case .checkpointRequested(let ticket): requestCheckpoint(ticket, &effects)

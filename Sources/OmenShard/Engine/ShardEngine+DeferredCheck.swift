@@ -1,0 +1,27 @@
+internal import OmenCore
+internal import OmenSystem
+
+/// Checking what opening left unchecked.
+extension ShardEngine {
+    func startCheck(_ check: DeferredCheck) throws(OmenError) {
+        self.check = check
+        store.isLinkingHeld = true
+        let (completions, time) = (completions, time)
+        checkThread = try BackgroundThread(.low) {
+            do throws(OmenError) {
+                if try check.run(time) { completions.push(.checked(nil)) }
+            } catch { completions.push(.checked(error)) }
+        }
+    }
+
+    func finishCheck(_ failure: OmenError?) {
+        checkThread?.join()
+        checkThread = nil
+        if let failure {
+            handle(.damaged(failure))
+            return
+        }
+        check = nil
+        store.isLinkingHeld = false
+    }
+}
