@@ -129,8 +129,8 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "OmenCore", "OmenStorage", "OmenShard", "OmenWire", "OmenCoordinator",
-                "StorageTestSupport",
+                "OmenCore", "OmenSystem", "OmenStorage", "OmenShard", "OmenWire",
+                "OmenCoordinator", "StorageTestSupport",
             ]
         ),
         .target(

@@ -73,7 +73,7 @@ package final class Database: @unchecked Sendable {
         }
         let signal = CompletionSignal()
         var configuration = ShardEngine.Configuration(
-            directory: DataDirectory.shard(0, in: directory).path,
+            directory: DataDirectory.shard(0, in: directory),
             identity: manifest.identity(ofShard: 0),
             durability: durability,
             memoryByteCountMax: try SystemMemory.availableByteCount()

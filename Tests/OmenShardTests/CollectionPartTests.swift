@@ -266,7 +266,7 @@ private let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shar
             #expect(
                 types.residentByteCountPerRow(schema) == schema.residentByteCountPerRow + 1
             )
-            let file = try ShardFile(path: path, identity: identity)
+            let file = try openShardFile(path, identity)
             let standard = PartTypes.standard.residentByteCount(of: file)
             #expect(types.residentByteCount(of: file) == standard + 3000 + 8)
             let error = #expect(throws: OmenError.self) {

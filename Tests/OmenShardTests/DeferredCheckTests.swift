@@ -29,7 +29,7 @@ import Testing
     /// Inverts a bit in the middle of a section; a second call restores it.
     static func flip(_ path: String, kind: UInt32) throws {
         let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0)
-        let file = try ShardFile(path: path, identity: identity)
+        let file = try openShardFile(path, identity)
         let bytes = try #require(file.bytes(of: kind))
         let whole = try Data(contentsOf: URL(fileURLWithPath: path))
         let section = Data(bytes)
@@ -42,7 +42,7 @@ import Testing
 
     private static func kinds(_ path: String) throws -> [UInt32] {
         let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: 0)
-        return try ShardFile(path: path, identity: identity).kinds
+        return try openShardFile(path, identity).kinds
     }
 
     @Test func damageInAnyLargeSectionStopsTheShardSoonAfterOpening() throws {

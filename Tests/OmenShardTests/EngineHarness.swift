@@ -43,7 +43,7 @@ final class EngineHarness {
         let wakeups = Wakeups()
         self.wakeups = wakeups
         var configuration = ShardEngine.Configuration(
-            directory: directory,
+            directory: Directory(directory),
             identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
             durability: durability,
             checksWhole: checksWhole,
@@ -53,7 +53,7 @@ final class EngineHarness {
         configuration.rebuildRowCountMin = rebuildRowCountMin
         configuration.buildGate = buildGate
         configuration.partTypes = partTypes
-        configuration.time = TimeSource(simulated: time)
+        configuration.machine.time = TimeSource(simulated: time)
         let engine = try ShardEngine(
             configuration,
             progress: progress,
@@ -183,6 +183,13 @@ func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
         }
     }
     try body(path)
+}
+
+/// Opens the shard file of a path.
+func openShardFile(_ path: String, _ identity: ShardIdentity) throws -> ShardFile {
+    let file = URL(fileURLWithPath: path)
+    let directory = Directory(file.deletingLastPathComponent().path)
+    return try ShardFile(file.lastPathComponent, in: directory, identity: identity)
 }
 
 /// `count` vectors of 8 bytes drawn from `seed`, ids from `start` on, every third with metadata.

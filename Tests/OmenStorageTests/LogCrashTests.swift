@@ -131,7 +131,7 @@ import Testing
         #expect(appender.finish() == nil)
         for isDirty in [false, true] {
             let log = try LogRecovery.open(
-                disk,
+                disk.directory,
                 identity: testIdentity,
                 from: 1,
                 mustExist: true,
@@ -141,7 +141,7 @@ import Testing
             #expect(log.wasRewritten == isDirty)
             #expect(log.lastLSN == (isDirty ? 4 : 3))
             let writer = try LogAppender(
-                storage: disk,
+                directory: disk.directory,
                 identity: testIdentity,
                 continuing: log.continuation
             )
@@ -166,11 +166,11 @@ import Testing
         for isMarked in [true, true, false, true] {
             if !isMarked {
                 let header = LogSegmentHeader.byteCount
-                try disk.open(last).truncate(byteCount: header)
+                try disk.directory.open(last, .readWrite).truncate(byteCount: header)
             }
             let before = disk.history.count
             let log = try LogRecovery.open(
-                disk,
+                disk.directory,
                 identity: testIdentity,
                 from: 4,
                 mustExist: true,
@@ -186,7 +186,7 @@ import Testing
     @Test func aMissingLogIsDamageWhereAManifestSaysThereWasOne() throws {
         let error = #expect(throws: OmenError.self) {
             try LogRecovery.open(
-                MemoryDisk(),
+                MemoryDisk().directory,
                 identity: testIdentity,
                 from: 12,
                 mustExist: true,

@@ -42,7 +42,7 @@ struct LogHistory {
     ) throws -> LogAppender {
         var found: [LogRecord] = []
         let log = try LogRecovery.open(
-            disk,
+            disk.directory,
             identity: testIdentity,
             from: 1,
             mustExist: durableLSN > 0,
@@ -62,7 +62,7 @@ struct LogHistory {
         hasFailed = false
         powerWasCut = false
         return try LogAppender(
-            storage: disk,
+            directory: disk.directory,
             identity: testIdentity,
             continuing: log.continuation
         )

@@ -17,7 +17,7 @@ import Testing
     private static let failure = OmenError(.ioFailure, "the disk is broken")
 
     private static func open(
-        _ storage: some LogStorage,
+        _ storage: Directory,
         nonce: UInt64 = 1,
         found: inout [LogRecord]
     ) throws -> RecoveredLog {
@@ -35,14 +35,14 @@ import Testing
 
     /// Runs a writer on a fresh log to its end and returns its reports.
     private static func write(
-        to storage: some LogStorage,
+        to storage: Directory,
         _ body: (LogWriter) -> Void
     ) throws -> [LogCompletion] {
         let reports = Reports()
         var found: [LogRecord] = []
         let log = try open(storage, found: &found)
         let writer = try LogWriter(
-            storage: storage,
+            directory: storage,
             identity: testIdentity,
             continuing: log.continuation
         ) { reports.add($0) }
@@ -53,7 +53,7 @@ import Testing
 
     @Test func reportsEverySubmissionInOrderAndKeepsItOnDisk() throws {
         let scratch = try Scratch()
-        let storage = LogDirectory(scratch.directory)
+        let storage = scratch.directory
         var expected: [LogCompletion] = []
         let reports = try Self.write(to: storage) { writer in
             var next: UInt64 = 1
@@ -82,7 +82,7 @@ import Testing
 
     @Test func sealedSegmentsAreCutToTheirBytesAndFilesArePrivate() throws {
         let scratch = try Scratch()
-        _ = try Self.write(to: LogDirectory(scratch.directory)) { writer in
+        _ = try Self.write(to: scratch.directory) { writer in
             writer.submit(batch(1, 2), sync: true)
             writer.rotate(nonce: 5)
             writer.submit(batch(3, 2), sync: true)
@@ -99,7 +99,7 @@ import Testing
 
     @Test func rotatingAnEmptySegmentKeepsIt() throws {
         let scratch = try Scratch()
-        let reports = try Self.write(to: LogDirectory(scratch.directory)) { writer in
+        let reports = try Self.write(to: scratch.directory) { writer in
             writer.rotate(nonce: 5)
             writer.submit(batch(1, 1), sync: true)
         }
@@ -111,10 +111,10 @@ import Testing
         let scratch = try Scratch()
         let reports = Reports()
         var found: [LogRecord] = []
-        let storage = LogDirectory(scratch.directory)
+        let storage = scratch.directory
         let log = try Self.open(storage, found: &found)
         let writer = try LogWriter(
-            storage: storage,
+            directory: storage,
             identity: testIdentity,
             continuing: log.continuation
         ) { reports.add($0) }
@@ -130,9 +130,9 @@ import Testing
         // "Can Applications Recover from fsync Failures?", ATC 2020: the second sync would succeed.
         let disk = MemoryDisk()
         var found: [LogRecord] = []
-        let log = try Self.open(disk, found: &found)
+        let log = try Self.open(disk.directory, found: &found)
         let appender = try LogAppender(
-            storage: disk,
+            directory: disk.directory,
             identity: testIdentity,
             continuing: log.continuation
         )
@@ -154,7 +154,7 @@ import Testing
 
     @Test func aFailedWriteEndsWritingToo() throws {
         let disk = MemoryDisk()
-        let reports = try Self.write(to: disk) { writer in
+        let reports = try Self.write(to: disk.directory) { writer in
             writer.submit(batch(1, 1), sync: true)
             writer.submit(batch(2, 1), sync: true)
         }
@@ -162,7 +162,7 @@ import Testing
         let broken = MemoryDisk()
         // create, write, sync, rename, sync directory, reserve, then the write.
         broken.faults = [MemoryDisk.Fault(operation: 7, error: Self.failure, isLast: false)]
-        let failures = try Self.write(to: broken) { writer in
+        let failures = try Self.write(to: broken.directory) { writer in
             for lsn in UInt64(1)...3 { writer.submit(batch(lsn, 1), sync: true) }
         }
         #expect(failures == Array(repeating: .failed(Self.failure), count: 3))
@@ -171,12 +171,12 @@ import Testing
     @Test func shortWritesAreContinued() throws {
         let disk = MemoryDisk()
         disk.writeByteCountMax = 1
-        let reports = try Self.write(to: disk) { writer in
+        let reports = try Self.write(to: disk.directory) { writer in
             writer.submit(batch(1, 3), sync: true)
         }
         #expect(reports == [.written(lastLSN: 3, synced: true)])
         var found: [LogRecord] = []
-        _ = try Self.open(disk, nonce: 2, found: &found)
+        _ = try Self.open(disk.directory, nonce: 2, found: &found)
         #expect(found == records(1...3))
     }
 
@@ -184,9 +184,9 @@ import Testing
         let disk = MemoryDisk()
         let full = OmenError(.resourceExhausted, "the disk is full")
         var found: [LogRecord] = []
-        let log = try Self.open(disk, found: &found)
+        let log = try Self.open(disk.directory, found: &found)
         let appender = try LogAppender(
-            storage: disk,
+            directory: disk.directory,
             identity: testIdentity,
             continuing: log.continuation
         )
@@ -205,7 +205,7 @@ import Testing
         #expect(appender.append(batch(2, 1), sync: true) == .written(lastLSN: 2, synced: true))
         #expect(appender.append(batch(3, 1), sync: true) == .written(lastLSN: 3, synced: true))
         disk.killProcess()
-        _ = try Self.open(disk, nonce: 2, found: &found)
+        _ = try Self.open(disk.directory, nonce: 2, found: &found)
         #expect(found == records(1...3))
     }
 
@@ -215,9 +215,9 @@ import Testing
         for step in 2...5 {
             let disk = MemoryDisk()
             var found: [LogRecord] = []
-            let log = try Self.open(disk, found: &found)
+            let log = try Self.open(disk.directory, found: &found)
             let appender = try LogAppender(
-                storage: disk,
+                directory: disk.directory,
                 identity: testIdentity,
                 continuing: log.continuation
             )
@@ -226,11 +226,11 @@ import Testing
                 MemoryDisk.Fault(operation: disk.operationCount + step, error: full, isLast: false)
             ]
             #expect(appender.rotate(nonce: 9) == .refused(firstLSN: 2, full), "step \(step)")
-            #expect(try disk.names() == ["log-0000000000000001.wal"], "step \(step)")
+            #expect(try disk.directory.names() == ["log-0000000000000001.wal"], "step \(step)")
             #expect(appender.append(batch(2, 1), sync: true) == .written(lastLSN: 2, synced: true))
             #expect(appender.rotate(nonce: 10) == .rotated(firstLSN: 3))
             disk.killProcess()
-            _ = try Self.open(disk, nonce: 2, found: &found)
+            _ = try Self.open(disk.directory, nonce: 2, found: &found)
             #expect(found == records(1...2))
         }
     }
@@ -239,12 +239,12 @@ import Testing
         // In a child, because the limit holds for a whole process; SIGXFSZ kills by default.
         await #expect(processExitsWith: .success) {
             let scratch = try Scratch()
-            let storage = LogDirectory(scratch.directory)
+            let storage = scratch.directory
             let reports = Reports()
             var found: [LogRecord] = []
             let log = try LogWriterTests.open(storage, found: &found)
             let writer = try LogWriter(
-                storage: storage,
+                directory: storage,
                 identity: testIdentity,
                 continuing: log.continuation
             ) { reports.add($0) }
@@ -270,7 +270,7 @@ import Testing
 
     @Test func aGapInTheLSNsIsOurOwnBug() async {
         await #expect(processExitsWith: .failure) {
-            _ = try LogWriterTests.write(to: MemoryDisk()) { writer in
+            _ = try LogWriterTests.write(to: MemoryDisk().directory) { writer in
                 writer.submit(batch(1, 1), sync: true)
                 writer.submit(batch(3, 1), sync: true)
             }

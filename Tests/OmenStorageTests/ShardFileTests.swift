@@ -43,7 +43,7 @@ import Testing
     }
 
     private static func open(_ scratch: Scratch) throws -> ShardFile {
-        try ShardFile(path: scratch.directory.path(of: name), identity: testIdentity)
+        try ShardFile(name, in: scratch.directory, identity: testIdentity)
     }
 
     @Test func aFileComesBackAsItWasWritten() throws {
@@ -145,7 +145,8 @@ import Testing
             #expect(error?.message.contains("\(Self.name) offset 8192") == true)
             #expect(throws: OmenError.self) {
                 _ = try ShardFile(
-                    path: scratch.directory.path(of: Self.name),
+                    Self.name,
+                    in: scratch.directory,
                     identity: testIdentity,
                     isWhole: true
                 )

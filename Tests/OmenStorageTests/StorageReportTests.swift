@@ -15,9 +15,8 @@ import Testing
             let directory = DataDirectory.shard(shard, in: scratch.directory)
             try directory.create()
             let identity = cluster.identity(ofShard: shard)
-            let storage = LogDirectory(directory)
             let log = try LogRecovery.open(
-                storage,
+                directory,
                 identity: identity,
                 from: 1,
                 mustExist: false,
@@ -26,7 +25,7 @@ import Testing
             )
             var manifest = ShardManifest(identity: identity, history: 7)
             let appender = try LogAppender(
-                storage: storage,
+                directory: directory,
                 identity: identity,
                 continuing: log.continuation
             )

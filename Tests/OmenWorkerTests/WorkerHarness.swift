@@ -30,7 +30,7 @@ final class WorkerHarness {
         descriptor = pair.ours
         let configuration = WorkerServer.Configuration(
             shard: ShardEngine.Configuration(
-                directory: directory,
+                directory: Directory(directory),
                 identity: ShardIdentity(cluster: Self.scope.cluster, shard: 0),
                 durability: .none
             ),

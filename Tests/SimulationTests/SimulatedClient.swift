@@ -4,7 +4,7 @@ import OmenWire
 /// A client that knows what it was promised: it writes versions of its own ids and retries by key.
 ///
 /// One request at a time.
-final class SimulatedClient {
+final class SimulatedClient: SimulatedCaller {
     /// What the newest acknowledged write left, and what may be there instead.
     private struct Expected {
         /// 0: absent.
@@ -25,7 +25,7 @@ final class SimulatedClient {
     private var requestID: UInt64 = 0
     private(set) var acknowledged = 0
     private(set) var remaining: Int
-    private var pending: (request: WriteRequest, ids: [UInt64])?
+    private var pending: (request: WriteRequest, ids: [UInt64], counts: WriteCounts)?
     private var expected: Expectation = .nothing
     private var isLastReadDue = false
     /// The coordinator's number of our connection; nil when there is none.
@@ -79,6 +79,12 @@ final class SimulatedClient {
         // The first write makes the collection; until then there is nothing to delete from.
         let isDelete = acknowledged > 0 && simulation.draw(0...4) == 0
         if isDelete { deletes.insert(version) }
+        // A retry must be answered as if it were the first: it is not to be applied twice.
+        let present = UInt64(ids.count { isPresent($0) })
+        let counts =
+            isDelete
+            ? WriteCounts(deleted: present)
+            : WriteCounts(upserted: UInt64(ids.count), replaced: present)
         for id in ids { records[id, default: Expected()].unsettled.append(version) }
         let names = ids.map { RecordID.number($0) }
         let operation: WriteOperation =
@@ -95,8 +101,14 @@ final class SimulatedClient {
                 )
             )
         let key = RequestKey(client: number + 1, sequence: sequence)
-        pending = (WriteRequest(key: key, operation: operation), ids)
+        pending = (WriteRequest(key: key, operation: operation), ids, counts)
         proceed()
+    }
+
+    /// Whether a record is there, as long as no write of it is under way.
+    private func isPresent(_ id: UInt64) -> Bool {
+        guard let committed = records[id]?.committed else { return false }
+        return committed != 0 && !deletes.contains(committed)
     }
 
     /// Reads everything once more, after the reply that is still awaited.
@@ -147,7 +159,7 @@ extension SimulatedClient {
         let awaited = expected
         expected = .nothing
         switch (awaited, envelope.message) {
-        case (.written, .written(let reply)) where !reply.coverage.isPartial: settle()
+        case (.written, .written(let reply)) where !reply.coverage.isPartial: settle(reply.counts)
         case (.written, .failure(let error))
         where error.code == .badRequest || error.code == .notFound:
             simulation.violation("client \(number): a valid write was refused: \(error)")
@@ -163,8 +175,11 @@ extension SimulatedClient {
     }
 
     /// Acknowledged: from now on exactly this version is there.
-    private func settle() {
+    private func settle(_ counts: WriteCounts) {
         guard let write = pending else { return }
+        if counts != write.counts {
+            simulation.violation("\(write.request.key) did \(counts), expected \(write.counts)")
+        }
         pending = nil
         acknowledged += write.ids.count
         for id in write.ids {

@@ -10,10 +10,14 @@ private let seeds: ClosedRange<UInt64> = {
 }()
 
 @Suite struct SimulationTests {
+    /// Every planted bug shows within so many seeds.
+    private static let mutantSeedMax: UInt64 = 10_000
+
     @Test func nothingAcknowledgedIsLostUnderAnySeed() {
         var acknowledged = 0
         var faults = 0
         for seed in seeds {
+
             let simulation = Simulation(seed: seed)
             acknowledged += simulation.run()
             faults += simulation.faultCount
@@ -36,12 +40,14 @@ private let seeds: ClosedRange<UInt64> = {
 
     @Test(arguments: Mutant.allCases.filter { $0 != .none })
     func everyPlantedBugIsCaught(mutant: Mutant) {
-        let caught = (UInt64(1)...1000).first { seed in
+        var violations: [String] = []
+        let caught = (UInt64(1)...Self.mutantSeedMax).first { seed in
             let simulation = Simulation(seed: seed, mutant: mutant)
             _ = simulation.run()
-            return !simulation.violations.isEmpty
+            violations = simulation.violations
+            return !violations.isEmpty
         }
-        #expect(caught != nil, "\(mutant) survived 1,000 seeds")
-        if let caught { print("\(mutant) is caught by seed \(caught)") }
+        #expect(caught != nil, "\(mutant) survived \(Self.mutantSeedMax) seeds")
+        if let caught { print("\(mutant) is caught by seed \(caught): \(violations)") }
     }
 }

@@ -76,7 +76,7 @@ struct SegmentFiles {
     ) throws(OmenError) {
         for name in names where LogSegment.firstLSN(of: name) != nil {
             do throws(OmenError) {
-                segments.append((name, try MappedFile(path: directory.path(of: name))))
+                segments.append((name, try directory.map(name)))
             } catch { try unreadable(error) }
         }
     }

@@ -1,4 +1,3 @@
-internal import OmenSystem
 internal import OmenCore
 internal import OmenStorage
 
@@ -20,7 +19,7 @@ struct MemoryWatch {
     private var acceptedByteCount = 0
 
     /// - Parameter ask: What tells the bytes that are left.
-    init(_ ask: @escaping () -> Int? = Self.systemByteCount) { self.ask = ask }
+    init(_ ask: @escaping () -> Int?) { self.ask = ask }
 
     /// Notes an operation before it is accepted.
     ///
@@ -38,11 +37,5 @@ struct MemoryWatch {
         acceptedByteCount = 0
         availableByteCount = ask() ?? .max
         return true
-    }
-
-    private static func systemByteCount() -> Int? {
-        do throws(OmenError) {
-            return try SystemMemory.availableByteCount()
-        } catch { return nil }
     }
 }

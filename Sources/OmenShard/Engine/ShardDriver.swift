@@ -50,7 +50,7 @@ package final class ShardDriver {
     /// - Parameter engine: Just opened.
     package init(_ engine: ShardEngine) {
         self.engine = engine
-        time = engine.time
+        time = engine.machine.time
         var syncInterval = Self.markInterval
         if case .interval(let milliseconds) = engine.core.durability {
             syncInterval = .milliseconds(milliseconds)

@@ -24,11 +24,11 @@ extension ShardEngine {
         guard let job = checkpointJob else { return }
         checkpointJob = nil
         let completions = completions
-        let (searches, time) = (store.searches, time)
+        let (searches, time) = (store.searches, machine.time)
         let stop = Stop()
         checkpointStop = stop
         do throws(OmenError) {
-            checkpointThread = try BackgroundThread(.low) {
+            checkpointThread = try machine.executor.start(.low) {
                 Stop.use(stop)
                 let result: Result<WrittenCheckpoint, OmenError>
                 do throws(OmenError) {

@@ -1,12 +1,11 @@
 package import OmenCore
 package import OmenStorage
-package import OmenSystem
 
 extension ShardEngine {
     /// Where a shard is, and how it works.
     package struct Configuration: Sendable {
         /// The shard's own directory; made when it is missing.
-        package var directory: String
+        package var directory: Directory
         package var identity: ShardIdentity
         package var durability: Durability
         /// How far the cluster knows the shard to have come; nil where no cluster could know.
@@ -31,13 +30,13 @@ extension ShardEngine {
         package var buildGate = BuildGate()
         /// Threads that build an index besides the one that leads.
         package var buildHelperCount = 0
-        /// The clocks of the shard.
-        package var time = TimeSource.system
+        /// The machine, or what a simulation puts in its place.
+        package var machine = Machine.system
         /// The parts that collections have; tests add their own.
         var partTypes = PartTypes.standard
 
         package init(
-            directory: String,
+            directory: Directory,
             identity: ShardIdentity,
             durability: Durability,
             checksWhole: Bool = false,

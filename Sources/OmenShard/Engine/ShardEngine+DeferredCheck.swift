@@ -6,8 +6,8 @@ extension ShardEngine {
     func startCheck(_ check: DeferredCheck) throws(OmenError) {
         self.check = check
         store.isLinkingHeld = true
-        let (completions, time) = (completions, time)
-        checkThread = try BackgroundThread(.low) {
+        let (completions, time) = (completions, machine.time)
+        checkThread = try machine.executor.start(.low) {
             do throws(OmenError) {
                 if try check.run(time) { completions.push(.checked(nil)) }
             } catch { completions.push(.checked(error)) }

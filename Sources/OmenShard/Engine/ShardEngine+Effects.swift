@@ -31,8 +31,7 @@ extension ShardEngine {
         case .rotateLog:
             guard let log = files?.log else { return }
             submissions.append(.rotation)
-            var random = SystemRandomNumberGenerator()
-            log.rotate(nonce: random.next())
+            log.rotate(nonce: machine.random())
         case .writeCheckpoint(let throughLSN): freezeCheckpoint(throughLSN)
         case .finishCheckpoint(let ticket, let error):
             onOutcome(.checkpointed(ticket: ticket, error))

@@ -40,7 +40,7 @@ package final class ShardEngine {
     }
 
     /// Keeps other processes away from the directory until the engine is closed.
-    private var lock: LockFile?
+    private var lock: (any FileLock)?
 
     /// Nil in memory.
     let files: Files?
@@ -49,17 +49,17 @@ package final class ShardEngine {
     var submissions: [Submission] = []
     /// A frozen checkpoint that waits for the log to be rotated.
     var checkpointJob: CheckpointJob?
-    var checkpointThread: BackgroundThread?
+    var checkpointThread: (any BackgroundJob)?
     /// Ends a checkpoint that nobody waits for any more.
     var checkpointStop: Stop?
-    /// The clocks of everything here.
-    let time: TimeSource
-    private var memory = MemoryWatch()
+    /// What it runs on.
+    let machine: Machine
+    private var memory: MemoryWatch
     /// What the owner last heard of the progress.
     private var told: ShardProgress
     /// What is not checked yet, and who does it.
     var check: DeferredCheck?
-    var checkThread: BackgroundThread?
+    var checkThread: (any BackgroundJob)?
     let rebuilder: Rebuilder
     /// The collections a running checkpoint froze, in the order of the job.
     var frozen: [ShardCollection] = []
@@ -78,20 +78,21 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
         let (directory, expected) = try ShardRecovery.prepare(configuration)
-        let lock = try LockFile.acquire(directory.path(of: DataDirectory.shardLockName))
-        var random = SystemRandomNumberGenerator()
+        let lock = try directory.lock(DataDirectory.shardLockName)
         let (recovered, continuation) = try ShardRecovery.open(
             directory,
             identity: configuration.identity,
             expected: expected,
-            nonce: random.next(),
+            nonce: configuration.machine.random(),
             isWhole: configuration.checksWhole || AddressSpace.limit != nil,
             memoryByteCountMax: configuration.memoryByteCountMax,
             partTypes: configuration.partTypes,
             progress: progress
         )
         store = recovered.store
-        time = configuration.time
+        let machine = configuration.machine
+        self.machine = machine
+        memory = MemoryWatch(machine.availableByteCount)
         reached = recovered.progress
         told = reached
         replayedCount = recovered.replayedCount
@@ -114,12 +115,13 @@ package final class ShardEngine {
             turnPath: configuration.buildTurnPath,
             helperCount: configuration.buildHelperCount,
             gate: configuration.buildGate,
-            time: time
+            machine: machine
         ) { completions.push(.rebuild($0)) }
         let log = try LogWriter(
-            storage: LogDirectory(directory),
+            directory: directory,
             identity: configuration.identity,
-            continuing: continuation
+            continuing: continuation,
+            on: machine.executor
         ) { completion in
             completions.push(.log(completion))
         }
@@ -149,7 +151,8 @@ package final class ShardEngine {
         wake: @escaping @Sendable () -> Void
     ) {
         store = ShardStore()
-        time = .system
+        machine = .system
+        memory = MemoryWatch(machine.availableByteCount)
         reached = .notBegun
         told = reached
         replayedCount = 0
@@ -170,7 +173,7 @@ package final class ShardEngine {
             turnPath: nil,
             helperCount: buildHelperCount,
             gate: buildGate,
-            time: time
+            machine: machine
         ) { completions.push(.rebuild($0)) }
     }
 
@@ -207,7 +210,7 @@ package final class ShardEngine {
         do throws(OmenError) {
             try promise(request)
         } catch { return onOutcome(.refused(ticket: ticket, error)) }
-        if memory.note(request.operation, now: time.now) { noteLoad() }
+        if memory.note(request.operation, now: machine.time.now) { noteLoad() }
         handle(.write(ticket: ticket, request))
     }
 

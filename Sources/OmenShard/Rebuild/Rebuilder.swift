@@ -15,10 +15,10 @@ final class Rebuilder {
     private let helperCount: Int
     private let completed: @Sendable (Completion) -> Void
     private let gate: BuildGate
-    private let time: TimeSource
+    private let machine: Machine
     private var policy: RebuildPolicy
     private var rebuild: CollectionRebuild?
-    private var thread: BackgroundThread?
+    private var thread: (any BackgroundJob)?
     /// Held while a build is under way.
     private var admission: BuildGate.Admission?
     /// Collections whose build waits for memory.
@@ -36,7 +36,7 @@ final class Rebuilder {
     ///   - turnPath: As for `BuildBrake`.
     ///   - helperCount: Threads that build besides the one of its own.
     ///   - gate: Knows whether there is memory for a build.
-    ///   - time: The clocks of the shard.
+    ///   - machine: What builds run on.
     ///   - completed: Called on the other thread.
     init(
         _ policy: RebuildPolicy,
@@ -44,7 +44,7 @@ final class Rebuilder {
         turnPath: String?,
         helperCount: Int,
         gate: BuildGate,
-        time: TimeSource,
+        machine: Machine,
         completed: @escaping @Sendable (Completion) -> Void
     ) {
         self.policy = policy
@@ -52,7 +52,7 @@ final class Rebuilder {
         self.turnPath = turnPath
         self.helperCount = helperCount
         self.gate = gate
-        self.time = time
+        self.machine = machine
         self.completed = completed
     }
 
@@ -176,10 +176,10 @@ final class Rebuilder {
         do throws(OmenError) {
             let rebuild = try CollectionRebuild(collection)
             let work = rebuild.work
-            let (completed, searches, turnPath, time) = (completed, searches, turnPath, time)
-            let helperCount = helperCount
+            let (completed, searches, turnPath) = (completed, searches, turnPath)
+            let (helperCount, time) = (helperCount, machine.time)
             work.isUrgent = collection.isUrgent
-            thread = try BackgroundThread(work.isUrgent ? .normal : .low) {
+            thread = try machine.executor.start(work.isUrgent ? .normal : .low) {
                 do throws(OmenError) {
                     let brake = BuildBrake(searches, turnPath: turnPath, time: time)
                     let output = try work.run(brake, helperCount: helperCount)

@@ -110,7 +110,7 @@ struct CheckpointJob: Sendable {
     private func releaseMemory(_ files: [CheckpointFile]) throws(OmenError) {
         for (collection, file) in zip(collections, files) {
             guard case .frozen(let parts) = collection.origin else { continue }
-            let opened = try ShardFile(path: directory.path(of: file.name), identity: identity)
+            let opened = try ShardFile(file.name, in: directory, identity: identity)
             for part in parts { try part.release(to: opened) }
         }
         AllocatorPolicy.returnFreed()

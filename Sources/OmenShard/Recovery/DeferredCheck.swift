@@ -27,7 +27,8 @@ final class DeferredCheck: Sendable {
     private let state: Mutex<CheckState>
     private let shouldStop = Atomic<Bool>(false)
 
-    /// Time to rest in nanoseconds, so that other threads wait for a block at most: some 30 us of checksum.
+    /// Time to rest in nanoseconds, so that other threads wait for a block at most: some 30 us of
+    /// checksum.
     private static let pause: UInt64 = 500_000
     /// Blocks between two pauses: about 1 GB/s, from files in the page cache.
     private static let blocksPerPause = 4

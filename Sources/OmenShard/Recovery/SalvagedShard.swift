@@ -142,7 +142,7 @@ struct SalvagedShard {
 
     private mutating func openFile(_ name: String) throws(OmenError) -> ShardFile? {
         do throws(OmenError) {
-            return try ShardFile(path: directory.path(of: name), identity: identity)
+            return try ShardFile(name, in: directory, identity: identity)
         } catch {
             try note(error)
             return nil

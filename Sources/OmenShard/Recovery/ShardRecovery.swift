@@ -32,14 +32,15 @@ enum ShardRecovery {
     static func prepare(
         _ configuration: ShardEngine.Configuration
     ) throws(OmenError) -> (Directory, ShardProgress?) {
-        let directory = Directory(configuration.directory)
+        let directory = configuration.directory
         try directory.checkKind()
         if configuration.acceptsLoss {
             try ShardSalvage.run(
                 directory,
                 identity: configuration.identity,
                 expected: configuration.expected ?? .notBegun,
-                partTypes: configuration.partTypes
+                partTypes: configuration.partTypes,
+                random: configuration.machine.random
             )
             return (directory, nil)
         }
@@ -97,7 +98,7 @@ enum ShardRecovery {
         var logByteCount = 0
         var logged = LoggedWrites(schemas: store.schemas)
         let log = try LogRecovery.open(
-            LogDirectory(directory),
+            directory,
             identity: identity,
             from: checkpoint.appliedLSN + 1,
             mustExist: manifest != nil,
@@ -181,7 +182,8 @@ enum ShardRecovery {
         var neededByteCount = 0
         for entry in checkpoint.collections {
             let file = try ShardFile(
-                path: directory.path(of: entry.file),
+                entry.file,
+                in: directory,
                 identity: identity,
                 isWhole: isWhole,
                 progress: progress

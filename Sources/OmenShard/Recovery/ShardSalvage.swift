@@ -75,7 +75,7 @@ package enum ShardSalvage {
         manifest: ClusterManifest
     ) throws(OmenError) -> ShardProgress {
         var configuration = ShardEngine.Configuration(
-            directory: DataDirectory.shard(shard, in: directory).path,
+            directory: DataDirectory.shard(shard, in: directory),
             identity: manifest.identity(ofShard: shard),
             durability: .always,
             memoryByteCountMax: try SystemMemory.availableByteCount()
@@ -116,13 +116,15 @@ package enum ShardSalvage {
     ///   - identity: Whose files they must be.
     ///   - expected: How far the cluster knows the shard to have come.
     ///   - partTypes: The parts that collections have.
+    ///   - random: Draws the name of the new history, and the log's nonce.
     /// - Throws: `.locked`, `.resourceExhausted` on a full disk, `.ioFailure`; then the old
     ///   directory is as it was.
     static func run(
         _ shardDirectory: Directory,
         identity: ShardIdentity,
         expected: ShardProgress,
-        partTypes: PartTypes = .standard
+        partTypes: PartTypes = .standard,
+        random: () -> UInt64 = Machine.system.random
     ) throws(OmenError) {
         let lock = try lockIfThere(shardDirectory)
         defer { withExtendedLifetime(lock) {} }
@@ -143,7 +145,7 @@ package enum ShardSalvage {
             try parent.setAside(stagedName, as: name + lostSuffix)
             try staged.create()
             do throws(OmenError) {
-                try write(salvaged, from: shardDirectory, to: staged, identity, expected)
+                try write(salvaged, from: shardDirectory, to: staged, identity, expected, random)
                 // A mistake in it must show while the old directory is still in force.
                 try ShardReading.check(
                     staged,
@@ -195,16 +197,16 @@ package enum ShardSalvage {
         from old: Directory,
         to staged: Directory,
         _ identity: ShardIdentity,
-        _ expected: ShardProgress
+        _ expected: ShardProgress,
+        _ random: () -> UInt64
     ) throws(OmenError) {
-        var random = SystemRandomNumberGenerator()
         // Numbers go on where the lost ones ended, so that none stands for two records.
         let lastLSN = max(salvaged.lastLSN, expected.durableLSN)
         let kept = salvaged.store.ordered.filter(\.isStored)
             .compactMap { salvaged.files[$0.name] }
         var manifest = ShardManifest(
             identity: identity,
-            history: ShardProgress.history(from: random.next())
+            history: ShardProgress.history(from: random())
         )
         manifest.generation = freeGeneration(
             above: max(salvaged.generation, expected.generation),
@@ -229,10 +231,10 @@ package enum ShardSalvage {
         written.previous = nil
         try written.store(staged)
         try LogRecovery.createFirst(
-            LogDirectory(staged),
+            staged,
             identity: identity,
             nextLSN: lastLSN + 1,
-            nonce: random.next()
+            nonce: random()
         )
     }
 
@@ -250,9 +252,9 @@ package enum ShardSalvage {
     }
 
     /// The lock of a shard's directory; nil when there is none to be locked.
-    private static func lockIfThere(_ directory: Directory) throws(OmenError) -> LockFile? {
+    private static func lockIfThere(_ directory: Directory) throws(OmenError) -> (any FileLock)? {
         try directory.checkKind()
         guard try directory.exists() else { return nil }
-        return try LockFile.acquireForReading(directory.path(of: DataDirectory.shardLockName))
+        return try directory.lockForReading(DataDirectory.shardLockName)
     }
 }

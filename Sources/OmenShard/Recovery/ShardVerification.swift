@@ -12,7 +12,7 @@ package func verifyCluster(_ directory: Directory) throws(OmenError) -> StorageR
     try verifyDataDirectory(directory) { shard, manifest throws(OmenError) in
         let files = DataDirectory.shard(shard, in: directory)
         guard try files.exists() else { return }
-        let lock = try LockFile.acquireForReading(files.path(of: DataDirectory.shardLockName))
+        let lock = try files.lockForReading(DataDirectory.shardLockName)
         defer { withExtendedLifetime(lock) {} }
         try ShardReading.check(
             files,

@@ -1,5 +1,3 @@
-internal import OmenSystem
-internal import Glibc
 package import OmenCore
 
 /// A directory of ours: the operations on names, and the sync that makes them durable.
@@ -10,8 +8,21 @@ package struct Directory: Equatable, Sendable {
     package static let temporarySuffix = ".tmp"
 
     package let path: String
+    private let files: any FileSystem
 
-    package init(_ path: String) { self.path = path }
+    /// Names a directory, which need not be there.
+    ///
+    /// - Parameters:
+    ///   - path: Of the directory.
+    ///   - files: What it lies on: the machine's own files, or a test's.
+    package init(_ path: String, on files: any FileSystem = SystemFiles.shared) {
+        self.path = path
+        self.files = files
+    }
+
+    package static func == (left: Directory, right: Directory) -> Bool {
+        left.path == right.path && left.files === right.files
+    }
 
     package func path(of name: String) -> String {
         precondition(
@@ -21,77 +32,50 @@ package struct Directory: Equatable, Sendable {
         return path + "/" + name
     }
 
-    package func subdirectory(_ name: String) -> Directory { Directory(path(of: name)) }
+    package func subdirectory(_ name: String) -> Directory {
+        Directory(path(of: name), on: files)
+    }
 
     /// Makes the directory (mode 0700) unless it is there, and its missing parents, durably.
     package func create() throws(OmenError) {
-        if Glibc.mkdir(path, 0o700) == 0 { return try parent.sync() }
-        let code = errno
-        switch code {
-        case EEXIST: return try checkIsDirectory()
-        case ENOENT where parent != self:
-            try parent.create()
-            try systemCall("mkdir", path) { Glibc.mkdir(path, 0o700) }
-            try parent.sync()
-        default: throw systemError("mkdir", path, code)
+        switch try files.makeDirectory(path) {
+        case .made: return try parent.sync()
+        case .wasThere: return
+        case .lacksParent: break
         }
+        guard parent != self else {
+            throw OmenError(.ioFailure, "mkdir \(path): no such directory")
+        }
+        try parent.create()
+        guard case .made = try files.makeDirectory(path) else {
+            throw OmenError(.ioFailure, "mkdir \(path): it changed meanwhile")
+        }
+        try parent.sync()
     }
 
     /// True when something of that name is there.
     package func contains(_ name: String) throws(OmenError) -> Bool {
-        let path = path(of: name)
-        if access(path, F_OK) == 0 { return true }
-        let code = errno
-        if code == ENOENT { return false }
-        throw systemError("access", path, code)
+        try files.exists(path(of: name))
     }
 
     /// True when the directory itself is there.
-    package func exists() throws(OmenError) -> Bool {
-        if access(path, F_OK) == 0 { return true }
-        let code = errno
-        if code == ENOENT { return false }
-        throw systemError("access", path, code)
-    }
+    package func exists() throws(OmenError) -> Bool { try files.exists(path) }
 
     /// Names of all entries except `.` and `..`, sorted bytewise.
     package func names() throws(OmenError) -> [String] {
-        guard let stream = opendir(path) else { throw systemError("opendir", path, errno) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while true {
-            // readdir tells its end from a failure only through errno.
-            errno = 0
-            guard let entry = readdir(stream) else {
-                let code = errno
-                if code == 0 { break }
-                throw systemError("readdir", path, code)
-            }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        try files.names(in: path).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     /// Deletes a file; one that is already gone is fine.
     ///
     /// Durable after the next `sync`.
-    package func remove(_ name: String) throws(OmenError) {
-        let path = path(of: name)
-        if unlink(path) == 0 { return }
-        let code = errno
-        if code != ENOENT { throw systemError("unlink", path, code) }
-    }
+    package func remove(_ name: String) throws(OmenError) { try files.remove(path(of: name)) }
 
     /// Renames over what is there.
     ///
     /// Durable after the next `sync`.
     package func rename(_ name: String, to newName: String) throws(OmenError) {
-        let source = path(of: name)
-        let target = path(of: newName)
-        try systemCall("rename", source) { Glibc.rename(source, target) }
+        try files.rename(path(of: name), to: path(of: newName))
     }
 
     /// Renames an entry, if it is there, and numbers the new name so that it is free.
@@ -111,7 +95,7 @@ package struct Directory: Equatable, Sendable {
         guard try exists() else { return }
         try checkKind()
         for name in try names() { try remove(name) }
-        try systemCall("rmdir", path) { rmdir(path) }
+        try files.removeDirectory(path)
         try parent.sync()
     }
 
@@ -119,19 +103,11 @@ package struct Directory: Equatable, Sendable {
     ///
     /// Durable after the next `sync` of that directory.
     package func link(_ name: String, into other: Directory) throws(OmenError) {
-        let source = path(of: name)
-        let target = other.path(of: name)
-        try systemCall("link", source) { Glibc.link(source, target) }
+        try files.link(path(of: name), to: other.path(of: name))
     }
 
     /// Makes creations, renames and removals in this directory durable.
-    package func sync() throws(OmenError) {
-        let descriptor = try systemCall("open", path) {
-            open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        }
-        defer { close(descriptor) }
-        try systemCall("fsync", path) { fsync(descriptor) }
-    }
+    package func sync() throws(OmenError) { try files.syncDirectory(path) }
 
     /// Deletes what an interrupted writer left behind, and returns the names.
     ///
@@ -146,10 +122,7 @@ package struct Directory: Equatable, Sendable {
 
     /// Bytes of one file.
     package func byteCount(of name: String) throws(OmenError) -> Int {
-        var status = stat()
-        let path = path(of: name)
-        try systemCall("stat", path) { stat(path, &status) }
-        return Int(status.st_size)
+        try open(name, .read).byteCount()
     }
 
     /// The directory that this one is in.
@@ -157,17 +130,11 @@ package struct Directory: Equatable, Sendable {
         // By bytes: a slash and a combining mark behind it are one character, and still a slash.
         var trimmed = Substring(path).utf8
         while trimmed.count > 1 && trimmed.last == UInt8(ascii: "/") { trimmed.removeLast() }
-        guard let slash = trimmed.lastIndex(of: UInt8(ascii: "/")) else { return Directory(".") }
-        let head = trimmed[..<slash]
-        return Directory(head.isEmpty ? "/" : String(decoding: head, as: UTF8.self))
-    }
-
-    private func checkIsDirectory() throws(OmenError) {
-        var status = stat()
-        try systemCall("stat", path) { stat(path, &status) }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw OmenError(.ioFailure, "mkdir \(path): there is a file of that name")
+        guard let slash = trimmed.lastIndex(of: UInt8(ascii: "/")) else {
+            return Directory(".", on: files)
         }
+        let head = trimmed[..<slash]
+        return Directory(head.isEmpty ? "/" : String(decoding: head, as: UTF8.self), on: files)
     }
 
     /// Makes sure that what has the directory's name, if anything, is a directory.
@@ -175,18 +142,66 @@ package struct Directory: Equatable, Sendable {
     /// For directories whose names we chose: a symbolic link could lead to another shard's files.
     /// - Throws: `.corrupt`, naming what is there instead.
     package func checkKind() throws(OmenError) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else {
-            let code = errno
-            if code == ENOENT { return }
-            throw systemError("lstat", path, code)
-        }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
+        switch try files.kind(of: path) {
+        case nil, .directory: return
+        case .some(let kind):
             throw OmenError(
                 .corrupt,
-                "\(path) is \(fileKindName(status.st_mode)), expected a directory: move it away"
+                "\(path) is \(kind), expected a directory: move it away"
             )
         }
+    }
+}
+
+extension Directory {
+    /// An open file.
+    ///
+    /// - Parameters:
+    ///   - name: Of the file.
+    ///   - access: What it is opened for.
+    /// - Returns: The file.
+    /// - Throws: `.ioFailure`, also when it is missing and not created; `.corrupt` when something
+    ///   that is no regular file has the name.
+    package func open(_ name: String, _ access: FileAccess) throws(OmenError) -> any OpenFile {
+        guard let file = try openIfThere(name, access) else {
+            throw OmenError(.ioFailure, "open \(path(of: name)): there is no such file")
+        }
+        return file
+    }
+
+    /// As `open`, but nil when there is no such file.
+    func openIfThere(
+        _ name: String,
+        _ access: FileAccess
+    ) throws(OmenError) -> (any OpenFile)? {
+        try files.open(path(of: name), access)
+    }
+
+    /// All bytes of a file as memory, which nobody may change in the file meanwhile.
+    package func map(_ name: String) throws(OmenError) -> MappedFile {
+        try open(name, .read).map()
+    }
+
+    /// Takes the lock of this directory.
+    ///
+    /// - Parameter name: Of the lock file, made when it is missing.
+    /// - Returns: The lock, held while the object lives.
+    /// - Throws: `.locked`, naming the process that has it; `.ioFailure`.
+    package func lock(_ name: String) throws(OmenError) -> any FileLock {
+        guard let lock = try files.lock(path(of: name), for: .owning) else {
+            throw OmenError(.ioFailure, "open \(path(of: name)): there is no such file")
+        }
+        return lock
+    }
+
+    /// Makes sure that nobody holds the lock of this directory, and keeps owners out.
+    ///
+    /// - Parameter name: Of the lock file.
+    /// - Returns: What keeps owners out while it lives; nil when there is no such file, so nobody
+    ///   can hold it.
+    /// - Throws: `.locked`, naming the process that has it; `.ioFailure`.
+    package func lockForReading(_ name: String) throws(OmenError) -> (any FileLock)? {
+        try files.lock(path(of: name), for: .reading)
     }
 }
 
@@ -195,7 +210,7 @@ extension Directory {
     /// mixture: temporary file, fsync, rename, fsync of the directory.
     package func replace(_ name: String, with bytes: [UInt8]) throws(OmenError) {
         let temporary = name + Self.temporarySuffix
-        let file = try File(path(of: temporary), .create)
+        let file = try open(temporary, .create)
         let written = Result { () throws(OmenError) in
             try writeAll(bytes, to: file, at: 0)
             try file.sync()
@@ -212,7 +227,7 @@ extension Directory {
     /// All bytes of a file, nil when there is none.
     package func read(_ name: String, byteCountMax: Int) throws(OmenError) -> [UInt8]? {
         let path = path(of: name)
-        guard let file = try File(existing: path, .read) else { return nil }
+        guard let file = try openIfThere(name, .read) else { return nil }
         let count = try file.byteCount()
         guard count <= byteCountMax else {
             throw OmenError(
@@ -221,18 +236,20 @@ extension Directory {
             )
         }
         var bytes = [UInt8](repeating: 0, count: count)
-        var done = 0
-        while done < count {
-            let start = done
-            let got = try systemCall("read", path) {
-                bytes.withUnsafeMutableBytes { buffer in
-                    let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[start...])
-                    return pread(file.descriptor, rest.baseAddress, rest.count, off_t(start))
+        // `withUnsafeMutableBytes` does not carry typed throws, so the outcome is a value.
+        try bytes.withUnsafeMutableBytes { buffer in
+            Result { () throws(OmenError) in
+                var done = 0
+                while done < count {
+                    let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                    let got = try file.read(into: rest, at: done)
+                    guard got > 0 else {
+                        throw OmenError(.ioFailure, "read \(path): it shrank while read")
+                    }
+                    done += got
                 }
             }
-            guard got > 0 else { throw OmenError(.ioFailure, "read \(path): it shrank while read") }
-            done += got
-        }
+        }.get()
         return bytes
     }
 }

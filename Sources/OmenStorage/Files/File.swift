@@ -6,20 +6,13 @@ package import OmenCore
 ///
 /// Descriptors are close-on-exec, new files have mode 0600. Not synchronised: one thread at a time.
 final class File {
-    enum Access {
-        case read
-        case readWrite
-        /// Empties what is there.
-        case create
-    }
-
     let path: String
     private(set) var descriptor: Int32
 
     /// Opens or creates the file.
     ///
     /// - Throws: `.ioFailure`, also when the file is missing or is not a regular file.
-    convenience init(_ path: String, _ access: Access) throws(OmenError) {
+    convenience init(_ path: String, _ access: FileAccess) throws(OmenError) {
         guard let file = try File(existing: path, access) else {
             throw systemError("open", path, ENOENT)
         }
@@ -36,7 +29,7 @@ final class File {
     ///
     /// Neither follows a symbolic link nor waits for the other end of a FIFO.
     /// - Throws: `.corrupt` when something that is no regular file has the name.
-    init?(existing path: String, _ access: Access) throws(OmenError) {
+    init?(existing path: String, _ access: FileAccess) throws(OmenError) {
         let flags =
             switch access {
             case .read: O_RDONLY
@@ -50,13 +43,15 @@ final class File {
     }
 
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+}
 
-    /// Closes now, so that a failure is seen; the descriptor is gone either way (close(2)).
+extension File: OpenFile {
     func close() throws(OmenError) {
         let closing = descriptor
         descriptor = -1
         if Glibc.close(closing) != 0 {
             let code = errno
+            // The descriptor is gone either way (close(2)).
             if code != EINTR { throw systemError("close", path, code) }
         }
     }
@@ -66,9 +61,38 @@ final class File {
         try systemCall("stat", path) { fstat(descriptor, &status) }
         return Int(status.st_size)
     }
-}
 
-extension File: LogDevice {
+    func read(
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
+    ) throws(OmenError) -> Int {
+        try systemCall("read", path) {
+            pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        }
+    }
+
+    func map() throws(OmenError) -> MappedFile { try MappedFile(self) }
+
+    func map(
+        from offset: Int,
+        byteCount: Int,
+        over address: UnsafeMutableRawPointer
+    ) throws(OmenError) {
+        let mapped = mmap(
+            address,
+            byteCount,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+            descriptor,
+            off_t(offset)
+        )
+        guard mapped == address else {
+            let code = errno
+            guard code == ENOMEM else { throw systemError("mmap", path, code) }
+            throw OmenError(.resourceExhausted, "\(path): mmap failed with errno \(code)")
+        }
+    }
+
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(OmenError) -> Int {
         try systemCall("write", path) {
             pwrite(descriptor, bytes.baseAddress, bytes.count, off_t(offset))
@@ -132,54 +156,5 @@ package func openRegularFile(_ path: String, _ flags: Int32) throws(OmenError) -
 }
 
 private func wrongKind(_ path: String, _ mode: mode_t) -> OmenError {
-    OmenError(.corrupt, "\(path) is \(fileKindName(mode)), expected a regular file")
-}
-
-/// What a file is, from its mode (inode(7)).
-func fileKindName(_ mode: mode_t) -> String {
-    switch mode & S_IFMT {
-    case S_IFREG: "a regular file"
-    case S_IFDIR: "a directory"
-    case S_IFLNK: "a symbolic link"
-    case S_IFIFO: "a FIFO"
-    case S_IFSOCK: "a socket"
-    case S_IFCHR, S_IFBLK: "a device"
-    default: "no regular file"
-    }
-}
-
-/// Writes all of `bytes` at `offset`, repeating short writes.
-///
-/// - Throws: Whatever the device throws; then any prefix of the bytes may have been written.
-func writeAll(
-    _ bytes: UnsafeRawBufferPointer,
-    to device: any LogDevice,
-    at offset: Int
-) throws(OmenError) {
-    var done = 0
-    while done < bytes.count {
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-        let count = try device.write(rest, at: offset + done)
-        guard count > 0 else {
-            throw OmenError(.ioFailure, "write accepted 0 of \(rest.count) bytes")
-        }
-        done += count
-    }
-}
-
-/// Writes all of an array.
-func writeAll(_ bytes: [UInt8], to device: any LogDevice, at offset: Int) throws(OmenError) {
-    try withBytes(of: bytes) { buffer throws(OmenError) in
-        try writeAll(buffer, to: device, at: offset)
-    }
-}
-
-/// The array's bytes for a body with typed errors, which the standard library does not offer.
-func withBytes<Value>(
-    of bytes: [UInt8],
-    _ body: (UnsafeRawBufferPointer) throws(OmenError) -> Value
-) throws(OmenError) -> Value {
-    try bytes.withUnsafeBytes { buffer in
-        Result { () throws(OmenError) in try body(buffer) }
-    }.get()
+    OmenError(.corrupt, "\(path) is \(FileKind(mode)), expected a regular file")
 }

@@ -6,7 +6,7 @@ package import OmenCore
 ///
 /// flock(2) on a file that is never deleted: the kernel lets go when the process dies, however it
 /// dies. Not fcntl locks: closing any other descriptor of the file would drop those.
-package final class LockFile: @unchecked Sendable {
+package final class LockFile: FileLock, @unchecked Sendable {
     let descriptor: Int32
 
     private init(descriptor: Int32) { self.descriptor = descriptor }

@@ -11,9 +11,9 @@ final class LogAppender {
     /// space need not extend the file.
     static let allocationStep = 4 << 20
 
-    private let storage: any LogStorage
+    private let directory: Directory
     private let identity: ShardIdentity
-    private var device: any LogDevice
+    private var device: any OpenFile
     private var encoder: LogSegmentEncoder
     private var segmentFirstLSN: UInt64
     /// Just behind the last frame.
@@ -30,13 +30,13 @@ final class LogAppender {
     private var failure: OmenError?
 
     init(
-        storage: any LogStorage,
+        directory: Directory,
         identity: ShardIdentity,
         continuing place: LogContinuation
     ) throws(OmenError) {
-        self.storage = storage
+        self.directory = directory
         self.identity = identity
-        device = try storage.open(LogSegment.name(firstLSN: place.segmentFirstLSN))
+        device = try directory.open(LogSegment.name(firstLSN: place.segmentFirstLSN), .readWrite)
         encoder = LogSegmentEncoder(
             identity: identity,
             nonce: place.nonce,
@@ -106,12 +106,12 @@ final class LogAppender {
             return fail(error)
         }
         do {
-            try storage.syncDirectory()
+            try directory.sync()
             let footer = encoder.encodeFooter()
             try writeAll(footer, to: device, at: offset)
             try device.truncate(byteCount: offset + footer.count)
             try device.sync()
-            device = try storage.open(name)
+            device = try directory.open(name, .readWrite)
         } catch {
             return fail(error)
         }
@@ -153,10 +153,10 @@ final class LogAppender {
     ) throws(OmenError) {
         let header = LogSegmentHeader(identity: identity, nonce: nonce, firstLSN: firstLSN)
         do {
-            try storage.rename(try LogRecovery.stage(header, in: storage), to: name)
+            try directory.rename(try LogRecovery.stage(header, in: directory), to: name)
         } catch {
             if error.code == .resourceExhausted {
-                try storage.remove(name + Directory.temporarySuffix)
+                try directory.remove(name + Directory.temporarySuffix)
             }
             throw error
         }

@@ -38,7 +38,7 @@ package enum LogRecovery {
     /// Replays records from `lsn` on and prepares the log for appending.
     ///
     /// - Parameters:
-    ///   - storage: The shard's files; the caller holds the shard's lock.
+    ///   - directory: The shard's files; the caller holds the shard's lock.
     ///   - identity: Whose log it must be.
     ///   - lsn: First record wanted: one above the checkpoint's LSN, 1 without a checkpoint.
     ///   - mustExist: Whether having no log at all is damage; true when there is a manifest.
@@ -51,7 +51,7 @@ package enum LogRecovery {
     ///   `.resourceExhausted` when there is no space to rewrite the tail; what `check` and `visit`
     ///   throw.
     package static func open(
-        _ storage: some LogStorage,
+        _ directory: Directory,
         identity: ShardIdentity,
         from lsn: UInt64,
         mustExist: Bool,
@@ -59,8 +59,8 @@ package enum LogRecovery {
         check: (_ lastLSN: UInt64) throws(OmenError) -> Void = { _ in },
         visit: (_ lsn: UInt64, LogRecord) throws(OmenError) -> Void
     ) throws(OmenError) -> RecoveredLog {
-        let names = try storage.names()
-        for name in names where isTemporaryLog(name) { try storage.remove(name) }
+        let names = try directory.names()
+        for name in names where isTemporaryLog(name) { try directory.remove(name) }
         let segmentNames = names.filter { LogSegment.firstLSN(of: $0) != nil }
         guard !segmentNames.isEmpty else {
             guard !mustExist else {
@@ -74,17 +74,17 @@ package enum LogRecovery {
                 end: .clean(lastLSN: lsn - 1),
                 recordCount: 0,
                 wasRewritten: false,
-                continuation: try create(fresh, in: storage)
+                continuation: try create(fresh, in: directory)
             )
         }
         var files: [MappedFile] = []
-        for name in segmentNames { files.append(try storage.map(name)) }
+        for name in segmentNames { files.append(try directory.map(name)) }
         defer { withExtendedLifetime(files) {} }
         let segments = zip(segmentNames, files).map { LogSegmentBytes(name: $0, bytes: $1.bytes) }
         let scan = try LogScanner.examine(segments, identity: identity, from: lsn, visit: visit)
         guard let tail = scan.tail else { throw damage(scan.end) }
         try check(scan.lastLSN)
-        let (continuation, wasRewritten) = try secure(tail, scan, storage, nonce)
+        let (continuation, wasRewritten) = try secure(tail, scan, directory, nonce)
         return RecoveredLog(
             lastLSN: scan.lastLSN,
             end: scan.end,
@@ -97,13 +97,13 @@ package enum LogRecovery {
     /// Makes the first segment of a shard whose checkpoint ends before `nextLSN`; durable on
     /// return.
     package static func createFirst(
-        _ storage: some LogStorage,
+        _ directory: Directory,
         identity: ShardIdentity,
         nextLSN: UInt64,
         nonce: UInt64
     ) throws(OmenError) {
         let header = LogSegmentHeader(identity: identity, nonce: nonce, firstLSN: nextLSN)
-        _ = try create(header, in: storage)
+        _ = try create(header, in: directory)
     }
 
     /// The error that a corrupt end is.
@@ -126,21 +126,21 @@ package enum LogRecovery {
     private static func secure(
         _ tail: LogTail,
         _ scan: LogScan,
-        _ storage: some LogStorage,
+        _ directory: Directory,
         _ nonce: UInt64
     ) throws(OmenError) -> (LogContinuation, wasRewritten: Bool) {
         if let predecessor = tail.predecessor {
             // Finish the sealing that a crash may have cut short.
             var generator = SplitMix64(seed: nonce)
-            _ = try rewrite(predecessor, in: storage, nonce: generator.next(), seal: true)
+            _ = try rewrite(predecessor, in: directory, nonce: generator.next(), seal: true)
         }
         let last = tail.last
         if case .clean = scan.end, last.durableLSN == last.nextLSN - 1, scan.damagedMarks.isEmpty {
             // The process before may have died between a rename and this.
-            try storage.syncDirectory()
-            return (try continueAsIs(last, in: storage), tail.predecessor != nil)
+            try directory.sync()
+            return (try continueAsIs(last, in: directory), tail.predecessor != nil)
         }
-        return (try rewrite(last, in: storage, nonce: nonce, seal: false), true)
+        return (try rewrite(last, in: directory, nonce: nonce, seal: false), true)
     }
 
     /// Goes on in a segment whose records are durable.
@@ -149,7 +149,7 @@ package enum LogRecovery {
     /// written, and would become a hole in the middle. So they are written again.
     private static func continueAsIs(
         _ last: LogTail.Open,
-        in storage: some LogStorage
+        in directory: Directory
     ) throws(OmenError) -> LogContinuation {
         var encoder = LogSegmentEncoder(
             identity: last.header.identity,
@@ -159,7 +159,7 @@ package enum LogRecovery {
             previousChecksum: last.dataChecksum
         )
         var offset = last.dataEndOffset
-        let device = try storage.open(LogSegment.name(firstLSN: last.header.firstLSN))
+        let device = try directory.open(LogSegment.name(firstLSN: last.header.firstLSN), .readWrite)
         try device.truncate(byteCount: offset)
         // The first segment has nothing before it to call durable.
         if last.nextLSN > 1 {
@@ -185,11 +185,11 @@ package enum LogRecovery {
     /// Makes a new, empty segment whose name and header are durable.
     static func create(
         _ header: LogSegmentHeader,
-        in storage: some LogStorage
+        in directory: Directory
     ) throws(OmenError) -> LogContinuation {
         let name = LogSegment.name(firstLSN: header.firstLSN)
-        try storage.rename(try stage(header, in: storage), to: name)
-        try storage.syncDirectory()
+        try directory.rename(try stage(header, in: directory), to: name)
+        try directory.sync()
         return LogContinuation(
             segmentFirstLSN: header.firstLSN,
             nextLSN: header.firstLSN,
@@ -203,10 +203,10 @@ package enum LogRecovery {
     /// Writes and syncs an empty segment under a temporary name, which it returns.
     static func stage(
         _ header: LogSegmentHeader,
-        in storage: some LogStorage
+        in directory: Directory
     ) throws(OmenError) -> String {
         let temporary = LogSegment.name(firstLSN: header.firstLSN) + Directory.temporarySuffix
-        let device = try storage.create(temporary)
+        let device = try directory.open(temporary, .create)
         try writeAll(header.encode(), to: device, at: 0)
         try device.sync()
         return temporary
@@ -215,7 +215,7 @@ package enum LogRecovery {
     /// Replaces a segment by a copy of its records under a new nonce, ended by a footer or a mark.
     private static func rewrite(
         _ old: LogTail.Open,
-        in storage: some LogStorage,
+        in directory: Directory,
         nonce: UInt64,
         seal: Bool
     ) throws(OmenError) -> LogContinuation {
@@ -223,7 +223,7 @@ package enum LogRecovery {
         let firstLSN = old.header.firstLSN
         let name = LogSegment.name(firstLSN: firstLSN)
         let temporary = name + Directory.temporarySuffix
-        let device = try storage.create(temporary)
+        let device = try directory.open(temporary, .create)
         var encoder = LogSegmentEncoder(identity: identity, nonce: nonce, firstLSN: firstLSN)
         var offset = 0
         try writeAll(encoder.header, to: device, at: offset)
@@ -255,8 +255,8 @@ package enum LogRecovery {
         try writeAll(last, to: device, at: offset)
         offset += last.count
         try device.sync()
-        try storage.rename(temporary, to: name)
-        try storage.syncDirectory()
+        try directory.rename(temporary, to: name)
+        try directory.sync()
         return LogContinuation(
             segmentFirstLSN: firstLSN,
             nextLSN: old.nextLSN,

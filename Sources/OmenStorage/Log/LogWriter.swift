@@ -1,5 +1,6 @@
-internal import OmenSystem
+package import OmenSystem
 package import OmenCore
+internal import Synchronization
 
 /// What became of something submitted to a `LogWriter`; one for each submission, in order.
 package enum LogCompletion: Equatable, Sendable {
@@ -17,125 +18,91 @@ package enum LogCompletion: Equatable, Sendable {
     case failed(OmenError)
 }
 
-/// The log's thread: takes batches in order, writes and syncs them, reports each.
+/// The log's own thread: takes batches in order, writes and syncs them, reports each.
 ///
-/// One thread of its own for each shard: a pool shared with others would let a slow sync starve
-/// them. All methods may be called from any thread; the completion runs on the log's thread.
+/// All methods may be called from any thread; the completion runs on the log's thread.
 package final class LogWriter: Sendable {
-    private let worker: LogThread
+    private let work: LogWork
+    private let queue: any JobQueue
+    private let isClosed = Atomic<Bool>(false)
 
     /// Starts the thread behind the place that `LogRecovery.open` gave.
+    ///
+    /// - Parameters:
+    ///   - directory: The shard's files.
+    ///   - identity: Whose log it is.
+    ///   - place: Where the log goes on.
+    ///   - executor: What runs the thread.
+    ///   - completion: Is told what became of each submission.
+    /// - Throws: `.ioFailure`; `.resourceExhausted` when the system refuses a thread.
     package init(
-        storage: any LogStorage,
+        directory: Directory,
         identity: ShardIdentity,
         continuing place: LogContinuation,
+        on executor: any Executor = Threads.shared,
         completion: @escaping @Sendable (LogCompletion) -> Void
     ) throws(OmenError) {
-        let appender = try LogAppender(storage: storage, identity: identity, continuing: place)
-        worker = LogThread(appender, completion)
-        try worker.start()
+        let appender = try LogAppender(directory: directory, identity: identity, continuing: place)
+        work = LogWork(appender, completion)
+        queue = try executor.makeQueue()
     }
 
-    deinit { worker.stop() }
+    deinit { close() }
 
     /// Bytes of the segment that is being written, without reserved space.
-    package var segmentByteCount: Int { worker.segmentByteCount }
+    package var segmentByteCount: Int { work.byteCount.load(ordering: .relaxed) }
 
     /// Writes a batch, and syncs it where `sync` is true.
     ///
     /// The durable LSN written is the batch's or what this writer has synced, whichever is higher.
     /// - Precondition: The batch's first LSN continues the log.
     package func submit(_ batch: LogBatch, sync: Bool) {
-        worker.enqueue(.append(batch, sync: sync))
+        enqueue { $0.append(batch, sync: sync) }
     }
 
     /// Syncs all that was submitted before.
-    package func sync() { worker.enqueue(.sync) }
+    package func sync() { enqueue { $0.sync() } }
 
     /// Seals the current segment and begins a new one at the next LSN; an empty one is kept.
-    package func rotate(nonce: UInt64) { worker.enqueue(.rotate(nonce: nonce)) }
+    package func rotate(nonce: UInt64) { enqueue { $0.rotate(nonce: nonce) } }
 
     /// Finishes what is queued, syncs, writes a mark and ends the thread; the second call is empty.
     ///
     /// - Precondition: Not called from the completion.
-    package func close() { worker.stop() }
-}
-
-/// The queue between the submitters and the thread.
-///
-/// Safety: `queue`, `isClosing`, `thread` and `byteCount` only change under `lock`; `appender` is
-/// touched by the thread alone once it runs.
-private final class LogThread: @unchecked Sendable {
-    enum Command {
-        case append(LogBatch, sync: Bool)
-        case sync
-        case rotate(nonce: UInt64)
+    package func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+        let work = work
+        queue.submit { work.finish() }
+        queue.close()
     }
 
+    private func enqueue(_ step: @escaping @Sendable (LogAppender) -> LogCompletion) {
+        let work = work
+        queue.submit { work.run(step) }
+    }
+}
+
+/// What the log's jobs share.
+///
+/// Safety: `appender` is touched by the jobs alone, which run one after the other.
+private final class LogWork: @unchecked Sendable {
+    let byteCount: Atomic<Int>
     private let appender: LogAppender
     private let completion: @Sendable (LogCompletion) -> Void
-    private let lock = ConditionLock()
-    private var queue: [Command] = []
-    private var isClosing = false
-    private var byteCount = 0
-    private var thread: BackgroundThread?
 
     init(_ appender: LogAppender, _ completion: @escaping @Sendable (LogCompletion) -> Void) {
         self.appender = appender
         self.completion = completion
-        byteCount = appender.offset
+        byteCount = Atomic(appender.offset)
     }
 
-    var segmentByteCount: Int { lock.locked { byteCount } }
-
-    func start() throws(OmenError) {
-        thread = try BackgroundThread { self.run() }
+    func run(_ step: (LogAppender) -> LogCompletion) {
+        let result = step(appender)
+        byteCount.store(appender.offset, ordering: .relaxed)
+        completion(result)
     }
 
-    func enqueue(_ command: Command) {
-        lock.locked {
-            precondition(!isClosing, "the log writer is closed")
-            queue.append(command)
-            lock.wakeOne()
-        }
-    }
-
-    func stop() {
-        let running: BackgroundThread? = lock.locked {
-            isClosing = true
-            lock.wakeOne()
-            defer { thread = nil }
-            return thread
-        }
-        running?.join()
-    }
-
-    private func run() {
-        while let commands = nextCommands() {
-            for command in commands {
-                let result =
-                    switch command {
-                    case .append(let batch, let sync): appender.append(batch, sync: sync)
-                    case .sync: appender.sync()
-                    case .rotate(let nonce): appender.rotate(nonce: nonce)
-                    }
-                let count = appender.offset
-                lock.locked { byteCount = count }
-                completion(result)
-            }
-        }
+    func finish() {
         if let failed = appender.finish() { completion(failed) }
-    }
-
-    /// Waits for commands; nil when closing and none is left.
-    private func nextCommands() -> [Command]? {
-        lock.locked {
-            while queue.isEmpty {
-                if isClosing { return nil }
-                lock.wait()
-            }
-            defer { queue = [] }
-            return queue
-        }
     }
 }

@@ -1,5 +1,4 @@
 package import OmenSystem
-internal import Glibc
 package import OmenCore
 
 /// An open shard file: checked, mapped read-only, never changed.
@@ -10,7 +9,7 @@ package import OmenCore
 /// Single-threaded.
 package final class ShardFile {
     package let path: String
-    private let file: File
+    private let file: any OpenFile
     private let map: MappedFile
     private let header: ShardFileHeader
 
@@ -26,24 +25,26 @@ package final class ShardFile {
     /// Opens and checks a file.
     ///
     /// - Parameters:
-    ///   - path: The file.
+    ///   - name: The file.
+    ///   - directory: The directory that it is in.
     ///   - identity: The shard it must belong to.
     ///   - isWhole: Check lazy sections now, too.
     ///   - progress: Called after each block that was checked; large files take many seconds.
     /// - Throws: `.corrupt` when the file is missing, damaged or belongs to another shard;
     ///   `.unsupportedVersion`; `.ioFailure`. All name the file.
     package init(
-        path: String,
+        _ name: String,
+        in directory: Directory,
         identity: ShardIdentity,
         isWhole: Bool = false,
         progress: () -> Void = {}
     ) throws(OmenError) {
-        self.path = path
-        guard let file = try File(existing: path, .read) else {
+        path = directory.path(of: name)
+        guard let file = try directory.openIfThere(name, .read) else {
             throw OmenError(.corrupt, "\(path) is missing")
         }
         self.file = file
-        map = try MappedFile(file)
+        map = try file.map()
         do {
             header = try ShardFileHeader(of: map.bytes)
         } catch {
@@ -55,8 +56,7 @@ package final class ShardFile {
         guard header.identity == identity else {
             throw OmenError(.corrupt, "\(path) belongs to \(header.identity), expected \(identity)")
         }
-        let name = path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) }
-        if let named = name.flatMap({ ShardFileName.lsn(of: $0) }), named != header.lsn {
+        if let named = ShardFileName.lsn(of: name), named != header.lsn {
             throw OmenError(
                 .corrupt,
                 "\(path) is of LSN \(header.lsn), its name says \(named): another file has its name"
@@ -103,17 +103,11 @@ package final class ShardFile {
             from: section.paddedByteCount
         )
         guard section.byteCount > 0 else { return region }
-        let address = mmap(
-            region.base,
-            section.paddedByteCount,
-            PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-            file.descriptor,
-            off_t(section.offset)
+        try file.map(
+            from: section.offset,
+            byteCount: section.paddedByteCount,
+            over: region.base
         )
-        guard address == region.base else {
-            throw OmenError(.resourceExhausted, "\(path): mmap failed with errno \(errno)")
-        }
         return region
     }
 
@@ -136,15 +130,7 @@ package final class ShardFile {
         let step = 4 << 20
         for start in stride(from: 0, to: pageCount * ShardFileHeader.pageByteCount, by: step) {
             let count = min(step, pageCount * ShardFileHeader.pageByteCount - start)
-            let address = mmap(
-                base + start,
-                count,
-                PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                file.descriptor,
-                off_t(section.offset + start)
-            )
-            guard address == base + start else { throw systemError("mmap", path, errno) }
+            try file.map(from: section.offset + start, byteCount: count, over: base + start)
         }
     }
 

@@ -1,5 +1,3 @@
-internal import OmenSystem
-internal import Glibc
 package import OmenCore
 
 /// Checks the blocks of a shard file that opening left for later, one after the other.
@@ -7,7 +5,7 @@ package import OmenCore
 /// Reads the file and not its mapping: no page becomes resident for it, and a file that was cut
 /// short is an error instead of a signal. Keeps the file open. One thread at a time.
 package final class ShardFileCheck: @unchecked Sendable {
-    private let file: File
+    private let file: any OpenFile
     private let header: ShardFileHeader
     /// The checksum table, which opening checked.
     private let checksums: [UInt32]
@@ -18,7 +16,7 @@ package final class ShardFileCheck: @unchecked Sendable {
 
     package var path: String { file.path }
 
-    init(_ file: File, _ header: ShardFileHeader, checksums: [UInt32]) {
+    init(_ file: any OpenFile, _ header: ShardFileHeader, checksums: [UInt32]) {
         self.file = file
         self.header = header
         self.checksums = checksums
@@ -64,7 +62,7 @@ package final class ShardFileCheck: @unchecked Sendable {
     }
 }
 
-extension File {
+extension OpenFile {
     /// Fills `bytes` from `offset` on.
     ///
     /// - Throws: `.corrupt` when the file ends before, `.ioFailure`.
@@ -75,9 +73,7 @@ extension File {
         var done = 0
         while done < bytes.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
-            let count = try systemCall("read", path) {
-                pread(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
-            }
+            let count = try read(into: rest, at: offset + done)
             guard count > 0 else {
                 throw OmenError(.corrupt, "\(path) ends at offset \(offset + done)")
             }

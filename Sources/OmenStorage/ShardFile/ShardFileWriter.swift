@@ -62,12 +62,12 @@ package enum ShardFileWriter {
         var header = layout(sections, identity, collection, schema, lsn)
         let temporary = name + Directory.temporarySuffix
         do {
-            let file = try File(directory.path(of: temporary), .create)
+            let file = try directory.open(temporary, .create)
             try writeBody(sections, &header, to: file, breathe)
             try writeAll(header.encode(), to: file, at: 0)
             try file.sync()
             try file.close()
-            let written = try ShardFile(path: directory.path(of: temporary), identity: identity)
+            let written = try ShardFile(temporary, in: directory, identity: identity)
             try written.verify(progress: breathe)
         } catch {
             try directory.remove(temporary)
@@ -115,7 +115,7 @@ package enum ShardFileWriter {
     private static func writeBody(
         _ sections: [FileSection],
         _ header: inout ShardFileHeader,
-        to file: File,
+        to file: any OpenFile,
         _ breathe: () -> Void
     ) throws(OmenError) {
         try file.allocate(byteCount: header.fileByteCount)

@@ -143,7 +143,7 @@ package func verifyShardDirectory(
     known: ShardProgress? = nil,
     into report: inout StorageReport
 ) throws(OmenError) {
-    let lock = try LockFile.acquireForReading(directory.path(of: DataDirectory.shardLockName))
+    let lock = try directory.lockForReading(DataDirectory.shardLockName)
     defer { withExtendedLifetime(lock) {} }
     report.shardCount += 1
     let names = try directory.names()
@@ -191,7 +191,7 @@ private func verifyFiles(
         for entry in checkpoint.collections where checked.insert(entry.file).inserted {
             let path = directory.path(of: entry.file)
             do {
-                let file = try ShardFile(path: path, identity: manifest.identity)
+                let file = try ShardFile(entry.file, in: directory, identity: manifest.identity)
                 try file.verify()
                 report.shardFileCount += 1
                 report.byteCount += file.fileByteCount
@@ -228,7 +228,7 @@ private func verifyLog(
     }
     var segments: [(name: String, file: MappedFile)] = []
     for name in segmentNames {
-        segments.append((name, try MappedFile(path: directory.path(of: name))))
+        segments.append((name, try directory.map(name)))
     }
     defer { withExtendedLifetime(segments) {} }
     report.logSegmentCount += segments.count

@@ -61,7 +61,7 @@ struct Worker: ParsableCommand {
             throw OmenError(.badRequest, "shard \(number) of \(manifest.shardCount)")
         }
         var shard = ShardEngine.Configuration(
-            directory: DataDirectory.shard(number, in: directory).path,
+            directory: DataDirectory.shard(number, in: directory),
             identity: manifest.identity(ofShard: number),
             durability: orders.durability,
             // Whatever ended the worker before this one may have been damage.

@@ -1,0 +1,46 @@
+internal import OmenCore
+package import OmenSystem
+
+/// What a shard needs of the machine that it runs on, besides files: clocks, threads, chance and
+/// memory.
+///
+/// Together with the file system behind its `Directory` this is all that a shard knows of the
+/// world: a simulation that hands in its own decides everything that happens to the shard.
+package struct Machine: Sendable {
+    /// The clocks of everything in the shard.
+    package var time: TimeSource
+    /// What runs log, checkpoints, checks and builds.
+    package var executor: any Executor
+    /// Draws numbers that no other process draws, for nonces and names.
+    package var random: @Sendable () -> UInt64
+    /// Bytes of memory that the system has left; nil when it does not tell.
+    package var availableByteCount: @Sendable () -> Int?
+
+    /// Names all of it.
+    package init(
+        time: TimeSource,
+        executor: any Executor,
+        random: @escaping @Sendable () -> UInt64,
+        availableByteCount: @escaping @Sendable () -> Int?
+    ) {
+        self.time = time
+        self.executor = executor
+        self.random = random
+        self.availableByteCount = availableByteCount
+    }
+
+    /// The machine that this process runs on.
+    package static let system = Machine(
+        time: .system,
+        executor: Threads.shared,
+        random: {
+            var generator = SystemRandomNumberGenerator()
+            return generator.next()
+        },
+        availableByteCount: {
+            do throws(OmenError) {
+                return try SystemMemory.availableByteCount()
+            } catch { return nil }
+        }
+    )
+}
