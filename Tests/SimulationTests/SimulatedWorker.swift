@@ -21,6 +21,8 @@ final class SimulatedWorker {
     private var isDrainDue = false
     private var isWorkDue = false
     private var stopRequest: UInt64?
+    /// Of the newest checkpoint.
+    private var generation: UInt64 = 0
     /// Whether it has decided to end, or was ended.
     private(set) var isLeaving = false
     /// Whether the process is gone.
@@ -87,6 +89,9 @@ final class SimulatedWorker {
             if simulation.mutant == .forgetRequestKeys { engine.core.keys = RequestKeyTable() }
             engine.onOutcome = { [unowned self] outcome in self.handle(outcome) }
             driver = ShardDriver(engine)
+            if engine.replayedCount > 0 { simulation.tally.replays += 1 }
+            if engine.check != nil { simulation.tally.deferredChecks += 1 }
+            generation = engine.progress.generation
             simulation.note("opened \(shard) \(engine.core.appliedLSN) \(engine.replayedCount)")
             announce(.ready)
             tick()
@@ -142,8 +147,16 @@ final class SimulatedWorker {
         isWorkDue = true
         process.after(0...3_000_000) { [unowned self] in
             self.isWorkDue = false
-            if self.driver?.work() == true { self.work() }
+            let before = self.orderCount
+            let isMoreToDo = self.driver?.work() == true
+            if self.orderCount > before { self.simulation.tally.builds += 1 }
+            if isMoreToDo { self.work() }
         }
+    }
+
+    /// How often collections were put into another order, which builds do.
+    private var orderCount: UInt64 {
+        driver?.engine.store.ordered.reduce(0) { $0 + $1.orderCount } ?? 0
     }
 
     // MARK: Messages
@@ -227,7 +240,12 @@ final class SimulatedWorker {
             if ticket == stopRequest { driver?.engine.tellProgress() }
             send(ticket, error.map { .failure($0) } ?? .done)
             if ticket == stopRequest { leave(0) }
-        case .advanced: announce(.ready)
+        case .advanced:
+            if let now = driver?.engine.progress.generation, now != generation {
+                generation = now
+                simulation.tally.checkpoints += 1
+            }
+            announce(.ready)
         case .failed(let error):
             let isDamaged = error.code == .corrupt
             if isDamaged {

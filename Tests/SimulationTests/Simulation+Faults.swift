@@ -8,7 +8,7 @@ extension Simulation {
     func scheduleFault() {
         schedule(after: draw(10_000_000...250_000_000)) {
             guard self.faultsAllowed else { return }
-            self.faultCount += 1
+            self.tally.faults += 1
             self.strike()
             self.scheduleFault()
         }
@@ -81,6 +81,7 @@ extension Simulation {
 
     /// The process of a worker is gone in the midst of what it does.
     func die(_ worker: SimulatedWorker) {
+        tally.cutOperations += 1
         worker.process.die()
         schedule(after: 0) { [weak self, weak worker] in
             guard let self, let worker else { return }

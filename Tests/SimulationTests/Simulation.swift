@@ -20,7 +20,7 @@ final class Simulation {
     private(set) var violations: [String] = []
     /// Hash of everything that happened, in order: equal for equal seeds.
     private(set) var trace: UInt64 = 0xCBF2_9CE4_8422_2325
-    var faultCount = 0
+    var tally = Tally()
 
     let shardCount: Int
     let disks: [MemoryDisk]
@@ -81,9 +81,7 @@ final class Simulation {
     }
 
     /// Runs to the end.
-    ///
-    /// - Returns: Acknowledged records.
-    func run() -> Int {
+    func run() {
         startCoordinator()
         for client in clients { connect(client) }
         scheduleFault()
@@ -103,7 +101,7 @@ final class Simulation {
             violation("the last reads were not answered")
         }
         if violations.isEmpty { damageShard() }
-        let acknowledged = clients.reduce(0) { $0 + $1.acknowledged }
+        tally.acknowledged = clients.reduce(0) { $0 + $1.acknowledged }
         for worker in workers { worker?.end() }
         workers = []
         connections = [:]
@@ -114,7 +112,6 @@ final class Simulation {
             queue = EventQueue()
             withExtendedLifetime(left) {}
         }
-        return acknowledged
     }
 
     func advance(for duration: UInt64, until done: () -> Bool) {

@@ -2,7 +2,8 @@ package import OmenCore
 
 /// Runs work beside the thread that asks for it: the seam between a shard and threads.
 ///
-/// `Threads` are the machine's own; the simulation puts steps in an order of its own in their place.
+/// `Threads` are the machine's own; the simulation puts steps in an order of its own in their
+/// place.
 package protocol Executor: AnyObject, Sendable {
     /// Starts a job, beside all others.
     ///
