@@ -110,7 +110,10 @@ let package = Package(
         tests("OmenLoopTests", ["OmenCore", "OmenLoop"]),
         tests(
             "OmenShardTests",
-            ["OmenCore", "OmenSystem", "OmenIndex", "OmenStorage", "OmenShard"]
+            [
+                "OmenCore", "OmenSystem", "OmenIndex", "OmenStorage", "OmenShard",
+                "StorageTestSupport",
+            ]
         ),
         tests(
             "OmenWorkerTests",

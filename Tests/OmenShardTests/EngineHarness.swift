@@ -29,7 +29,8 @@ final class EngineHarness {
     }
 
     init(
-        _ directory: String,
+        _ path: String,
+        on files: any FileSystem = SystemFiles.shared,
         shard: UInt32 = 0,
         durability: Durability = .always,
         expected: ShardProgress? = nil,
@@ -43,7 +44,7 @@ final class EngineHarness {
         let wakeups = Wakeups()
         self.wakeups = wakeups
         var configuration = ShardEngine.Configuration(
-            directory: Directory(directory),
+            directory: Directory(path, on: files),
             identity: ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shard: shard),
             durability: durability,
             checksWhole: checksWhole,

@@ -121,7 +121,13 @@ enum ShardRecovery {
         }
         // From now on a missing log or manifest is damage.
         let stored = manifest ?? ShardManifest(identity: identity, history: newHistory(nonce))
-        if manifest == nil { try stored.store(directory) }
+        if manifest == nil {
+            // The process that made the shard's directory, and the one of all shards, may have
+            // died before their names were durable.
+            try directory.parent.sync()
+            try directory.parent.parent.sync()
+            try stored.store(directory)
+        }
         let recovered = RecoveredShard(
             store: store,
             keys: keys,
