@@ -12,7 +12,7 @@ final class EngineHarness {
     let driver: ShardDriver
     var engine: ShardEngine { driver.engine }
     private let wakeups: Wakeups
-    private let time = HurriedTime()
+    let time = HurriedTime()
     private var nextTicket: UInt64 = 0
     private var sequence: UInt64 = 0
     /// Another one for each harness, as every real client draws its own.

@@ -6,9 +6,10 @@ import Testing
 @testable import OmenShard
 
 @Suite struct LostDirectoryTests {
-    /// A worker was killed after it had made the shard's directory and before it had synced the
-    /// directory around it. The next one found the directory, took it for durable, and a power cut
-    /// took the whole shard away with writes that were acknowledged.
+    /// A worker was killed after it had made the shard's directory and before that was durable.
+    ///
+    /// The next one found the directory, took it for durable, and a power cut took the whole shard
+    /// away with writes that were acknowledged.
     @Test(arguments: 1...4, 1...6)
     func aDirectoryWhoseMakerDiedIsMadeDurableByTheNextStart(
         lastOperation: Int,

@@ -121,13 +121,7 @@ enum ShardRecovery {
         }
         // From now on a missing log or manifest is damage.
         let stored = manifest ?? ShardManifest(identity: identity, history: newHistory(nonce))
-        if manifest == nil {
-            // The process that made the shard's directory, and the one of all shards, may have
-            // died before their names were durable.
-            try directory.parent.sync()
-            try directory.parent.parent.sync()
-            try stored.store(directory)
-        }
+        if manifest == nil { try storeFirst(stored, in: directory) }
         let recovered = RecoveredShard(
             store: store,
             keys: keys,
@@ -164,6 +158,18 @@ enum ShardRecovery {
             .corrupt,
             "\(directory.path(of: ShardManifest.fileName)) is missing, but \(file) is there"
         )
+    }
+
+    /// Stores a shard's first manifest, which makes the shard durable as a whole.
+    private static func storeFirst(
+        _ manifest: ShardManifest,
+        in directory: Directory
+    ) throws(OmenError) {
+        // The process that made the shard's directory, and the one of all shards, may have died
+        // before their names were durable.
+        try directory.parent.sync()
+        try directory.parent.parent.sync()
+        try manifest.store(directory)
     }
 
     /// The name of a history that begins now.
