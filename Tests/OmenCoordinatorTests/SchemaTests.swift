@@ -58,6 +58,26 @@ import Testing
         #expect(fixture.core.collections.isEmpty)
     }
 
+    /// A full disk kept one shard from its part of a creation.
+    ///
+    /// Another client's upsert was refused for good: "notFound: collection c does not exist".
+    @Test func writesToAShardThatMissedTheCreationAreToBeRepeated() throws {
+        var fixture = try Fixture.ready(shards: 1)
+        fixture.write(.upsert(batch("new", [1])))
+        let first = fixture.sent
+        fixture.write(.upsert(batch("new", [2])), id: 2)
+        let second = fixture.sent
+        fixture.write(.delete(collection: "new", ids: [.number(1)]), id: 3)
+        let third = fixture.sent
+        fixture.worker(0, first[0].id, failure(.resourceExhausted, "disk full"))
+        fixture.worker(0, first[1].id, failure(.notFound))
+        #expect(fixture.error?.code == .resourceExhausted)
+        fixture.worker(0, second[0].id, failure(.notFound))
+        #expect(fixture.error?.code == .unavailable)
+        fixture.worker(0, third[0].id, failure(.notFound))
+        #expect(fixture.error?.code == .unavailable)
+    }
+
     @Test func schemaChangesNeedAllShardsAndElseApplyNothing() throws {
         var fixture = try Fixture.ready(shards: 3, collections: [info("c")])
         fixture.exit(2)

@@ -8,11 +8,18 @@ struct WriteGather: Sendable {
     private var counts = WriteCounts()
     /// The creation of the collection, where the write makes it; nil where it is there.
     var creation: ShardParts?
+    /// Whether the collection was there when the write began.
+    private let wasThere: Bool
 
     /// A write that no shard has answered.
     ///
-    /// - Parameter creation: As the property.
-    init(creation: ShardParts? = nil) { self.creation = creation }
+    /// - Parameters:
+    ///   - creation: As the property.
+    ///   - wasThere: As the property.
+    init(creation: ShardParts? = nil, wasThere: Bool) {
+        self.creation = creation
+        self.wasThere = wasThere
+    }
 
     /// Takes one shard's counts.
     ///
@@ -38,6 +45,14 @@ struct WriteGather: Sendable {
             parts.replaceFailures { failure in
                 guard failure.error.code == .notFound else { return failure }
                 return creation.failures.first { $0.shard == failure.shard } ?? failure
+            }
+        } else if wasThere {
+            // A shard whose part of the creation failed gets the collection later; where it was
+            // dropped meanwhile, the next try says so.
+            parts.replaceFailures { failure in
+                guard failure.error.code == .notFound else { return failure }
+                let text = "shard \(failure.shard) does not have the collection, retry later"
+                return ShardFailure(shard: failure.shard, error: OmenError(.unavailable, text))
             }
         }
         if let error = parts.commonFailure { return .failure(error) }
@@ -79,7 +94,7 @@ extension CoordinatorCore {
         let valid = try batch.validated(against: catalog[found].schema)
         let request = PendingRequest(
             requester,
-            .write(WriteGather()),
+            .write(WriteGather(wasThere: true)),
             parts: ShardParts(of: directory.shardCount),
             byteCount: valid.encodedByteCount
         )
@@ -100,7 +115,12 @@ extension CoordinatorCore {
         try checkRoom(for: parts.map { ($0.shard, $0.operation.encodedByteCount) })
         let request = PendingRequest(
             requester,
-            .write(WriteGather(creation: ShardParts(awaitingAllOf: directory.shardCount))),
+            .write(
+                WriteGather(
+                    creation: ShardParts(awaitingAllOf: directory.shardCount),
+                    wasThere: false
+                )
+            ),
             parts: ShardParts(of: directory.shardCount),
             byteCount: valid.encodedByteCount
         )
@@ -125,7 +145,8 @@ extension CoordinatorCore {
         for id in ids { try id.validate() }
         // A collection that is gone is asked for all the same: the shards know whether this is the
         // repetition of a delete they applied while it was there.
-        let serving = try entry(collection).map { catalog[$0].serving } ?? ready
+        let found = try entry(collection)
+        let serving = found.map { catalog[$0].serving } ?? ready
         guard !ids.isEmpty else { return answer(requester, .written(emptyWrite)) }
         let parts = split(ids).map { shard, indices in
             WritePart(
@@ -135,7 +156,7 @@ extension CoordinatorCore {
         }
         let request = PendingRequest(
             requester,
-            .write(WriteGather()),
+            .write(WriteGather(wasThere: found != nil)),
             parts: ShardParts(of: directory.shardCount),
             byteCount: RecordID.encodedByteCount(ids)
         )
@@ -148,8 +169,8 @@ extension CoordinatorCore {
         key: RequestKey,
         for requester: Requester
     ) throws(OmenError) {
-        _ = try entry(name)
-        let index = try admitEverywhere(.write(WriteGather()), for: requester)
+        let gather = WriteGather(wasThere: try entry(name) != nil)
+        let index = try admitEverywhere(.write(gather), for: requester)
         sendEverywhere(.clearCollection(name: name), key: key, index: index)
     }
 
@@ -163,7 +184,7 @@ extension CoordinatorCore {
         let operation = WriteOperation.calibrate(try sample.validated(against: schema))
         let byteCount = operation.encodedByteCount
         let index = try admitEverywhere(
-            .write(WriteGather()),
+            .write(WriteGather(wasThere: true)),
             for: requester,
             byteCount: byteCount
         )
