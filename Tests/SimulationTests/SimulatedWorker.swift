@@ -57,7 +57,8 @@ final class SimulatedWorker {
             identity: simulation.identity(of: shard),
             durability: simulation.durability,
             // Everything at once, or the large sections later.
-            checksWhole: simulation.mutant != .trustRottenFile && simulation.draw(0...3) == 0
+            checksWhole: simulation.opensWhole
+                || (simulation.damaged == nil && simulation.draw(0...3) == 0)
         )
         configuration.machine = process.machine
         configuration.buildGate = BuildGate(availableByteCount: { 1 << 40 })

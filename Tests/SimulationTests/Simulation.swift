@@ -39,6 +39,8 @@ final class Simulation {
     private(set) var faultsAllowed = true
     /// The shard whose files were taken away or have rotted.
     var damaged: Int?
+    /// Whether every opening checks everything first.
+    var opensWhole = false
     /// What files were like before they rotted, by path.
     var unrotted: [String: [UInt8]] = [:]
     /// What a disk says that fails once.
