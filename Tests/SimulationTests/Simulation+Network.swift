@@ -56,7 +56,10 @@ extension Simulation {
 
     func toWorker(_ shard: Int, _ incarnation: UInt64, _ envelope: Envelope) {
         guard let worker = workers[shard], worker.incarnation == incarnation else { return }
-        deliver("W\(shard).\(incarnation).\(epoch)") { worker.receive(envelope) }
+        deliver("W\(shard).\(incarnation).\(epoch)") {
+            self.note("to worker \(shard).\(incarnation) \(envelope.brief)")
+            worker.receive(envelope)
+        }
     }
 }
 

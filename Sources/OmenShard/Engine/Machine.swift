@@ -4,8 +4,8 @@ package import OmenSystem
 /// What a shard needs of the machine that it runs on, besides files: clocks, threads, chance and
 /// memory.
 ///
-/// Together with the file system behind its `Directory` this is all that a shard knows of the
-/// world: a simulation that hands in its own decides everything that happens to the shard.
+/// A simulation hands in its own, and a file system behind the shard's `Directory`: so it decides
+/// what happens to the shard, and when.
 package struct Machine: Sendable {
     /// The clocks of everything in the shard.
     package var time: TimeSource
