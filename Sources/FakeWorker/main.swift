@@ -21,9 +21,9 @@ struct FakeShard {
     var ids: Set<RecordID> = []
     var collections: [CollectionInfo] = []
 
-    mutating func reply(to request: WriteRequest) -> Message {
+    mutating func reply(to write: ShardWrite) -> Message {
         var counts = WriteCounts()
-        switch request.operation {
+        switch write.operation.operation {
         case .createCollection(let name, let schema):
             collections.append(CollectionInfo(name: name, schema: schema))
         case .dropCollection, .clearCollection:
@@ -42,7 +42,7 @@ struct FakeShard {
 
     mutating func reply(to message: Message) -> Message {
         switch message {
-        case .write(let request): return reply(to: request)
+        case .shardWrite(let write): return reply(to: write)
         // As many bytes as records may have, so that some replies fit no frame.
         case .get(let request):
             let metadata = [UInt8](repeating: 32, count: Limits.metadataByteCountMax)

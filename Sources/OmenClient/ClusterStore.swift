@@ -40,6 +40,11 @@ package final class ClusterStore: RecordStore {
         return try body(client)
     }
 
+    package func upsert(_ checked: CheckedBatch) throws(OmenError) -> WriteCounts {
+        // The cluster checks what comes from outside itself.
+        try write(.upsert(checked.batch))
+    }
+
     package func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
         let reply = try withClient { client throws(OmenError) in try client.write(operation) }
         // A write that some shards have and others have not must not look like a whole one.

@@ -59,6 +59,10 @@ package struct ListedRecords: Sendable {
 package protocol RecordStore: AnyObject, Sendable {
     /// - Throws: The first failure when a part of the shards did not write.
     func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts
+    /// Stores a batch whose values the front end has checked already.
+    ///
+    /// - Throws: As `write`.
+    func upsert(_ checked: CheckedBatch) throws(OmenError) -> WriteCounts
     /// Tells that the writes in `body` bring `count` records together, so that a build waits for
     /// all of them.
     func adding(

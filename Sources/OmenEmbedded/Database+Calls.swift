@@ -14,14 +14,28 @@ extension Database {
     ///   `.resourceExhausted` without memory or disk space: nothing was applied.
     /// - Complexity: O(bytes), and one sync where the durability asks for it.
     package func write(_ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+        let request = WriteRequest(key: Self.unretriedKey, operation: operation)
+        return try write { engine, ticket in engine.checkAndWrite(request, ticket: ticket) }
+    }
+
+    /// Stores a batch whose values were checked; as `write` otherwise.
+    package func upsert(_ checked: CheckedBatch) throws(OmenError) -> WriteCounts {
+        try write { engine, ticket in
+            engine.write(checked, key: Self.unretriedKey, ticket: ticket)
+        }
+    }
+
+    /// Calls in this process know their outcome.
+    private static let unretriedKey = RequestKey(client: 0, sequence: 0)
+
+    private func write(
+        _ begin: (ShardEngine, _ ticket: UInt64) -> Void
+    ) throws(OmenError) -> WriteCounts {
         var position: [LinkingPosition] = []
         var movedAt = ContinuousClock.now
         while true {
             do throws(OmenError) {
-                return try wait { engine, ticket in
-                    let key = RequestKey(client: 0, sequence: 0)
-                    engine.write(WriteRequest(key: key, operation: operation), ticket: ticket)
-                }
+                return try wait { engine, ticket in begin(engine, ticket) }
             } catch {
                 guard error.code == .resourceExhausted, error.retryAfterMilliseconds > 0 else {
                     throw error

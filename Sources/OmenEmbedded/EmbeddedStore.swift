@@ -11,6 +11,10 @@ package final class EmbeddedStore: RecordStore {
         try database.write(operation)
     }
 
+    package func upsert(_ checked: CheckedBatch) throws(OmenError) -> WriteCounts {
+        try database.upsert(checked)
+    }
+
     package func adding(
         _ count: Int,
         to collection: String,

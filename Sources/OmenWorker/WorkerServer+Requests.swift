@@ -13,7 +13,7 @@ extension WorkerServer {
         let id = envelope.requestID
         if case .ping = envelope.message {} else { busyAt = loop.now }
         switch envelope.message {
-        case .write(let request): engine.write(request, ticket: id)
+        case .shardWrite(let write): engine.write(write, ticket: id)
         case .shardSearch(let order):
             do throws(OmenError) {
                 let search = try engine.store.beginSearch(order)
@@ -38,8 +38,9 @@ extension WorkerServer {
         case .failure(let error):
             // A request whose values the decoder refused; this is its answer.
             send(id, .failure(error))
-        case .search:
-            send(id, .failure(OmenError(.protocolViolation, "a client's search came to a shard")))
+        case .search, .write:
+            // What a client sends was not checked; the coordinator sends orders instead.
+            send(id, .failure(OmenError(.protocolViolation, "a client's request came to a shard")))
         case .acceptLoss:
             send(id, .failure(OmenError(.protocolViolation, "the shard is open")))
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,

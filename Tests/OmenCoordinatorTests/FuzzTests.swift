@@ -231,7 +231,7 @@ private struct Fuzz {
             return failure(pick([.unavailable, .notFound, .resourceExhausted, .alreadyExists]))
         }
         switch message {
-        case .write: return written(upserted: random.next() % 10)
+        case .shardWrite: return written(upserted: random.next() % 10)
         case .get(let get):
             let records = get.ids.filter { _ in chance(80) }
                 .map { Record(id: $0, metadata: nil, vector: nil) }
@@ -243,7 +243,7 @@ private struct Fuzz {
         case .listCollections:
             return .collections(names.filter { _ in chance(70) }.map { info($0) })
         case .list: return .listed(ListReply(order: 1, next: random.next() % 2, ids: [.number(3)]))
-        case .search, .acceptLoss, .status, .checkpoint, .ping, .stop: return .done
+        case .search, .write, .acceptLoss, .status, .checkpoint, .ping, .stop: return .done
         case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
             .failure, .listed, .announcement:
             return .done

@@ -6,13 +6,13 @@ import Testing
 
 @Suite struct SchemaTests {
     private func operation(_ sent: Sent) -> WriteOperation? {
-        guard case .write(let request) = sent.message else { return nil }
-        return request.operation
+        guard case .shardWrite(let write) = sent.message else { return nil }
+        return write.operation.operation
     }
 
     private func key(_ sent: Sent) -> RequestKey? {
-        guard case .write(let request) = sent.message else { return nil }
-        return request.key
+        guard case .shardWrite(let write) = sent.message else { return nil }
+        return write.key
     }
 
     @Test func theFirstUpsertCreatesTheCollectionEverywhereBeforeItsParts() throws {
@@ -100,14 +100,14 @@ import Testing
         var sample = QuerySample(collection: "c", element: .u8, dim: 2, vectors: Array(0..<40))
         fixture.write(.calibrate(sample))
         let valid = try sample.validated(against: info("c").schema)
-        #expect(valid.element == .f32 && valid.count == 20)
+        #expect(valid.sample.element == .f32 && valid.sample.count == 20)
         #expect(fixture.sent.map(\.shard) == [0, 1])
         for sent in fixture.sent {
-            guard case .write(let request) = sent.message else {
+            guard case .shardWrite(let write) = sent.message else {
                 Issue.record("\(sent.message)")
                 continue
             }
-            #expect(request.operation == .calibrate(valid))
+            #expect(write.operation == .calibrate(valid))
             fixture.worker(sent.shard, sent.id, written())
         }
         #expect(fixture.writeReply?.coverage == Coverage(shardsTotal: 2))

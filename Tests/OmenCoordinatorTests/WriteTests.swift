@@ -11,12 +11,14 @@ import Testing
         fixture.write(.upsert(batch("c", all)))
         var seen = 0
         for sent in fixture.sent {
-            guard case .write(let request) = sent.message,
-                case .upsert(let part) = request.operation
+            guard case .shardWrite(let write) = sent.message,
+                case .upsert(let checked) = write.operation
             else { throw OmenError(.badRequest, "not an upsert") }
             let expected = all.filter { shard(of: $0, shards: 4) == sent.shard }
+            let part = checked.batch
             #expect(part == batch("c", expected))
-            #expect(request.key == RequestKey(client: 1001, sequence: 1))
+            #expect(checked.schema == info("c").schema)
+            #expect(write.key == RequestKey(client: 1001, sequence: 1))
             seen += part.ids.count
         }
         #expect(seen == all.count)
@@ -48,6 +50,51 @@ import Testing
         fixture.write(.upsert(batch("c", [1], dim: 3)))
         #expect(fixture.error?.code == .badRequest)
         #expect(fixture.sent.isEmpty)
+    }
+
+    /// What a client says it has checked was not checked.
+    @Test func anOrderOfAClientIsRefused() throws {
+        var fixture = try Fixture.ready(shards: 2, collections: [info("c")])
+        let checked = try batch("c", [1, 2, 3]).validated(against: info("c").schema)
+        let key = RequestKey(client: 5, sequence: 1)
+        fixture.ask(.shardWrite(ShardWrite(key: key, operation: .upsert(checked))))
+        #expect(fixture.error?.code == .badRequest)
+        #expect(fixture.sent.isEmpty)
+    }
+
+    @Test func aBatchThatFillsAFrameLeavesNoRoomForTheOrder() throws {
+        let schema = CollectionSchema(dim: 8192)
+        let collection = CollectionInfo(name: "c", schema: schema)
+        var fixture = try Fixture.ready(shards: 1, collections: [collection])
+        let count = 2047
+        var large = UpsertBatch(
+            collection: "c",
+            element: .f32,
+            dim: 8192,
+            ids: (0..<UInt64(count)).map { .number($0) },
+            vectors: [UInt8](repeating: 0, count: count * schema.vectorByteCount)
+        )
+        let left = Limits.frameBodyByteCountMax - large.encodedByteCount
+        large.ids[0] = .text("x")
+        large.metadata = [[UInt8]](repeating: [], count: count)
+        let object = { (byteCount: Int) in
+            Array("{}".utf8) + [UInt8](repeating: UInt8(ascii: " "), count: byteCount - 2)
+        }
+        // With its head, its key and the operation's number the request fills a frame.
+        let filling = left + 7 - 4 * count - 33
+        large.metadata[0] = object(filling)
+        let request = WriteRequest(
+            key: RequestKey(client: 1, sequence: 1),
+            operation: .upsert(large)
+        )
+        let isSent = Message.write(request).fitsFrame
+        #expect(isSent)
+        fixture.ask(.write(request))
+        #expect(fixture.error?.code == .badRequest && fixture.sent.isEmpty)
+        large.metadata[0] = object(filling - Limits.messageOverheadByteCount)
+        fixture.write(.upsert(large), id: 2)
+        let isOrdered = fixture.sent.first?.message.fitsFrame
+        #expect(isOrdered == true)
     }
 
     @Test func failsThePartOfAShardThatIsNotReadyAndNeverReroutesIt() throws {

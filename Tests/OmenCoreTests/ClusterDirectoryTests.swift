@@ -107,7 +107,7 @@ import Testing
         }
         // The number of the second replica, the last 28 bytes but 4.
         var bytes = Self.encoded(directory)
-        bytes[bytes.count - ShardProgress.encodedByteCount - 4] = 1
+        bytes[bytes.count - ShardProgress.byteCount - 4] = 1
         Self.expectBadRequest("shard 1, replica 1 stands where shard 1") {
             try Self.decoded(bytes)
         }

@@ -76,7 +76,7 @@ private let lookAlikes = [
 
     @Test func acceptsSubnormalsAndTheLargestMagnitude() throws {
         let accepted = try batch([[.leastNonzeroMagnitude, -1e15]]).validated(against: plain)
-        #expect(accepted.ids.count == 1)
+        #expect(accepted.batch.ids.count == 1)
     }
 
     @Test(arguments: Metric.allCases)
@@ -127,13 +127,13 @@ private let lookAlikes = [
     @Test func refusesZeroVectorsUnderCosineOnly() throws {
         #expect(throws: OmenError.self) { try batch([[0, -0.0]]).validated(against: cosine) }
         #expect(throws: OmenError.self) { try batch([[1e-30, 0]]).validated(against: cosine) }
-        #expect(try batch([[0, 0]]).validated(against: plain).dim == 2)
+        #expect(try batch([[0, 0]]).validated(against: plain).batch.dim == 2)
     }
 
     @Test func convertsWholeNumbersForByteCollections() throws {
         let converted = try batch([[0, 255]]).validated(against: small)
-        #expect(converted.element == .u8)
-        #expect(converted.vectors == [0, 255])
+        #expect(converted.batch.element == .u8)
+        #expect(converted.batch.vectors == [0, 255])
         #expect(throws: OmenError.self) { try batch([[0, 0.5]]).validated(against: small) }
         #expect(throws: OmenError.self) { try batch([[0, 256]]).validated(against: small) }
         #expect(throws: OmenError.self) { try batch([[0, -1]]).validated(against: small) }
@@ -160,7 +160,7 @@ private let lookAlikes = [
     ])
     func acceptsObjects(text: String) throws {
         let checked = try batch([[1, 2]], metadata: [text]).validated(against: plain)
-        #expect(checked.metadata.count == 1)
+        #expect(checked.batch.metadata.count == 1)
     }
 
     @Test(arguments: [
@@ -178,7 +178,9 @@ private let lookAlikes = [
             "{\"a\":" + String(repeating: "[", count: depth - 1)
                 + String(repeating: "]", count: depth - 1) + "}"
         }
-        #expect(try batch([[1, 2]], metadata: [nested(32)]).validated(against: plain).dim == 2)
+        #expect(
+            try batch([[1, 2]], metadata: [nested(32)]).validated(against: plain).batch.dim == 2
+        )
         #expect(throws: OmenError.self) {
             try batch([[1, 2]], metadata: [nested(33)]).validated(against: plain)
         }

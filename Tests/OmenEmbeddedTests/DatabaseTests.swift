@@ -396,15 +396,17 @@ import Testing
         let database = try Database()
         let cosine = CollectionSchema(dim: Self.dim, metric: .cosine)
         _ = try database.write(.createCollection(name: "c", schema: cosine))
-        var zero = UpsertBatch(
+        let zero = UpsertBatch(
             collection: "c",
             element: .f32,
             dim: Self.dim,
             ids: [.number(1)],
             vectors: [UInt8](repeating: 0, count: 4 * Self.dim)
         )
-        zero.checkedAgainst = Self.schema
-        #expect(throws: OmenError.self) { try database.write(.upsert(zero)) }
+        // Right for a collection that there was before.
+        let checked = try zero.validated(against: Self.schema)
+        #expect(throws: OmenError.self) { try database.upsert(checked) }
+        #expect(try database.count("c") == 0)
         try database.close()
     }
 }

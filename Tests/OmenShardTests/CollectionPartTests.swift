@@ -305,11 +305,11 @@ private let identity = ShardIdentity(cluster: ClusterUUID(high: 1, low: 2), shar
         for (available, isRefused) in [(needed - 1, true), (needed, false)] {
             var effects: [ShardCore.Effect] = []
             core.handle(.load(ShardLoad(availableByteCount: available)), into: &effects)
-            let request = WriteRequest(
+            let write = ShardWrite(
                 key: RequestKey(client: 1, sequence: UInt64(available)),
-                operation: .upsert(batch)
+                operation: .upsert(try batch.validated(against: schema))
             )
-            core.handle(.write(ticket: 1, request), into: &effects)
+            core.handle(.write(ticket: 1, write, wallMicroseconds: 0), into: &effects)
             let refusals = effects.filter { effect in
                 if case .refuse = effect { true } else { false }
             }

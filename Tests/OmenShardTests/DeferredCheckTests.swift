@@ -115,7 +115,9 @@ import Testing
     /// Whoever wrote such a file had its checksums right.
     @Test func slotsThatNameNoRowOrCountWrongAreRefused() throws {
         let table = try RecordTable()
-        for number in 0..<10 { _ = try table.append(.number(UInt64(number)), metadata: []) }
+        for number in 0..<10 {
+            _ = try table.append(.number(UInt64(number)), metadata: [], version: 1)
+        }
         func check(_ change: (inout [UInt32]) -> Void) throws {
             var slots = Array(UnsafeBufferPointer(start: table.slots, count: table.slotCapacity))
             change(&slots)

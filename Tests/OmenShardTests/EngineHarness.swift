@@ -91,7 +91,7 @@ final class EngineHarness {
             key: key ?? RequestKey(client: client, sequence: sequence),
             operation: operation
         )
-        engine.write(request, ticket: nextTicket)
+        engine.checkAndWrite(request, ticket: nextTicket)
         return try wait(for: nextTicket)
     }
 

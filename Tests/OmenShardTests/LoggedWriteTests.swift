@@ -14,6 +14,7 @@ import Testing
     /// Runs `body` with a shard whose log holds these records and nothing else.
     private func withShard<Value>(
         of records: [[UInt8]],
+        versions: [Int: WriteVersions] = [:],
         _ body: (String) throws -> Value
     ) throws -> Value {
         let directory = FileManager.default.temporaryDirectory
@@ -24,10 +25,12 @@ import Testing
             withIntermediateDirectories: true
         )
         var payload = ByteWriter()
-        for record in records {
-            payload.write(UInt32(16 + record.count))
+        for (place, record) in records.enumerated() {
+            let versions = versions[place] ?? WriteVersions(UInt64(place + 1))
+            payload.write(UInt32(16 + versions.encodedByteCount + record.count))
             payload.write(UInt64(7))
             payload.write(UInt64(1))
+            versions.encode(into: &payload)
             payload.write(raw: record)
         }
         var encoder = LogSegmentEncoder(identity: identity, nonce: 5, firstLSN: 1)
@@ -35,6 +38,7 @@ import Testing
             .batch,
             firstLSN: 1,
             durableLSN: 0,
+            wallMicroseconds: 0,
             recordCount: UInt32(records.count),
             payload: payload.bytes
         )
@@ -119,6 +123,23 @@ import Testing
     @Test func whatWasLoggedRightIsApplied() throws {
         let good = upsert("c", [1, 2, 3], metadata: "{\"a\":1}")
         #expect(try open(creates + [encoded(good)]) == ["c": 1, "u": 0])
+    }
+
+    /// As restoring and moving records between shards will log them.
+    @Test func recordsThatBringTheirVersionsKeepThem() throws {
+        let moved = WriteVersions(4, records: [WriteVersions.limit / 4])
+        try withShard(of: creates + [encoded(upsert())], versions: [2: moved]) { directory in
+            let harness = try EngineHarness(directory)
+            defer { harness.engine.close() }
+            func version(_ collection: String) throws -> UInt64? {
+                try harness.engine.store.records([.number(1)], in: collection, withVector: false)
+                    .first?.version
+            }
+            #expect(try version("c") == moved[0])
+            // No later write falls below it.
+            try harness.write(upsert("u", [1, 2]))
+            #expect(try version("u") == moved[0] + 1)
+        }
     }
 
     /// Doors may become stricter; what was accepted before is still there.

@@ -4,19 +4,27 @@ import Testing
 @testable import OmenShard
 
 @Suite struct MemoryWatchTests {
-    @Test func theSystemIsAskedOnceASecondAndOnlyForWrites() {
+    private let key = RequestKey(client: 0, sequence: 0)
+
+    private func upsert(_ count: Int) throws -> ShardWrite {
+        let batch = batch(count, seed: 1)
+        let schema = CollectionSchema(dim: batch.dim, element: batch.element)
+        return ShardWrite(key: key, operation: .upsert(try batch.validated(against: schema)))
+    }
+
+    @Test func theSystemIsAskedOnceASecondAndOnlyForWrites() throws {
         var askedCount = 0
         var watch = MemoryWatch {
             askedCount += 1
             return askedCount
         }
         let start: UInt64 = 7_000_000_000
-        let write = WriteOperation.upsert(batch(10, seed: 1))
+        let write = try upsert(10)
         #expect(watch.availableByteCount == .max)
         for operation in [
-            .delete(collection: "c", ids: []), WriteOperation.dropCollection(name: "c"),
+            .delete(collection: "c", ids: []), CheckedOperation.dropCollection(name: "c"),
         ] {
-            let hasAsked = watch.note(operation, now: start)
+            let hasAsked = watch.note(ShardWrite(key: key, operation: operation), now: start)
             #expect(!hasAsked)
         }
         #expect(askedCount == 0)
@@ -27,18 +35,18 @@ import Testing
         #expect(watch.availableByteCount == 5)
     }
 
-    @Test func muchThatIsWrittenIsAskedForSooner() {
+    @Test func muchThatIsWrittenIsAskedForSooner() throws {
         var askedCount = 0
         var watch = MemoryWatch {
             askedCount += 1
             return nil
         }
-        let large = WriteOperation.upsert(batch(10_000, seed: 1))
+        let large = try upsert(10_000)
         let start: UInt64 = 7_000_000_000
         var byteCount = 0
         for _ in 0..<200 {
             _ = watch.note(large, now: start)
-            byteCount += large.encodedByteCount
+            byteCount += large.operationByteCount
         }
         #expect(askedCount >= byteCount / MemoryWatch.byteCountMax - 1)
         #expect(askedCount < 40)

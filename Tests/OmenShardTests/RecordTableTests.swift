@@ -6,8 +6,8 @@ import Testing
 @Suite struct RecordTableTests {
     @Test func numbersAndTextsAreDifferentIDs() throws {
         let table = try RecordTable()
-        #expect(try table.append(.number(7), metadata: []) == nil)
-        #expect(try table.append(.text("7"), metadata: Array("{}".utf8)) == nil)
+        #expect(try table.append(.number(7), metadata: [], version: 1) == nil)
+        #expect(try table.append(.text("7"), metadata: Array("{}".utf8), version: 2) == nil)
         #expect(table.row(of: .number(7)) == 0)
         #expect(table.row(of: .text("7")) == 1)
         #expect(table.id(of: 1) == .text("7"))
@@ -17,8 +17,8 @@ import Testing
 
     @Test func replacingNamesTheOldRow() throws {
         let table = try RecordTable()
-        _ = try table.append(.number(1), metadata: [])
-        #expect(try table.append(.number(1), metadata: []) == 0)
+        _ = try table.append(.number(1), metadata: [], version: 1)
+        #expect(try table.append(.number(1), metadata: [], version: 1) == 0)
         #expect(table.row(of: .number(1)) == 1)
         #expect(table.liveCount == 1)
         #expect(table.remove(.number(1)) == 1)
@@ -39,7 +39,8 @@ import Testing
             } else {
                 let row = UInt32(table.rowCount)
                 #expect(
-                    try table.append(id, metadata: []) == model.updateValue(row, forKey: id),
+                    try table.append(id, metadata: [], version: 1)
+                        == model.updateValue(row, forKey: id),
                     "seed \(seed) step \(step)"
                 )
             }

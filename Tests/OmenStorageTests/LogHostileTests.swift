@@ -49,11 +49,12 @@ import Testing
                 recordCount: UInt32(truncatingIfNeeded: pick(2)),
                 firstLSN: pick(1),
                 durableLSN: pick(0),
+                wallMicroseconds: pick(1),
                 previousChecksum: 0,
                 payloadChecksum: crc32c(body, seed: header.seed)
             )
             var writer = ByteWriter()
-            frame.encode(into: &writer, seed: header.seed)
+            writer.write(raw: frame.encode(seed: header.seed))
             log.segments[0].bytes += writer.bytes + body
             let (end, lsns, found) = log.scan()
             if case .success(.clean) = end {
@@ -71,11 +72,12 @@ import Testing
             recordCount: 9,
             firstLSN: .max - 1,
             durableLSN: 0,
+            wallMicroseconds: 0,
             previousChecksum: 0,
             payloadChecksum: crc32c([], seed: header.seed)
         )
         var writer = ByteWriter()
-        frame.encode(into: &writer, seed: header.seed)
+        writer.write(raw: frame.encode(seed: header.seed))
         log.segments[0].bytes += writer.bytes
         #expect(log.scan(from: .max - 1).lsns.isEmpty)
     }
@@ -114,7 +116,8 @@ import Testing
         )
         let key = RequestKey(client: 1, sequence: 1)
         let records = [
-            LogRecord(key: key, operation: upsert), LogRecord(key: key, operation: delete),
+            LogRecord(key: key, versions: WriteVersions(1), operation: upsert),
+            LogRecord(key: key, versions: WriteVersions(2), operation: delete),
         ]
         log.append(LogBatch(firstLSN: 2, durableLSN: 0, records: records))
         log.segments[0].bytes.removeLast(4)

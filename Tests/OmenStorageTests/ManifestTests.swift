@@ -7,6 +7,7 @@ import Testing
     private static func checkpoint(_ lsn: UInt64, files: Int = 1) -> ShardCheckpoint {
         ShardCheckpoint(
             appliedLSN: lsn,
+            lastVersion: 1_700_000_000_000_000 + lsn,
             collections: (0..<files).map { index in
                 ShardCheckpoint.Collection(
                     name: "c\(index)",
@@ -110,6 +111,26 @@ import Testing
             #expect(error?.message.contains(text) == true)
             #expect(error?.message.contains("/data/cluster.manifest") == true)
         }
+    }
+
+    /// Format 2 had no last version.
+    @Test func shardManifestsOfOtherBuildsAreRefusedByName() throws {
+        let magic: UInt64 = 0x4D52_4853_4E45_4D4F
+        for version in [UInt32(1), 2, 9] {
+            let bytes = ManifestEnvelope.encode(magic: magic, version: version, payload: [0])
+            let error = #expect(throws: OmenError.self) {
+                try ShardManifest.decode(bytes, path: "/data/MANIFEST")
+            }
+            #expect(error?.code == .unsupportedVersion)
+            #expect(error?.message.contains("manifest format \(version)") == true)
+        }
+    }
+
+    @Test func aVersionThatNoClockMakesIsDamage() throws {
+        var checkpoint = Self.checkpoint(3)
+        checkpoint.lastVersion = WriteVersions.limit
+        let manifest = ShardManifest(identity: testIdentity, history: 7).advanced(to: checkpoint)
+        Self.expectCorrupt { try ShardManifest.decode(manifest.encode(), path: "MANIFEST") }
     }
 
     @Test func anotherShardsManifestIsRefusedByName() throws {

@@ -43,7 +43,11 @@ func record(_ lsn: UInt64, textBytes: Int = 0) -> LogRecord {
     let key = RequestKey(client: 7, sequence: lsn)
     switch lsn % 3 {
     case 0:
-        return LogRecord(key: key, operation: .delete(collection: "default", ids: [.number(lsn)]))
+        return LogRecord(
+            key: key,
+            versions: WriteVersions(1000 + lsn),
+            operation: .delete(collection: "default", ids: [.number(lsn)])
+        )
     default:
         let metadata = [UInt8](repeating: UInt8(ascii: " "), count: textBytes)
         let batch = UpsertBatch(
@@ -54,7 +58,11 @@ func record(_ lsn: UInt64, textBytes: Int = 0) -> LogRecord {
             vectors: [UInt8(truncatingIfNeeded: lsn), 1, 2, 3],
             metadata: textBytes > 0 ? [metadata] : []
         )
-        return LogRecord(key: key, operation: .upsert(batch))
+        return LogRecord(
+            key: key,
+            versions: WriteVersions(1000 + lsn),
+            operation: .upsert(batch)
+        )
     }
 }
 
@@ -68,6 +76,7 @@ func batch(
     LogBatch(
         firstLSN: firstLSN,
         durableLSN: durable ?? firstLSN - 1,
+        wallMicroseconds: 10 * firstLSN,
         records: (firstLSN..<firstLSN + count).map { record($0, textBytes: textBytes) }
     )
 }

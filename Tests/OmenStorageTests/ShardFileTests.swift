@@ -226,13 +226,17 @@ import Testing
         #expect(error?.code == .corrupt)
         #expect(error?.message.contains("shard 8 of cluster") == true)
         var bytes = try scratch.bytes(of: Self.name)
-        bytes[8] = 2
-        var writer = ByteWriter()
-        writer.write(crc32c(Array(bytes[..<4092])))
-        bytes.replaceSubrange(4092..<4096, with: writer.bytes)
-        try scratch.put(bytes, as: Self.name)
-        let newer = #expect(throws: OmenError.self) { try Self.open(scratch) }
-        #expect(newer?.code == .unsupportedVersion)
+        // Format 1 had no versions of records.
+        for format in [UInt8(1), 3] {
+            bytes[8] = format
+            var writer = ByteWriter()
+            writer.write(crc32c(Array(bytes[..<4092])))
+            bytes.replaceSubrange(4092..<4096, with: writer.bytes)
+            try scratch.put(bytes, as: Self.name)
+            let error = #expect(throws: OmenError.self) { try Self.open(scratch) }
+            #expect(error?.code == .unsupportedVersion)
+            #expect(error?.message.contains("format \(format)") == true)
+        }
         try scratch.directory.remove(Self.name)
         let missing = #expect(throws: OmenError.self) { try Self.open(scratch) }
         #expect(missing?.code == .corrupt)

@@ -110,6 +110,11 @@ import Testing
         #expect(report.shardFileCount == 2)
         #expect(report.logSegmentCount == 3)
         #expect(report.logRecordCount == 6)
+        #expect(report.logTimes.map(\.shard) == [0, 1])
+        for times in report.logTimes {
+            #expect(times.wallMicroseconds.lowerBound >= 10)
+            #expect(times.wallMicroseconds.upperBound <= 60)
+        }
         #expect(report.byteCount > 30_000)
         #expect(try Self.picture(scratch.directory) == before)
     }

@@ -100,6 +100,37 @@ import Testing
         }
     }
 
+    /// Frames, queues and limits go by these counts.
+    @Test func whatIsCountedIsWhatIsWritten() {
+        for message in Samples.requests + Samples.replies {
+            var writer = ByteWriter()
+            message.encodeBody(into: &writer)
+            #expect(message.bodyByteCount == writer.bytes.count, "\(message.kind)")
+        }
+        for operation in Samples.writes {
+            var writer = ByteWriter()
+            operation.encode(into: &writer)
+            #expect(operation.encodedByteCount == writer.bytes.count)
+        }
+    }
+
+    /// A worker knows the size from the bytes it read, a coordinator from what it wrote.
+    @Test func anOrderKeepsItsSizeOnTheWay() throws {
+        for operation in Samples.orders {
+            let key = RequestKey(client: 1, sequence: 2)
+            let write = ShardWrite(key: key, operation: operation)
+            var writer = ByteWriter()
+            write.encode(into: &writer)
+            let read = try writer.bytes.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                return try ShardWrite(from: &reader)
+            }
+            #expect(read.operationByteCount == operation.operation.encodedByteCount)
+            #expect(read.operationByteCount == write.operationByteCount)
+            #expect(read.operation.schema == operation.schema)
+        }
+    }
+
     @Test func aSearchEncodedOnceIsWhatEncodingItForEachShardGives() throws {
         let order = Samples.order
         var encoder = FrameEncoder(.clients())
@@ -214,7 +245,7 @@ import Testing
     @Test func kindsKeepTheirNumbers() {
         // Peers of other builds know these numbers.
         let numbers = MessageKind.allCases.map(\.rawValue)
-        #expect(numbers == (Array(1...12) + Array(101...110) + [201]))
+        #expect(numbers == (Array(1...13) + Array(101...110) + [201]))
         let bytes = Message.ping.framed(requestID: 0x0102)
         #expect(bytes[64...] == [16, 0, 0, 0, 8, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0])
     }

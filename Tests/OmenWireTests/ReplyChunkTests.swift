@@ -92,7 +92,7 @@ import Testing
 
     @Test func chunksTakeAsManyRecordsAsFitAndOneAtLeast() {
         let all = reply(0..<10, byteCount: 100)
-        let frame = RecordsReply(records: [], like: all).bodyByteCount
+        let frame = RecordsReply(records: [], like: all).encodedByteCount
         let record = all.records[0].encodedByteCount
         for (limit, counts) in [
             (1, Array(repeating: 1, count: 10)), (frame + 3 * record, [3, 3, 3, 1]),
@@ -170,7 +170,7 @@ import Testing
 
     @Test func unfinishedRepliesTakeBoundedMemory() {
         let one = reply(0..<1)
-        let limit = one.bodyByteCount + one.records[0].encodedByteCount
+        let limit = one.encodedByteCount + one.records[0].encodedByteCount
         expectViolation(
             "at most \(limit)",
             byteCountMax: limit,

@@ -129,10 +129,22 @@ enum Samples {
         .upsert(batch),
         .delete(collection: "default", ids: [.text("a"), .number(0)]),
         .calibrate(
-            QuerySample(collection: "images", element: .f32, dim: 1, vectors: Array(0..<64))
+            QuerySample(collection: "texts", element: .f32, dim: 1, vectors: Array(0..<64))
         ),
-        .calibrate(QuerySample(collection: "images", element: .u8, dim: 0, vectors: [])),
+        .calibrate(QuerySample(collection: "texts", element: .u8, dim: 0, vectors: [])),
     ]
+
+    /// What a coordinator makes of `writes`.
+    static let orders: [CheckedOperation] = writes.map { write in
+        let schemas = [
+            "default": CollectionSchema(dim: 2), "images": schema,
+            "texts": CollectionSchema(dim: 1),
+        ]
+        do throws(OmenError) {
+            // The bytes make numbers so small that no door takes them.
+            return try write.validated(against: schemas, rules: .stored)
+        } catch { preconditionFailure("\(error)") }
+    }
 
     static var requests: [Message] {
         let key = RequestKey(client: 0xFEDC_BA98_7654_3210, sequence: 1)
@@ -142,6 +154,7 @@ enum Samples {
             .list(ListRequest(collection: "default", shard: 3, start: .max, order: 7)),
             .search(query),
             .shardSearch(order),
+        ] + orders.map { .shardWrite(ShardWrite(key: key, operation: $0)) } + [
             .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss(shard: 3),
         ]
     }

@@ -9,7 +9,11 @@ import Testing
     @Test func whatIsNotBegunByItsDeadlineIsDropped() throws {
         let store = ShardStore()
         let schema = CollectionSchema(dim: 2, element: .u8)
-        _ = try store.apply(lsn: 1, .createCollection(name: "c", schema: schema))
+        _ = try store.apply(
+            lsn: 1,
+            .createCollection(name: "c", schema: schema),
+            WriteVersions(1)
+        )
         let query = SearchRequest(
             collection: "c",
             element: .u8,

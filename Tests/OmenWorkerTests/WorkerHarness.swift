@@ -95,10 +95,10 @@ final class WorkerHarness {
         return received.removeFirst()
     }
 
-    /// Sends a write and waits for its acknowledgement.
-    func write(_ operation: WriteOperation) throws {
+    /// Sends an order to write and waits for its acknowledgement.
+    func write(_ operation: CheckedOperation) throws {
         let key = RequestKey(client: 0, sequence: 0)
-        try send([(1, .write(WriteRequest(key: key, operation: operation)))])
+        try send([(1, .shardWrite(ShardWrite(key: key, operation: operation)))])
         let answer = try next()
         guard case .written = answer.message else {
             throw OmenError(.unavailable, "\(answer)")

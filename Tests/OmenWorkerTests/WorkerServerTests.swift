@@ -40,7 +40,7 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
         ids: (0..<UInt64(count)).map { .number($0) },
         vectors: (0..<count * dim).map { _ in UInt8.random(in: 0...255, using: &random) }
     )
-    try worker.write(.upsert(batch))
+    try worker.write(.upsert(try batch.validated(against: schema)))
     try body(worker)
 }
 
@@ -71,6 +71,25 @@ private func otherScopes() -> [FrameScope] {
         try worker.send([(2, .ping)], scope: scope)
         #expect(throws: OmenError.self) { try worker.next() }
         #expect(worker.leave() == .failed)
+    }
+
+    /// What a client sends was not checked, and a worker checks no values.
+    @Test func aClientsWriteIsNotTaken() throws {
+        try withWorker { worker in
+            let operation = WriteOperation.delete(collection: "c", ids: [.number(1)])
+            let key = RequestKey(client: 0, sequence: 0)
+            try worker.send([
+                (10, .write(WriteRequest(key: key, operation: operation))),
+                (11, .count(collection: "c")),
+            ])
+            guard case .failure(let error) = try worker.next().message,
+                case .counted(let reply) = try worker.next().message
+            else {
+                Issue.record("no failure and count")
+                return
+            }
+            #expect(error.code == .protocolViolation && reply.count == 1000)
+        }
     }
 
     /// A worker that does not answer heartbeats is taken for hung and killed, so a large

@@ -109,8 +109,10 @@ extension SimulatedProcess: SimulatedTime {
         return lastRead
     }
 
-    /// The simulation begins in the year 2024.
-    var microsecondsSince1970: UInt64 { 1_704_067_200_000_000 + nanoseconds / 1000 }
+    /// The simulation begins in the year 2024, and its clocks are set back every two seconds.
+    var microsecondsSince1970: UInt64 {
+        1_704_067_200_000_000 + nanoseconds / 1000 % 2_000_000
+    }
 
     func sleep(nanoseconds: UInt64) { pause(nanoseconds...nanoseconds) }
 }

@@ -93,6 +93,7 @@ final class SimulatedWorker {
             if engine.replayedCount > 0 { simulation.tally.replays += 1 }
             if engine.check != nil { simulation.tally.deferredChecks += 1 }
             generation = engine.progress.generation
+            checkVersion(of: engine)
             simulation.note("opened \(shard) \(engine.core.appliedLSN) \(engine.replayedCount)")
             announce(.ready)
             tick()
@@ -200,7 +201,7 @@ final class SimulatedWorker {
         }
         let id = envelope.requestID
         switch envelope.message {
-        case .write(let request): engine.write(request, ticket: id)
+        case .shardWrite(let write): engine.write(write, ticket: id)
         case .get(let request): answerGet(id, request, engine)
         case .count(let name):
             let count = engine.store.collections[name]?.vectorCount ?? 0
@@ -235,6 +236,7 @@ final class SimulatedWorker {
         guard isAlive, !isLeaving else { return }
         switch outcome {
         case .written(let ticket, let counts):
+            if let engine = driver?.engine { checkVersion(of: engine) }
             send(ticket, .written(WriteReply(counts: counts, coverage: Self.alone)))
         case .refused(let ticket, let error): send(ticket, .failure(error))
         case .checkpointed(let ticket, let error):
@@ -255,6 +257,19 @@ final class SimulatedWorker {
             }
             leave(isDamaged ? 65 : 1)
         }
+    }
+
+    /// The last version that was given never becomes less, not even by a crash or a clock set back.
+    private func checkVersion(of engine: ShardEngine) {
+        // An operator has accepted that writes are lost.
+        guard simulation.damaged != shard else { return }
+        let version = engine.core.appliedVersion
+        if version < simulation.versions[shard] {
+            simulation.violation(
+                "shard \(shard): version \(version) after \(simulation.versions[shard])"
+            )
+        }
+        simulation.versions[shard] = version
     }
 
     /// Ends by its own decision, once this turn is over.

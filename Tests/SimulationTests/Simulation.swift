@@ -39,6 +39,8 @@ final class Simulation {
     private(set) var faultsAllowed = true
     /// The shard whose files were taken away or have rotted.
     var damaged: Int?
+    /// The last version that each shard was seen to give.
+    var versions: [UInt64]
     /// Whether every opening checks everything first.
     var opensWhole = false
     /// What files were like before they rotted, by path.
@@ -56,6 +58,7 @@ final class Simulation {
         shardCount = shards
         disks = (0..<shards).map { _ in MemoryDisk() }
         workers = Array(repeating: nil, count: shards)
+        versions = Array(repeating: 0, count: shards)
         cluster = Self.newCluster(shards)
         self.clients = (0..<UInt64(clients)).map {
             SimulatedClient(self, number: $0, writes: writes)

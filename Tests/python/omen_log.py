@@ -6,12 +6,14 @@ from pathlib import Path
 
 from checksum import crc32c
 
-FRAME = struct.Struct("<4sIIIQQIII")
+FRAME = struct.Struct("<4sIIIQQQIII")
+# Byte count of the rest, client, sequence, version, count of versions.
+RECORD = struct.Struct("<IQQQI")
 HEADER_BYTES = 64
 
 
 def read_records(path: Path) -> list[bytes]:
-    """The operations in a segment, without their request keys."""
+    """The operations in a segment, without their request keys and versions."""
     data = path.read_bytes()
     place = HEADER_BYTES
     records = []
@@ -20,7 +22,8 @@ def read_records(path: Path) -> list[bytes]:
         payload = data[place + FRAME.size : place + FRAME.size + size]
         for _ in range(count):
             length = struct.unpack_from("<I", payload)[0]
-            records.append(payload[20 : 4 + length])
+            versions = RECORD.unpack_from(payload)[4]
+            records.append(payload[RECORD.size + 8 * versions : 4 + length])
             payload = payload[4 + length :]
         place += FRAME.size + size
     return records
@@ -34,7 +37,7 @@ def write_records(path: Path, operations: list[bytes]) -> None:
     # Identity and nonce.
     seed = crc32c(header[12:40])
     payload = b"".join(
-        struct.pack("<IQQ", 16 + len(one), 99, number) + one
+        RECORD.pack(RECORD.size - 4 + len(one), 99, number, number, 0) + one
         for number, one in enumerate(operations, 1)
     )
     last = first + len(operations)
@@ -44,7 +47,7 @@ def write_records(path: Path, operations: list[bytes]) -> None:
 
 
 def _frame(payload, count, first, durable, previous, seed) -> tuple[bytes, int]:
-    head = FRAME.pack(b"OBAT", 1, len(payload), count, first, durable, previous,
+    head = FRAME.pack(b"OBAT", 1, len(payload), count, first, durable, 0, previous,
                       crc32c(payload, seed), 0)[:-4]
     checksum = crc32c(head, seed)
     return head + struct.pack("<I", checksum) + payload, checksum

@@ -166,6 +166,9 @@ class Lifecycle(ClusterTestCase):
         for end in [cluster.stop, cluster.kill_all, cluster.kill_all]:
             end()
             self.assertEqual(cluster.run("verify").split()[0], "0")
+            for times in cluster.json("verify")["log_times"]:
+                self.assertRegex(times["first"], r"^20\d\d-\d\d-\d\dT[\d:]{8}\.\d{6}Z$")
+                self.assertLessEqual(times["first"], times["last"])
             cluster.start()
             self.assertEqual(cluster.json(*query)["hits"], before)
             self.assertEqual(cluster.json("count")["count"], 201)

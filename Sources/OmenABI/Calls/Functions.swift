@@ -132,7 +132,7 @@ public func omendb_upsert(
             for part in ranges {
                 do throws(OmenError) {
                     if part.lowerBound > 0 { try Stop.check() }
-                    let done = try store.write(.upsert(try checked.batch(part)))
+                    let done = try checked.write(part, to: store)
                     counts?.pointee.upserted += done.upserted
                     counts?.pointee.replaced += done.replaced
                     counts?.pointee.rows = UInt64(part.upperBound)

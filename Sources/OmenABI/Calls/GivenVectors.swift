@@ -71,32 +71,6 @@ struct GivenVectors {
         }
     }
 
-    /// The same rows, checked as `VectorValidation` does: the copy, not what it was taken from.
-    ///
-    /// Row by row, while a row is in the processor's cache.
-    /// - Throws: `.badRequest` naming the first wrong row and the element.
-    func checkedCopy(
-        _ rows: Range<Int>,
-        against schema: CollectionSchema
-    ) throws(OmenError) -> [UInt8] {
-        var failure: OmenError?
-        let step = max(1, Self.checkedByteCount / storedRowByteCount)
-        let byteCount = rows.count * storedRowByteCount
-        let checked = [UInt8](unsafeUninitializedCapacity: byteCount) { target, filled in
-            guard let start = UnsafeMutableRawBufferPointer(target).baseAddress else { return }
-            for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
-                let part = first..<min(first + step, rows.upperBound)
-                let place = start + (first - rows.lowerBound) * storedRowByteCount
-                copy(part, to: place)
-                failure = self.failure(in: part, at: place, against: schema)
-                guard failure == nil else { return }
-            }
-            filled = byteCount
-        }
-        if let failure { throw failure }
-        return checked
-    }
-
     private func copy(_ rows: Range<Int>, to target: UnsafeMutableRawPointer) {
         if kind == .plain, stride == rowByteCount {
             let source = base + rows.lowerBound * stride
@@ -105,22 +79,6 @@ struct GivenVectors {
         for (place, row) in rows.enumerated() {
             write(row, to: target + place * storedRowByteCount)
         }
-    }
-
-    /// What is wrong with rows that lie as they are stored at `start`.
-    private func failure(
-        in rows: Range<Int>,
-        at start: UnsafeRawPointer,
-        against schema: CollectionSchema
-    ) -> OmenError? {
-        for (place, row) in rows.enumerated() {
-            let values = UnsafeRawBufferPointer(
-                start: start + place * storedRowByteCount,
-                count: storedRowByteCount
-            )
-            if let failure = failure(of: values, row, against: schema) { return failure }
-        }
-        return nil
     }
 
     private func failure(
@@ -140,9 +98,6 @@ struct GivenVectors {
         return VectorValidation.wholeFailure(values, number: row, dim: dim)
     }
 
-    /// Bytes that are copied before they are checked: half of the smallest cache of the second
-    /// level.
-    private static let checkedByteCount = 128 << 10
     /// Bytes that are worth a thread of their own to check: some milliseconds.
     private static let byteCountPerThread = 8 << 20
     private static let threadCountMax = 4

@@ -81,34 +81,29 @@ struct UpsertParts {
         try Arguments.slice(given.metadata_offsets, given.metadata, row, "metadata object")
     }
 
-    /// A copy of some rows, checked if there are several parts.
+    /// Writes a copy of some rows, checked before if there are several parts.
     ///
-    /// - Throws: `.badRequest` naming the row in the whole batch.
-    func batch(_ range: Range<Int>) throws(OmenError) -> UpsertBatch {
+    /// - Throws: `.badRequest` naming the row in the whole batch, and what the store throws.
+    func write(_ range: Range<Int>, to store: any RecordStore) throws(OmenError) -> WriteCounts {
+        let copy = try batch(range)
+        guard let schema else { return try store.write(.upsert(copy)) }
+        let checked = try copy.validated(against: schema, firstRow: range.lowerBound)
+        return try store.upsert(checked)
+    }
+
+    private func batch(_ range: Range<Int>) throws(OmenError) -> UpsertBatch {
         var metadata: [[UInt8]] = []
         if given.metadata_offsets != nil {
             metadata.reserveCapacity(range.count)
             for row in range { metadata.append(Array(try self.metadata(row))) }
         }
-        let ids = try Arguments.ids(given.ids, range)
-        let copy: [UInt8]
-        if let schema {
-            copy = try vectors.checkedCopy(range, against: schema)
-        } else {
-            copy = vectors.copy(range)
-        }
-        var batch = UpsertBatch(
+        return UpsertBatch(
             collection: collection,
             element: vectors.element,
             dim: vectors.dim,
-            ids: ids,
-            vectors: copy,
+            ids: try Arguments.ids(given.ids, range),
+            vectors: vectors.copy(range),
             metadata: metadata
         )
-        if let schema {
-            try batch.validateMetadata(firstRow: range.lowerBound)
-            batch.checkedAgainst = schema
-        }
-        return batch
     }
 }

@@ -60,7 +60,7 @@ extension CoordinatorCore {
             case .count(let collection): try beginCount(collection, for: requester)
             case .list(let request): try begin(request, for: requester)
             case .search(let query): try begin(query, for: requester)
-            case .shardSearch:
+            case .shardSearch, .shardWrite:
                 throw OmenError(.badRequest, "orders to shards are the coordinator's to give")
             case .listCollections: try listCollections(for: requester)
             case .status: try beginStatus(for: requester)

@@ -12,6 +12,8 @@ extension Limits {
     package static let memoryLimitMax = 1 << 44
     /// Memory of a request beside its vectors, ids and answers: its places in tables and queues.
     static let requestOverheadByteCount = 512
+    /// What a message to a worker counts for in memory, beside its bytes.
+    static let messageOverheadByteCount = 128
     /// A request charged with more than this leaves an eighth of the memory to the smaller ones.
     static let smallRequestByteCountMax = 1 << 20
     /// What is read of a connection before anybody is asked whether there is memory for it.

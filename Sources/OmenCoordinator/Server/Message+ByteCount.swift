@@ -2,28 +2,8 @@ internal import OmenCore
 internal import OmenWire
 
 extension Message {
-    /// Bytes a request to a worker is charged with.
-    var chargedByteCount: Int {
-        switch self {
-        case .write(let request): request.operation.encodedByteCount
-        case .get(let request): 128 + RecordID.encodedByteCount(request.ids)
-        case .search(let request): 192 + request.vectors.count
-        case .shardSearch(let order): 192 + order.request.vectors.count
-        case .count, .list, .listCollections, .status, .checkpoint, .ping, .stop, .acceptLoss: 128
-        case .written, .records, .counted, .hits, .collections, .shardStatus, .clusterStatus, .done,
-            .failure, .listed, .announcement:
-            128
-        }
-    }
-}
-
-extension WriteCounts {
-    /// Adds a shard's counts without trapping, whatever they are.
-    mutating func add(_ other: WriteCounts) {
-        upserted = upserted.saturatingAdd(other.upserted)
-        replaced = replaced.saturatingAdd(other.replaced)
-        deleted = deleted.saturatingAdd(other.deleted)
-    }
+    /// Bytes that a read, or a question about the cluster, counts for on its way to a worker.
+    var chargedByteCount: Int { Limits.messageOverheadByteCount + bodyByteCount }
 }
 
 extension RecordsReply {

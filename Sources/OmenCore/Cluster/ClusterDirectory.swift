@@ -87,14 +87,9 @@ package struct ClusterDirectory: Equatable, Sendable {
 
 // MARK: Encoding
 
-extension ClusterDirectory {
+extension ClusterDirectory: ByteEncodable {
     /// Bytes of one encoded replica.
-    private static let replicaByteCount = 8 + ShardProgress.encodedByteCount
-
-    /// Bytes of the encoded directory.
-    package var encodedByteCount: Int {
-        4 + SlotTable.encodedByteCount + 4 + replicas.count * Self.replicaByteCount
-    }
+    private static let replicaByteCount = 8 + ShardProgress.byteCount
 
     /// Appends the directory to a manifest.
     ///

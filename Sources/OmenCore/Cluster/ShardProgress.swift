@@ -19,7 +19,8 @@ package struct ShardProgress: Equatable, Sendable {
     /// A shard that has not begun: it may have no files, and holds nothing.
     package static let notBegun = ShardProgress(history: 0, generation: 0, durableLSN: 0)
 
-    package static let encodedByteCount = 24
+    /// Bytes of every encoded progress.
+    package static let byteCount = 24
 
     package init(history: UInt64, generation: UInt64, durableLSN: UInt64) {
         self.history = history

@@ -12,9 +12,6 @@ package struct SlotTable: Equatable, Sendable {
     /// Shard of each slot; shape `[Limits.slotCount]`.
     private let shards: [UInt8]
 
-    /// Bytes of an encoded table.
-    package static let encodedByteCount = 8 + Limits.slotCount
-
     /// A table.
     ///
     /// - Parameters:

@@ -24,9 +24,6 @@ package struct QuerySample: Equatable, Sendable {
             ? 0 : vectors.count / byteCount.partialValue
     }
 
-    /// Exact bytes of the encoded sample.
-    package var encodedByteCount: Int { 4 + collection.utf8.count + 1 + 4 + 4 + vectors.count }
-
     /// Checks what can be wrong without knowing the collection.
     ///
     /// - Throws: `.badRequest` for a number of queries that is out of range, or bytes that make no
@@ -54,54 +51,9 @@ package struct QuerySample: Equatable, Sendable {
             )
         }
     }
-
-    /// Checks everything that can be wrong with the sample, converts its elements to the
-    /// collection's type, and keeps `Limits.sampleCountKept` queries at most.
-    ///
-    /// - Parameters:
-    ///   - schema: The collection's.
-    ///   - rules: Which values pass.
-    /// - Returns: At most `Limits.sampleCountKept` evenly spaced queries.
-    /// - Throws: `.badRequest` naming the query, counted from 0, and what was expected.
-    /// - Complexity: O(bytes of the sample).
-    package func validated(
-        against schema: CollectionSchema,
-        rules: ValueRules = .accepted
-    ) throws(OmenError) -> QuerySample {
-        try validateShape()
-        var valid = self
-        valid.element = schema.element
-        valid.dim = schema.dim
-        guard !vectors.isEmpty else { return valid }
-        let rows = GivenRows(
-            collection: collection,
-            element: element,
-            dim: dim,
-            count: count,
-            what: "query"
-        )
-        try rows.checkShape(vectors, schema)
-        try rows.check(vectors, schema, rules)
-        valid.vectors = try rows.converted(vectors, schema)
-        valid.keepSome()
-        return valid
-    }
-
-    private mutating func keepSome() {
-        let all = count
-        guard all > Limits.sampleCountKept else { return }
-        let byteCount = dim * element.byteCount
-        var kept: [UInt8] = []
-        kept.reserveCapacity(Limits.sampleCountKept * byteCount)
-        for place in 0..<Limits.sampleCountKept {
-            let start = place * all / Limits.sampleCountKept * byteCount
-            kept += vectors[start..<start + byteCount]
-        }
-        vectors = kept
-    }
 }
 
-extension QuerySample {
+extension QuerySample: ByteEncodable {
     /// Appends the sample's bytes; `docs/PROTOCOL.md` ("Write operations") draws the layout.
     package func encode(into writer: inout ByteWriter) {
         writer.write(collection)
@@ -113,7 +65,7 @@ extension QuerySample {
 
     /// Reads a sample; checks structure and limits.
     package init(from reader: inout ByteReader) throws(OmenError) {
-        collection = try WriteOperation.readName(&reader)
+        collection = try reader.readCollectionName()
         element = try ElementType(from: &reader)
         dim = Int(try reader.read(UInt32.self))
         let count = Int(try reader.read(UInt32.self))

@@ -130,16 +130,23 @@ package final class ShardCollection {
 // MARK: - Writing
 
 extension ShardCollection {
-    /// Inserts or replaces the rows of a validated batch without equal ids.
+    /// Inserts or replaces the rows of a batch without equal ids.
     ///
+    /// - Parameters:
+    ///   - checked: A batch that was checked against the collection's schema.
+    ///   - versions: What its records are numbered with.
+    /// - Returns: How many records there were, and how many of them replaced others.
     /// - Throws: `.resourceExhausted` when a limit of the shard is reached; `.corrupt` for a batch
-    ///   of another shape than the collection's, which validation excludes.
-    func upsert(_ batch: UpsertBatch) throws(OmenError) -> WriteCounts {
-        guard batch.element == schema.element, batch.dim == schema.dim,
-            batch.vectors.count == batch.ids.count * schema.vectorByteCount,
-            batch.metadata.isEmpty || batch.metadata.count == batch.ids.count
-        else { throw OmenError(.corrupt, "collection \(name): an unvalidated batch") }
-        let replacedCount = try parts.append(batch)
+    ///   that was checked against another schema, which the shard excludes when it accepts one.
+    func upsert(
+        _ checked: CheckedBatch,
+        _ versions: WriteVersions
+    ) throws(OmenError) -> WriteCounts {
+        guard checked.schema == schema else {
+            throw OmenError(.corrupt, "collection \(name): a batch for \(checked.schema)")
+        }
+        let batch = checked.batch
+        let replacedCount = try parts.append(batch, versions)
         return WriteCounts(
             upserted: UInt64(batch.ids.count),
             replaced: UInt64(replacedCount)
@@ -269,7 +276,10 @@ extension ShardCollection {
     }
 
     /// The stored record, or nil when the id is not there.
-    func record(_ id: RecordID, withVector: Bool) -> (metadata: [UInt8]?, vector: [UInt8]?)? {
+    func record(
+        _ id: RecordID,
+        withVector: Bool
+    ) -> (metadata: [UInt8]?, vector: [UInt8]?, version: UInt64)? {
         guard let row = records.row(of: id) else { return nil }
         var vector: [UInt8]?
         if withVector {
@@ -277,6 +287,6 @@ extension ShardCollection {
             index.copyVector(row, into: &bytes)
             vector = bytes
         }
-        return (records.metadata(of: row), vector)
+        return (records.metadata(of: row), vector, records.version(of: row))
     }
 }

@@ -41,7 +41,7 @@ enum ShardReading {
             progress: {},
             into: store
         )
-        var logged = LoggedWrites(schemas: store.schemas)
+        var replay = LogReplay(store, behind: checkpoint)
         let log = try SegmentFiles(directory, directory.names())
         guard log.firstLSN != nil else {
             throw OmenError(.corrupt, "\(directory.path) has no log")
@@ -50,8 +50,7 @@ enum ShardReading {
             identity: identity,
             from: checkpoint.appliedLSN + 1
         ) { lsn, record throws(OmenError) in
-            try logged.check(record.operation)
-            _ = try store.apply(lsn: lsn, record.operation)
+            try replay.apply(record, lsn: lsn)
         }
         if case .corrupt = scan.end { throw LogRecovery.damage(scan.end) }
         try expected?.check(lastLSN: scan.lastLSN, in: directory)

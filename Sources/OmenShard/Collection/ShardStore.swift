@@ -40,11 +40,20 @@ package final class ShardStore {
         names.append(collection.name)
     }
 
-    /// Applies one validated operation.
+    /// Applies one operation that was checked against the collections there are.
     ///
+    /// - Parameters:
+    ///   - lsn: Its number in the log.
+    ///   - operation: What is done.
+    ///   - versions: What its records are numbered with.
+    /// - Returns: What it did.
     /// - Throws: `.notFound`, which validation excludes, or `.resourceExhausted` at a limit of the
     ///   shard; the store must then be rebuilt from disk.
-    package func apply(lsn: UInt64, _ operation: WriteOperation) throws(OmenError) -> WriteCounts {
+    package func apply(
+        lsn: UInt64,
+        _ operation: CheckedOperation,
+        _ versions: WriteVersions
+    ) throws(OmenError) -> WriteCounts {
         switch operation {
         case .createCollection(let name, let schema):
             guard collections[name] == nil else { return WriteCounts() }
@@ -59,18 +68,18 @@ package final class ShardStore {
             let old = try collection(name)
             collections[name] = try newCollection(name, old.schema, lsn: lsn)
             return WriteCounts(deleted: UInt64(old.vectorCount))
-        case .upsert(let batch):
-            let collection = try collection(batch.collection)
+        case .upsert(let checked):
+            let collection = try collection(checked.batch.collection)
             collection.changedLSN = lsn
-            return try collection.upsert(batch)
+            return try collection.upsert(checked, versions)
         case .delete(let name, let ids):
             let collection = try collection(name)
             collection.changedLSN = lsn
             return collection.delete(ids)
-        case .calibrate(let sample):
-            let collection = try collection(sample.collection)
+        case .calibrate(let checked):
+            let collection = try collection(checked.sample.collection)
             collection.changedLSN = lsn
-            collection.calibrate(sample, lsn: lsn)
+            collection.calibrate(checked.sample, lsn: lsn)
             return WriteCounts()
         }
     }
@@ -156,7 +165,12 @@ package final class ShardStore {
             byteCount += ReplyBudget.byteCount(metadata: found.metadata, vector: found.vector)
             try ReplyBudget.check(byteCount)
             records.append(
-                Record(id: id, metadata: found.metadata, vector: found.vector)
+                Record(
+                    id: id,
+                    metadata: found.metadata,
+                    vector: found.vector,
+                    version: found.version
+                )
             )
         }
         return records

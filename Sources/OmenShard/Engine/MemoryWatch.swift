@@ -24,12 +24,12 @@ struct MemoryWatch {
     /// Notes an operation before it is accepted.
     ///
     /// - Parameters:
-    ///   - operation: Of all, only upserts count.
+    ///   - write: Of all, only upserts count.
     ///   - now: When it came, in nanoseconds of the shard's clock.
     /// - Returns: Whether there is another answer.
-    mutating func note(_ operation: WriteOperation, now: UInt64) -> Bool {
-        guard case .upsert(let batch) = operation else { return false }
-        acceptedByteCount += batch.encodedByteCount
+    mutating func note(_ write: ShardWrite, now: UInt64) -> Bool {
+        guard case .upsert = write.operation else { return false }
+        acceptedByteCount += write.operationByteCount
         if let askedAt, now - askedAt < Self.interval, acceptedByteCount < Self.byteCountMax {
             return false
         }

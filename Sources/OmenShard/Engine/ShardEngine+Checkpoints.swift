@@ -13,6 +13,7 @@ extension ShardEngine {
             store: store,
             throughLSN: throughLSN,
             requests: core.rememberedRequests,
+            lastVersion: core.appliedVersion,
             directory: files.directory,
             identity: files.identity,
             check: check

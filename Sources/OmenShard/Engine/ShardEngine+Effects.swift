@@ -24,7 +24,7 @@ extension ShardEngine {
                 return completions.push(.log(.synced(throughLSN: core.appliedLSN)))
             }
             log.sync()
-        case .apply(let lsn, let operation): apply(lsn, operation)
+        case .apply(let lsn, let operation, let versions): apply(lsn, operation, versions)
         case .acknowledge(let ticket, let counts):
             onOutcome(.written(ticket: ticket, counts))
         case .refuse(let ticket, let error): onOutcome(.refused(ticket: ticket, error))
@@ -39,14 +39,18 @@ extension ShardEngine {
         }
     }
 
-    private func apply(_ lsn: UInt64, _ operation: WriteOperation) {
+    private func apply(
+        _ lsn: UInt64,
+        _ operation: CheckedOperation,
+        _ versions: WriteVersions
+    ) {
         // After a failure the log is ahead of memory; what is left of the batch must not follow.
         guard core.failure == nil else { return }
         do throws(OmenError) {
-            let counts = try store.apply(lsn: lsn, operation)
+            let counts = try store.apply(lsn: lsn, operation, versions)
             // Before the first of the rows is linked.
-            if case .upsert(let batch) = operation,
-                let collection = store.collections[batch.collection]
+            if case .upsert(let checked) = operation,
+                let collection = store.collections[checked.batch.collection]
             {
                 rebuilder.pauseLinking(collection)
             }

@@ -7,23 +7,24 @@ extension ShardEngine {
     /// Makes sure that an operation can be applied once it is accepted.
     ///
     /// - Throws: `.resourceExhausted` naming the limit: nothing was changed.
-    func promise(_ request: WriteRequest) throws(OmenError) {
+    func promise(_ write: ShardWrite) throws(OmenError) {
         guard AddressSpace.limit != nil, core.failure == nil,
-            case .unknown = core.keys.state(of: request.key)
+            case .unknown = core.keys.state(of: write.key)
         else { return }
         if core.isIdle {
             // Whatever was promised is there, or was refused.
             store.prepared = [:]
             for collection in store.ordered { collection.promised = Promise() }
         }
-        switch request.operation {
+        switch write.operation {
         case .createCollection(let name, let schema):
             guard core.schemas[name] == nil, schema.isValid else { return }
             try prepare(name, schema)
         case .clearCollection(let name):
             guard let schema = core.schemas[name] else { return }
             try prepare(name, schema)
-        case .upsert(let batch):
+        case .upsert(let checked):
+            let batch = checked.batch
             let target = store.prepared[batch.collection] ?? store.collections[batch.collection]
             guard let target else { return }
             var promised = target.promised

@@ -102,6 +102,7 @@ package final class ShardEngine {
             appliedLSN: recovered.appliedLSN,
             checkpointLSN: recovered.checkpointLSN,
             keys: recovered.keys,
+            lastVersion: recovered.lastVersion,
             logByteCount: recovered.logByteCount,
             hotLimits: configuration.hotLimits
         )
@@ -205,13 +206,14 @@ package final class ShardEngine {
 
     // MARK: - Writing
 
-    /// Takes a write; its outcome comes later under `ticket`.
-    package func write(_ request: WriteRequest, ticket: UInt64) {
+    /// Takes a write whose values were checked; its outcome comes later under `ticket`.
+    package func write(_ write: ShardWrite, ticket: UInt64) {
         do throws(OmenError) {
-            try promise(request)
+            try promise(write)
         } catch { return onOutcome(.refused(ticket: ticket, error)) }
-        if memory.note(request.operation, now: machine.time.now) { noteLoad() }
-        handle(.write(ticket: ticket, request))
+        if memory.note(write, now: machine.time.now) { noteLoad() }
+        let time = machine.time.microsecondsSince1970
+        handle(.write(ticket: ticket, write, wallMicroseconds: time))
     }
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.

@@ -118,12 +118,14 @@ struct CollectionParts {
 extension CollectionParts {
     /// Appends a row to every part for each record of a validated batch.
     ///
-    /// - Parameter batch: Records whose ids all differ.
+    /// - Parameters:
+    ///   - batch: Records whose ids all differ.
+    ///   - versions: What the records are numbered with.
     /// - Returns: How many rows were replaced.
     /// - Throws: `.resourceExhausted` when a limit of the shard is reached; the shard must then be
     ///   opened again.
-    func append(_ batch: UpsertBatch) throws(OmenError) -> Int {
-        let replaced = try records.append(batch)
+    func append(_ batch: UpsertBatch, _ versions: WriteVersions) throws(OmenError) -> Int {
+        let replaced = try records.append(batch, versions)
         try index.append(batch)
         for part in derived { try part.append(batch) }
         checkRows()

@@ -37,11 +37,13 @@ extension RecordTable {
         try idWords.grow(to: count * 8)
         try metadataWords.grow(to: count * 8)
         try idKinds.grow(to: count)
+        try versionWords.grow(to: count * 8)
         // Where nothing is limited, there is room for all rows at once.
         rowCapacity = min(
             idWords.mappedByteCount / 8,
             metadataWords.mappedByteCount / 8,
-            idKinds.mappedByteCount
+            idKinds.mappedByteCount,
+            versionWords.mappedByteCount / 8
         )
     }
 
@@ -64,6 +66,7 @@ extension RecordTable {
         fileprivate var words: Int
         fileprivate var kinds: Int
         fileprivate var metadataWords: Int
+        fileprivate var versionWords: Int
         fileprivate var idHeap: Int
         fileprivate var metadataHeap: Int
         fileprivate var rows: Int
@@ -75,6 +78,7 @@ extension RecordTable {
             words: idWords.mappedByteCount,
             kinds: idKinds.mappedByteCount,
             metadataWords: metadataWords.mappedByteCount,
+            versionWords: versionWords.mappedByteCount,
             idHeap: idHeap.mappedByteCount,
             metadataHeap: metadataHeap.mappedByteCount,
             rows: rowCapacity,
@@ -87,6 +91,7 @@ extension RecordTable {
         idWords.shrink(to: capacity.words)
         idKinds.shrink(to: capacity.kinds)
         metadataWords.shrink(to: capacity.metadataWords)
+        versionWords.shrink(to: capacity.versionWords)
         idHeap.shrink(to: capacity.idHeap)
         metadataHeap.shrink(to: capacity.metadataHeap)
         rowCapacity = capacity.rows

@@ -11,6 +11,7 @@ extension RecordTable {
         fileprivate let idHeap: ReservedRegion
         fileprivate let metadataWords: ReservedRegion
         fileprivate let metadataHeap: ReservedRegion
+        fileprivate let versionWords: ReservedRegion
 
         fileprivate func id(of row: Int) -> (isText: Bool, bytes: UnsafeRawBufferPointer) {
             let word = idWords.base.assumingMemoryBound(to: UInt64.self) + row
@@ -19,6 +20,10 @@ extension RecordTable {
             }
             let (offset, count) = RecordTable.unpackText(word.pointee)
             return (true, UnsafeRawBufferPointer(start: idHeap.base + offset, count: count))
+        }
+
+        fileprivate func version(of row: Int) -> UInt64 {
+            versionWords.base.assumingMemoryBound(to: UInt64.self)[row]
         }
 
         fileprivate func metadata(of row: Int) -> UnsafeRawBufferPointer {
@@ -35,7 +40,8 @@ extension RecordTable {
             idKinds: idKinds,
             idHeap: idHeap,
             metadataWords: metadataWords,
-            metadataHeap: metadataHeap
+            metadataHeap: metadataHeap,
+            versionWords: versionWords
         )
     }
 
@@ -78,6 +84,11 @@ extension RecordTable {
 
     private func append(_ row: Int, of rows: Rows) throws(OmenError) -> UInt32? {
         let (isText, bytes) = rows.id(of: row)
-        return try append(isText: isText, id: bytes, metadata: rows.metadata(of: row))
+        return try append(
+            isText: isText,
+            id: bytes,
+            metadata: rows.metadata(of: row),
+            version: rows.version(of: row)
+        )
     }
 }

@@ -14,6 +14,7 @@ enum RecordSection: UInt32, PartSection {
     case metadataWords = 37
     /// Empty when no row has metadata.
     case metadataHeap = 38
+    case versions = 39
 
     var isLazy: Bool { self != .state }
 }
@@ -26,6 +27,7 @@ struct RecordRegions {
     var idSlots: ReservedRegion
     var metadataWords: ReservedRegion
     var metadataHeap: ReservedRegion
+    var versionWords: ReservedRegion
 }
 
 /// Counts of a record table; the `state` section is these as six `u64` in this order.
@@ -150,7 +152,8 @@ extension RecordTable {
                     .metadataHeap,
                     used: state.metadataHeapByteCount,
                     byteCountMax: Self.heapByteCountMax
-                )
+                ),
+                versionWords: try region(.versions, used: rows * 8, byteCountMax: rowsMax * 8)
             ),
             state: state
         )

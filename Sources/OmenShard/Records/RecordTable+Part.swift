@@ -32,29 +32,35 @@ extension RecordTable: CollectionPart {
     }
 
     static func residentByteCountPerRow(_ schema: CollectionSchema) -> Int {
-        // Word, kind and slots of an id; a slot array is at least a third full.
-        8 + 1 + 12
+        // Word, kind and slots of an id, and a version; a slot array is at least a third full.
+        8 + 1 + 12 + 8
     }
 
     static func residentByteCount(of file: ShardFile) -> Int {
-        // Metadata are read from the file when they are asked for.
-        kinds.reduce(0) { sum, kind in
-            kind == RecordSection.metadataHeap.rawValue
-                ? sum : sum + (file.byteCount(of: kind) ?? 0)
+        // Metadata and versions are read from the file when they are asked for.
+        let unread = [RecordSection.metadataHeap.rawValue, RecordSection.versions.rawValue]
+        return kinds.reduce(0) { sum, kind in
+            unread.contains(kind) ? sum : sum + (file.byteCount(of: kind) ?? 0)
         }
     }
 
-    /// Appends a row for each record of a validated batch, as `append(_:metadata:)` does.
+    /// Appends a row for each record of a validated batch, as `append(_:metadata:version:)` does.
     ///
-    /// - Parameter batch: Records whose ids all differ.
+    /// - Parameters:
+    ///   - batch: Records whose ids all differ.
+    ///   - versions: What the records are numbered with.
     /// - Returns: The rows that were live before.
     /// - Throws: `.resourceExhausted` when a limit is reached.
     /// - Complexity: O(id and metadata bytes), amortised.
-    func append(_ batch: UpsertBatch) throws(OmenError) -> [UInt32] {
+    func append(
+        _ batch: UpsertBatch,
+        _ versions: WriteVersions
+    ) throws(OmenError) -> [UInt32] {
         var replaced: [UInt32] = []
         for (position, id) in batch.ids.enumerated() {
             let object = batch.metadata.isEmpty ? [] : batch.metadata[position]
-            if let row = try append(id, metadata: object) { replaced.append(row) }
+            let row = try append(id, metadata: object, version: versions[position])
+            if let row { replaced.append(row) }
         }
         return replaced
     }
@@ -64,7 +70,7 @@ extension RecordTable: CollectionPart {
         guard liveCount > 0 else { return 0 }
         let metadata = metadataHeapByteCount > 0 ? 8 : 0
         let slots = 4 * Self.slotCapacity(for: liveCount + liveCount / 8)
-        return liveCount * (8 + 1 + metadata) + slots + idHeapByteCount + metadataHeapByteCount
+        return liveCount * (8 + 1 + 8 + metadata) + slots + idHeapByteCount + metadataHeapByteCount
     }
 }
 
@@ -111,6 +117,7 @@ extension RecordTable {
                 section(.idHeap, table.idHeap, state.idHeapByteCount),
                 section(.metadataWords, table.metadataWords, hasMetadata ? rows * 8 : 0),
                 section(.metadataHeap, table.metadataHeap, state.metadataHeapByteCount),
+                section(.versions, table.versionWords, rows * 8),
                 FileSection(RecordSection.state, UnsafeRawBufferPointer(stateBytes)),
                 FileSection(RecordSection.idSlots, UnsafeRawBufferPointer(slots)),
             ].compactMap { $0 }
@@ -120,6 +127,7 @@ extension RecordTable {
             let immutable: [(RecordSection, ReservedRegion)] = [
                 (.idWords, table.idWords), (.idKinds, table.idKinds), (.idHeap, table.idHeap),
                 (.metadataWords, table.metadataWords), (.metadataHeap, table.metadataHeap),
+                (.versions, table.versionWords),
             ]
             for (section, region) in immutable {
                 try file.replaceMemory(at: region.base, with: section.rawValue)

@@ -9,6 +9,7 @@ internal import OmenCore
 ///
 ///     idWords        u64 per row   the number, or heap offset << 16 | byte count of a text
 ///     idKinds        u8 per row    0 number, 1 text
+///     versions       u64 per row   when the record was written, see `WriteVersions`
 ///     idHeap         bytes         UTF-8 of the text ids
 ///     idSlots        u32 each      open addressing, linear probing: 0 free, 0xFFFFFFFF was
 ///                                  removed, else live row + 1; a power of two, at most 70 % used
@@ -25,6 +26,7 @@ final class RecordTable {
     let idHeap: ReservedRegion
     let metadataWords: ReservedRegion
     let metadataHeap: ReservedRegion
+    let versionWords: ReservedRegion
     var idSlots: ReservedRegion
 
     var rowCount = 0
@@ -47,6 +49,7 @@ final class RecordTable {
         idHeap = try ReservedRegion(growingTo: Self.heapByteCountMax, from: 0)
         metadataWords = try ReservedRegion(growingTo: Limits.shardRowCountMax * 8, from: 0)
         metadataHeap = try ReservedRegion(growingTo: Self.heapByteCountMax, from: 0)
+        versionWords = try ReservedRegion(growingTo: Limits.shardRowCountMax * 8, from: 0)
         slotCapacity = Self.slotCapacity(for: count)
         idSlots = try ReservedRegion(byteCountMax: slotCapacity * 4)
     }
@@ -66,6 +69,7 @@ final class RecordTable {
         idSlots = regions.idSlots
         metadataWords = regions.metadataWords
         metadataHeap = regions.metadataHeap
+        versionWords = regions.versionWords
         rowCount = state.rowCount
         liveCount = state.liveCount
         idHeapByteCount = state.idHeapByteCount
@@ -79,6 +83,9 @@ final class RecordTable {
     var slots: UnsafeMutablePointer<UInt32> { idSlots.base.assumingMemoryBound(to: UInt32.self) }
     var metadata: UnsafeMutablePointer<UInt64> {
         metadataWords.base.assumingMemoryBound(to: UInt64.self)
+    }
+    var versions: UnsafeMutablePointer<UInt64> {
+        versionWords.base.assumingMemoryBound(to: UInt64.self)
     }
 }
 
@@ -118,6 +125,22 @@ extension RecordTable {
             "metadata of row \(row) ends outside its heap"
         )
         return Array(UnsafeRawBufferPointer(start: metadataHeap.base + offset, count: count))
+    }
+
+    /// When the record of any row was written.
+    func version(of row: UInt32) -> UInt64 { versions[checked(row)] }
+
+    /// The largest version of any row; 0 without rows.
+    ///
+    /// A number that is no version is left out.
+    ///
+    /// - Complexity: O(rows).
+    var newestVersion: UInt64 {
+        var newest: UInt64 = 0
+        for row in 0..<rowCount where versions[row] < WriteVersions.limit {
+            newest = max(newest, versions[row])
+        }
+        return newest
     }
 
     private func checked(_ row: UInt32) -> Int {
@@ -170,15 +193,29 @@ extension RecordTable {
 extension RecordTable {
     /// Appends a row for `id`, with JSON text or no bytes as metadata, and makes it the live one.
     ///
+    /// - Parameters:
+    ///   - id: The id.
+    ///   - object: Its metadata.
+    ///   - version: When the record was written.
     /// - Returns: The row that was live before.
     /// - Throws: `.resourceExhausted` before anything changed when a limit is reached.
     /// - Complexity: O(id and metadata bytes), amortised.
-    func append(_ id: RecordID, metadata object: [UInt8]) throws(OmenError) -> UInt32? {
+    func append(
+        _ id: RecordID,
+        metadata object: [UInt8],
+        version: UInt64
+    ) throws(OmenError) -> UInt32? {
         // `rethrows` does not carry typed throws, so the outcome travels as a value.
         let outcome: Result<UInt32?, OmenError> = id.withBytes { isText, bytes in
             object.withUnsafeBytes { object in
                 do throws(OmenError) {
-                    return .success(try append(isText: isText, id: bytes, metadata: object))
+                    let row = try append(
+                        isText: isText,
+                        id: bytes,
+                        metadata: object,
+                        version: version
+                    )
+                    return .success(row)
                 } catch { return .failure(error) }
             }
         }
@@ -189,7 +226,8 @@ extension RecordTable {
     func append(
         isText: Bool,
         id bytes: UnsafeRawBufferPointer,
-        metadata object: UnsafeRawBufferPointer
+        metadata object: UnsafeRawBufferPointer,
+        version: UInt64
     ) throws(OmenError) -> UInt32? {
         guard rowCount < Limits.shardRowCountMax,
             idHeapByteCount + (isText ? bytes.count : 0) <= Self.heapByteCountMax,
@@ -206,6 +244,7 @@ extension RecordTable {
         if (slotsUsed + 1) * 10 > slotCapacity * 7 { try rehash(for: liveCount + 1) }
         store(isText: isText, bytes: bytes)
         store(metadata: object)
+        versions[rowCount] = version
         let row = UInt32(rowCount)
         rowCount += 1
         return claimSlot(for: row, isText: isText, bytes: bytes)

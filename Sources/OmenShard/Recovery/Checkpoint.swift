@@ -44,6 +44,8 @@ struct CheckpointJob: Sendable {
     var throughLSN: UInt64
     var collections: [FrozenCollection]
     var requests: [RememberedRequest]
+    /// What the checkpoint stores as the last version.
+    var lastVersion: UInt64
     /// What must hold before anything is written: the frozen rows come out of those files.
     var check: DeferredCheck?
 
@@ -52,6 +54,7 @@ struct CheckpointJob: Sendable {
         store: ShardStore,
         throughLSN: UInt64,
         requests: [RememberedRequest],
+        lastVersion: UInt64,
         directory: Directory,
         identity: ShardIdentity,
         check: DeferredCheck?
@@ -61,6 +64,7 @@ struct CheckpointJob: Sendable {
         self.identity = identity
         self.throughLSN = throughLSN
         self.requests = requests
+        self.lastVersion = lastVersion
         collections = store.ordered.map { collection in
             let stored = collection.isStored ? collection.file : nil
             return FrozenCollection(
@@ -92,6 +96,7 @@ struct CheckpointJob: Sendable {
         let manifest = old.advanced(
             to: ShardCheckpoint(
                 appliedLSN: throughLSN,
+                lastVersion: lastVersion,
                 collections: entries,
                 requests: requests
             )

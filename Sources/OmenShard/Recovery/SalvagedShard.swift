@@ -11,6 +11,8 @@ internal import OmenStorage
 struct SalvagedShard {
     let store: ShardStore
     private(set) var keys = RequestKeyTable()
+    /// The largest version of all writes that are known.
+    private(set) var lastVersion: UInt64 = 0
     /// The last record whose effect is kept.
     private(set) var lastLSN: UInt64 = 0
     /// What could not be read, and why.
@@ -82,6 +84,7 @@ struct SalvagedShard {
     ) throws(OmenError) {
         let checkpoints = [manifest?.current, manifest?.previous].compactMap { $0 }
         checkpointLSN = manifest?.current.appliedLSN ?? 0
+        lastVersion = manifest?.current.lastVersion ?? 0
         for request in manifest?.current.requests ?? [] { keys.finish(request.key, request.counts) }
         // Newest first: names begin with their LSN.
         let others = names.filter(ShardFileName.isValid).reversed()
@@ -96,6 +99,10 @@ struct SalvagedShard {
                 else { continue }
                 try open(file.collection, from: [name], checkpoints)
             }
+        }
+        // Without a manifest the rows tell.
+        for collection in store.ordered {
+            lastVersion = max(lastVersion, collection.records.newestVersion)
         }
         // A checkpoint without collections holds everything up to its end, too.
         let isEmpty = manifest?.current.collections.isEmpty == true
@@ -164,6 +171,7 @@ struct SalvagedShard {
                     identity: identity,
                     from: max(start + 1, firstLSN)
                 ) { lsn, record throws(OmenError) in
+                    lastVersion = max(lastVersion, record.versions.newest)
                     let base = bases[record.operation.collection]
                     guard base ?? checkpointLSN == start else { return }
                     // Records before the log's first are missing.
@@ -184,14 +192,16 @@ struct SalvagedShard {
                 "the log has records of collection \(operation.collection), which is not there"
             )
         }
+        let checked: CheckedOperation
         do throws(OmenError) {
             var logged = LoggedWrites(schemas: store.schemas)
-            try logged.check(operation)
+            checked = try logged.check(operation)
         } catch {
             // Nothing of it was applied, and the records behind it do not need it.
             return note("log record \(lsn): \(error.message)")
         }
-        keys.finish(record.key, try store.apply(lsn: lsn, operation))
+        let counts = try store.apply(lsn: lsn, checked, record.versions)
+        keys.finish(record.key, counts)
         lastLSN = max(lastLSN, lsn)
     }
 }

@@ -6,6 +6,8 @@ internal import OmenStorage
 struct RecoveredShard {
     var store: ShardStore
     var keys: RequestKeyTable
+    /// The largest version of all writes.
+    var lastVersion: UInt64
     var appliedLSN: UInt64
     var checkpointLSN: UInt64
     /// Records replayed from the log.
@@ -83,8 +85,6 @@ enum ShardRecovery {
         _ = try directory.removeTemporaryFiles()
         let checkpoint = manifest?.current ?? ShardCheckpoint()
         let store = ShardStore(partTypes: partTypes)
-        var keys = RequestKeyTable()
-        for request in checkpoint.requests { keys.finish(request.key, request.counts) }
         let check = try openCollections(
             of: checkpoint,
             directory,
@@ -94,9 +94,9 @@ enum ShardRecovery {
             progress: { progress(0) },
             into: store
         )
+        var replay = LogReplay(store, behind: checkpoint)
         var replayed: UInt64 = 0
         var logByteCount = 0
-        var logged = LoggedWrites(schemas: store.schemas)
         let log = try LogRecovery.open(
             directory,
             identity: identity,
@@ -113,8 +113,7 @@ enum ShardRecovery {
             }
         ) { lsn, record throws(OmenError) in
             try Stop.check()
-            try logged.check(record.operation)
-            keys.finish(record.key, try store.apply(lsn: lsn, record.operation))
+            try replay.apply(record, lsn: lsn)
             replayed += 1
             logByteCount += record.encodedByteCount
             progress(replayed)
@@ -124,7 +123,8 @@ enum ShardRecovery {
         if manifest == nil { try storeFirst(stored, in: directory) }
         let recovered = RecoveredShard(
             store: store,
-            keys: keys,
+            keys: replay.keys,
+            lastVersion: replay.lastVersion,
             appliedLSN: log.lastLSN,
             checkpointLSN: checkpoint.appliedLSN,
             replayedCount: log.recordCount,

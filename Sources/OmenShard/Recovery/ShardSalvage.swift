@@ -219,6 +219,7 @@ package enum ShardSalvage {
             store: salvaged.store,
             throughLSN: lastLSN,
             requests: salvaged.keys.entries,
+            lastVersion: salvaged.lastVersion,
             directory: staged,
             identity: identity,
             check: nil

@@ -1,30 +1,39 @@
 internal import OmenCore
+internal import OmenStorage
 
 /// Accepting writes: what is refused is refused before it has an LSN.
 extension ShardCore {
-    mutating func accept(_ request: WriteRequest, ticket: UInt64, _ effects: inout [Effect]) {
+    mutating func accept(
+        _ write: ShardWrite,
+        at time: UInt64,
+        ticket: UInt64,
+        _ effects: inout [Effect]
+    ) {
         if let failure {
             effects.append(.refuse(ticket: ticket, failure))
             return
         }
-        switch keys.state(of: request.key) {
+        switch keys.state(of: write.key) {
         case .applied(let counts):
             effects.append(.acknowledge(ticket: ticket, counts))
         case .pending:
-            join(ticket: ticket, key: request.key)
+            join(ticket: ticket, key: write.key)
         case .unknown:
             do throws(OmenError) {
-                try enqueue(request, ticket: ticket)
+                try enqueue(write, at: time, ticket: ticket)
             } catch {
                 effects.append(.refuse(ticket: ticket, error))
             }
         }
     }
 
-    private mutating func enqueue(_ request: WriteRequest, ticket: UInt64) throws(OmenError) {
-        let operation = try validated(request.operation)
-        let pending = AcceptedWrite(key: request.key, operation: operation, tickets: [ticket])
-        let byteCount = pending.byteCount
+    private mutating func enqueue(
+        _ given: ShardWrite,
+        at time: UInt64,
+        ticket: UInt64
+    ) throws(OmenError) {
+        let write = try admitted(given)
+        let byteCount = LogRecord.headByteCount + write.operationByteCount
         guard byteCount <= Limits.logBatchByteCountMax else {
             throw OmenError(
                 .badRequest,
@@ -37,31 +46,36 @@ extension ShardCore {
                 "\(gatheringByteCount) bytes wait for the log, limit \(Limits.commitQueueByteCountMax)"
             )
         }
-        operation.change(&schemas)
-        keys.begin(request.key)
-        gathering.append(pending)
+        let versions = WriteVersions(try clock.next(at: time))
+        write.operation.change(&schemas)
+        keys.begin(write.key)
+        gathering.append(AcceptedWrite(write: write, versions: versions, tickets: [ticket]))
         gatheringByteCount += byteCount
     }
 
     /// The same write is under way: all that asked for it get its one outcome.
     private mutating func join(ticket: UInt64, key: RequestKey) {
-        if let index = gathering.firstIndex(where: { $0.key == key }) {
+        if let index = gathering.firstIndex(where: { $0.write.key == key }) {
             gathering[index].tickets.append(ticket)
-        } else if let index = inFlight.firstIndex(where: { $0.key == key }) {
+        } else if let index = inFlight.firstIndex(where: { $0.write.key == key }) {
             inFlight[index].tickets.append(ticket)
         } else {
             preconditionFailure("request key \(key) is pending nowhere")
         }
     }
 
-    private func validated(_ operation: WriteOperation) throws(OmenError) -> WriteOperation {
-        if case .upsert(let batch) = operation, schemas[batch.collection] != nil {
-            try checkLoad(batch.collection)
-        }
-        let checked = try operation.validated(against: schemas)
-        guard case .upsert(let batch) = checked else { return checked }
-        try checkMemory(batch)
-        return .upsert(batch.keepingLastOfEqualIDs())
+    /// Checks what only the shard knows: its schemas, its load and its memory.
+    ///
+    /// The values were checked before, against the schema that comes along. Replay checks schema
+    /// and values again; with the same schema it finds the same, so that it refuses nothing.
+    private func admitted(_ write: ShardWrite) throws(OmenError) -> ShardWrite {
+        try write.operation.checkSchema(in: schemas)
+        guard case .upsert(let checked) = write.operation else { return write }
+        try checkLoad(checked.batch.collection)
+        try checkMemory(checked)
+        let kept = checked.keepingLastOfEqualIDs()
+        guard kept.batch.ids.count < checked.batch.ids.count else { return write }
+        return ShardWrite(key: write.key, operation: .upsert(kept))
     }
 
     /// Refuses inserts that searches, or the shard's memory, have no room for.
@@ -85,11 +99,11 @@ extension ShardCore {
 
     /// Refuses inserts that memory has no room for: a worker that the system kills for its memory
     /// would replay them and be killed again.
-    private func checkMemory(_ batch: UpsertBatch) throws(OmenError) {
-        let rowByteCount =
-            schemas[batch.collection].map(partTypes.residentByteCountPerRow) ?? 0
+    private func checkMemory(_ checked: CheckedBatch) throws(OmenError) {
+        let batch = checked.batch
+        let rowByteCount = partTypes.residentByteCountPerRow(checked.schema)
         // The full vectors are in memory until the next checkpoint.
-        let vectors = batch.ids.count * (rowByteCount + batch.dim * batch.element.byteCount)
+        let vectors = batch.ids.count * (rowByteCount + checked.schema.vectorByteCount)
         let metadata = batch.metadata.reduce(0) { $0 + $1.count }
         let reserve = Limits.memoryReserveByteCount + load.buildByteCount
         // A build takes in what comes while it goes on once more.

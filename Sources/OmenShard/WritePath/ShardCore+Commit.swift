@@ -26,7 +26,12 @@ extension ShardCore {
         let records = inFlight.map(\.record)
         effects.append(
             .appendLog(
-                LogBatch(firstLSN: inFlightFirstLSN, durableLSN: durableLSN, records: records),
+                LogBatch(
+                    firstLSN: inFlightFirstLSN,
+                    durableLSN: durableLSN,
+                    wallMicroseconds: clock.wallMicroseconds,
+                    records: records
+                ),
                 sync: durability == .always
             )
         )
@@ -45,7 +50,8 @@ extension ShardCore {
         applying = inFlight
         inFlight = []
         for (index, pending) in applying.enumerated() {
-            effects.append(.apply(lsn: inFlightFirstLSN + UInt64(index), pending.operation))
+            let lsn = inFlightFirstLSN + UInt64(index)
+            effects.append(.apply(lsn: lsn, pending.write.operation, pending.versions))
         }
     }
 
@@ -53,8 +59,9 @@ extension ShardCore {
         precondition(lsn == appliedLSN + 1, "applied \(lsn) after \(appliedLSN)")
         let pending = applying.removeFirst()
         appliedLSN = lsn
-        pending.operation.change(&appliedSchemas)
-        keys.finish(pending.key, counts)
+        appliedVersion = pending.versions.newest
+        pending.write.operation.change(&appliedSchemas)
+        keys.finish(pending.write.key, counts)
         for ticket in pending.tickets {
             effects.append(.acknowledge(ticket: ticket, counts))
         }
@@ -96,7 +103,7 @@ extension ShardCore {
 
     private mutating func refuseAccepted(_ error: OmenError, _ effects: inout [Effect]) {
         for pending in applying + inFlight + gathering {
-            keys.forget(pending.key)
+            keys.forget(pending.write.key)
             for ticket in pending.tickets {
                 effects.append(.refuse(ticket: ticket, error))
             }

@@ -16,8 +16,10 @@ package import OmenStorage
 /// driver carries out effects in order, and answers each `apply` before it hands in another event.
 package struct ShardCore {
     package enum Event {
-        /// A write arrived; `ticket` names who waits for the outcome.
-        case write(ticket: UInt64, WriteRequest)
+        /// A write arrived, whose values were checked, at a time in microseconds since 1970.
+        ///
+        /// `ticket` names who waits for the outcome.
+        case write(ticket: UInt64, ShardWrite, wallMicroseconds: UInt64)
         /// Everything that arrived in this turn has been handed over: commit it together.
         case turnEnded
         /// The batch up to this LSN is written, and synced if that was asked for.
@@ -49,7 +51,7 @@ package struct ShardCore {
         case appendLog(LogBatch, sync: Bool)
         case syncLog
         /// Make the operation visible and answer with `Event.applied`.
-        case apply(lsn: UInt64, WriteOperation)
+        case apply(lsn: UInt64, CheckedOperation, WriteVersions)
         case acknowledge(ticket: UInt64, WriteCounts)
         case refuse(ticket: UInt64, OmenError)
         /// Close the log segment; the next batch begins a new one.
@@ -62,13 +64,20 @@ package struct ShardCore {
     }
 
     struct AcceptedWrite {
-        var key: RequestKey
-        var operation: WriteOperation
+        let write: ShardWrite
+        let versions: WriteVersions
+        /// Who waits for the outcome.
         var tickets: [UInt64]
 
-        var record: LogRecord { LogRecord(key: key, operation: operation) }
+        var record: LogRecord {
+            LogRecord(
+                key: write.key,
+                versions: versions,
+                operation: write.operation.operation
+            )
+        }
         /// Bytes of the record in the log.
-        var byteCount: Int { record.encodedByteCount }
+        var byteCount: Int { LogRecord.headByteCount + write.operationByteCount }
     }
 
     let durability: Durability
@@ -82,6 +91,8 @@ package struct ShardCore {
     var appliedSchemas: [String: CollectionSchema]
     var nextLSN: UInt64
     package internal(set) var appliedLSN: UInt64
+    /// The version of the write at `appliedLSN`: what a checkpoint stores.
+    package internal(set) var appliedVersion: UInt64
     package internal(set) var durableLSN: UInt64
     package internal(set) var checkpointLSN: UInt64
     /// Highest durable LSN that some batch in the log proclaims.
@@ -95,6 +106,7 @@ package struct ShardCore {
     var applying: [AcceptedWrite] = []
     var syncInFlight = false
     var keys: RequestKeyTable
+    var clock: VersionClock
     var load = ShardLoad()
     /// Who waits for the checkpoint that is running, and who asked too late for that one.
     var checkpointTickets: (running: [UInt64], next: [UInt64]) = ([], [])
@@ -111,6 +123,7 @@ package struct ShardCore {
     ///   - appliedLSN: The last LSN recovered; all of it is durable, recovery rewrote the tail.
     ///   - checkpointLSN: What the newest checkpoint covers.
     ///   - keys: The request keys that recovery found.
+    ///   - lastVersion: The largest version that recovery found.
     ///   - logByteCount: Bytes of the records behind the checkpoint, which recovery replayed.
     ///   - hotLimits: Vectors that may wait to be linked.
     package init(
@@ -119,6 +132,7 @@ package struct ShardCore {
         appliedLSN: UInt64,
         checkpointLSN: UInt64,
         keys: RequestKeyTable,
+        lastVersion: UInt64 = 0,
         logByteCount: Int = 0,
         hotLimits: HotLimits = .shard
     ) {
@@ -129,6 +143,8 @@ package struct ShardCore {
         self.appliedLSN = appliedLSN
         self.checkpointLSN = checkpointLSN
         self.keys = keys
+        clock = VersionClock(last: lastVersion)
+        appliedVersion = lastVersion
         logByteCountSinceCheckpoint = logByteCount
         durableLSN = appliedLSN
         markedLSN = appliedLSN
@@ -140,7 +156,8 @@ package struct ShardCore {
 
     package mutating func handle(_ event: Event, into effects: inout [Effect]) {
         switch event {
-        case .write(let ticket, let request): accept(request, ticket: ticket, &effects)
+        case .write(let ticket, let write, let time):
+            accept(write, at: time, ticket: ticket, &effects)
         case .turnEnded: commit(&effects)
         case .logWritten(let lastLSN, let synced): finishBatch(lastLSN, synced: synced, &effects)
         case .logSynced(let through):

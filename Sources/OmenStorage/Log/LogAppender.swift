@@ -42,6 +42,7 @@ final class LogAppender {
             nonce: place.nonce,
             firstLSN: place.segmentFirstLSN,
             nextLSN: place.nextLSN,
+            wallMicroseconds: place.wallMicroseconds,
             previousChecksum: place.previousChecksum
         )
         segmentFirstLSN = place.segmentFirstLSN
@@ -115,7 +116,12 @@ final class LogAppender {
         } catch {
             return fail(error)
         }
-        encoder = LogSegmentEncoder(identity: identity, nonce: nonce, firstLSN: firstLSN)
+        encoder = LogSegmentEncoder(
+            identity: identity,
+            nonce: nonce,
+            firstLSN: firstLSN,
+            wallMicroseconds: encoder.wallMicroseconds
+        )
         segmentFirstLSN = firstLSN
         offset = LogSegmentHeader.byteCount
         allocatedByteCount = 0

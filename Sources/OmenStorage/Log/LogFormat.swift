@@ -1,11 +1,11 @@
 internal import Glibc
-internal import OmenCore
+package import OmenCore
 
 /// First bytes of every log segment; little-endian, no padding.
 ///
 ///     offset size field
 ///          0    8 magic          "OMENLOG1"
-///          8    4 formatVersion  1; greater: refused by name
+///          8    4 formatVersion  2; another: refused by name
 ///         12   20 identity       shard, cluster UUID; another: refused by name
 ///         32    8 nonce          random per segment; seeds every checksum behind the header
 ///         40    8 firstLSN       equals the LSN in the file's name, continues the one before
@@ -17,7 +17,7 @@ internal import OmenCore
 struct LogSegmentHeader: Equatable {
     static let byteCount = 64
     static let magic: UInt64 = 0x3147_4F4C_4E45_4D4F
-    static let formatVersion: UInt32 = 1
+    static let formatVersion: UInt32 = 2
 
     var identity: ShardIdentity
     var nonce: UInt64
@@ -76,14 +76,17 @@ struct LogSegmentHeader: Equatable {
 ///         12    4 recordCount      0 in marks and footers
 ///         16    8 firstLSN         LSN of the first record, else the LSN that comes next
 ///         24    8 durableLSN       synced before this was written; below firstLSN
-///         32    4 previousChecksum `checksum` of the frame before; 0 in the segment's first
-///         36    4 payloadChecksum  CRC-32C of the payload, seeded
-///         40    4 checksum         CRC-32C of bytes 0..<40, seeded; so it covers the payload too
+///         32    8 wallMicroseconds records up to its end were accepted at this time or earlier;
+///                                  never less than in the frame before
+///         40    4 previousChecksum `checksum` of the frame before; 0 in the segment's first
+///         44    4 payloadChecksum  CRC-32C of the payload, seeded
+///         48    4 checksum         CRC-32C of bytes 0..<48, seeded; so it covers the payload too
 ///
 /// The seed is the CRC-32C of identity and nonce: bytes of another shard, of an older life of the
 /// file or of a client's record never pass for a frame.
 struct LogFrame: Equatable {
-    static let byteCount = 44
+    static let byteCount = 52
+    private static let checksumOffset = 48
     static let magic: UInt32 = 0x5441_424F
 
     enum Kind: UInt32 {
@@ -97,6 +100,7 @@ struct LogFrame: Equatable {
     var recordCount: UInt32
     var firstLSN: UInt64
     var durableLSN: UInt64
+    var wallMicroseconds: UInt64
     var previousChecksum: UInt32
     var payloadChecksum: UInt32
     /// Read or computed; `encode` sets it.
@@ -111,7 +115,10 @@ struct LogFrame: Equatable {
         return overflow ? nil : sum
     }
 
-    mutating func encode(into writer: inout ByteWriter, seed: UInt32) {
+    /// Sets `checksum`.
+    ///
+    /// - Returns: The bytes of the head.
+    mutating func encode(seed: UInt32) -> [UInt8] {
         var head = ByteWriter(reserving: Self.byteCount)
         head.write(Self.magic)
         head.write(kind.rawValue)
@@ -119,11 +126,12 @@ struct LogFrame: Equatable {
         head.write(recordCount)
         head.write(firstLSN)
         head.write(durableLSN)
+        head.write(wallMicroseconds)
         head.write(previousChecksum)
         head.write(payloadChecksum)
         checksum = crc32c(head.bytes, seed: seed)
         head.write(checksum)
-        writer.write(raw: head.bytes)
+        return head.bytes
     }
 
     /// Reads the head at `offset`; nil unless its own checksum and every limit hold.
@@ -133,8 +141,10 @@ struct LogFrame: Equatable {
             Value(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + place, as: type))
         }
         guard load(UInt32.self, 0) == Self.magic else { return nil }
-        checksum = load(UInt32.self, 40)
-        let covered = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 40])
+        checksum = load(UInt32.self, Self.checksumOffset)
+        let covered = UnsafeRawBufferPointer(
+            rebasing: bytes[offset..<offset + Self.checksumOffset]
+        )
         guard crc32c(covered, seed: seed) == checksum else { return nil }
         guard let kind = Kind(rawValue: load(UInt32.self, 4)) else { return nil }
         self.kind = kind
@@ -142,8 +152,9 @@ struct LogFrame: Equatable {
         recordCount = load(UInt32.self, 12)
         firstLSN = load(UInt64.self, 16)
         durableLSN = load(UInt64.self, 24)
-        previousChecksum = load(UInt32.self, 32)
-        payloadChecksum = load(UInt32.self, 36)
+        wallMicroseconds = load(UInt64.self, 32)
+        previousChecksum = load(UInt32.self, 40)
+        payloadChecksum = load(UInt32.self, 44)
         guard payloadByteCount <= Limits.logBatchByteCountMax, durableLSN < firstLSN else {
             return nil
         }
@@ -156,6 +167,7 @@ struct LogFrame: Equatable {
         recordCount: UInt32,
         firstLSN: UInt64,
         durableLSN: UInt64,
+        wallMicroseconds: UInt64,
         previousChecksum: UInt32,
         payloadChecksum: UInt32
     ) {
@@ -164,6 +176,7 @@ struct LogFrame: Equatable {
         self.recordCount = recordCount
         self.firstLSN = firstLSN
         self.durableLSN = durableLSN
+        self.wallMicroseconds = wallMicroseconds
         self.previousChecksum = previousChecksum
         self.payloadChecksum = payloadChecksum
     }
@@ -199,16 +212,18 @@ struct LogFrame: Equatable {
     }
 }
 
-extension LogRecord {
-    /// Exact bytes of what `encode` appends.
-    package var encodedByteCount: Int { 4 + 16 + operation.encodedByteCount }
+extension LogRecord: ByteEncodable {
+    /// Bytes before the operation of a record without a column of versions.
+    package static let headByteCount = 4 + 16 + WriteVersions.leastByteCount
 
-    /// Layout: `UInt32` byte count of the rest, `UInt64` client, `UInt64` sequence, operation.
-    func encode(into writer: inout ByteWriter) {
+    /// Layout: `UInt32` byte count of the rest, `UInt64` client, `UInt64` sequence, versions,
+    /// operation.
+    package func encode(into writer: inout ByteWriter) {
         let start = writer.count
         writer.write(UInt32(0))
         writer.write(key.client)
         writer.write(key.sequence)
+        versions.encode(into: &writer)
         operation.encode(into: &writer)
         writer.patch(UInt32(writer.count - start - 4), at: start)
     }
@@ -217,7 +232,12 @@ extension LogRecord {
         var record = ByteReader(try reader.readCounted(limit: Limits.logBatchByteCountMax))
         let client = try record.read(UInt64.self)
         key = RequestKey(client: client, sequence: try record.read(UInt64.self))
+        versions = try WriteVersions(from: &record)
         operation = try WriteOperation(from: &record)
         try record.expectEnd()
+        guard !versions.records.isEmpty else { return }
+        guard case .upsert(let batch) = operation, batch.ids.count == versions.records.count else {
+            throw OmenError(.corrupt, "\(versions.records.count) versions for other records")
+        }
     }
 }

@@ -3,10 +3,14 @@ package import OmenCore
 /// One write as the log holds it; its LSN is the batch's first LSN plus its place in the batch.
 package struct LogRecord: Equatable, Sendable {
     package var key: RequestKey
+    /// What its records are numbered with; one version for all of them, unless the write brought
+    /// records that were written before.
+    package var versions: WriteVersions
     package var operation: WriteOperation
 
-    package init(key: RequestKey, operation: WriteOperation) {
+    package init(key: RequestKey, versions: WriteVersions, operation: WriteOperation) {
         self.key = key
+        self.versions = versions
         self.operation = operation
     }
 }
@@ -22,11 +26,22 @@ package struct LogBatch: Equatable, Sendable {
     package var firstLSN: UInt64
     /// Everything up to here was synced before this batch is written; below `firstLSN`.
     package var durableLSN: UInt64
+    /// Every record of this batch and before it was accepted at this time or earlier, in
+    /// microseconds since 1970.
+    ///
+    /// An encoder writes the latest time it was told, so 0 repeats what the batch before told.
+    package var wallMicroseconds: UInt64
     package var records: [LogRecord]
 
-    package init(firstLSN: UInt64, durableLSN: UInt64, records: [LogRecord]) {
+    package init(
+        firstLSN: UInt64,
+        durableLSN: UInt64,
+        wallMicroseconds: UInt64 = 0,
+        records: [LogRecord]
+    ) {
         self.firstLSN = firstLSN
         self.durableLSN = durableLSN
+        self.wallMicroseconds = wallMicroseconds
         self.records = records
     }
 }

@@ -8,6 +8,8 @@ package struct LogContinuation: Equatable, Sendable {
     package var nextLSN: UInt64
     var nonce: UInt64
     var offset: Int
+    /// The time that the last frame tells.
+    var wallMicroseconds: UInt64
     var previousChecksum: UInt32
     /// True when the last frame already says that everything is durable.
     var isMarked: Bool
@@ -156,6 +158,7 @@ package enum LogRecovery {
             nonce: last.header.nonce,
             firstLSN: last.header.firstLSN,
             nextLSN: last.nextLSN,
+            wallMicroseconds: last.wallMicroseconds,
             previousChecksum: last.dataChecksum
         )
         var offset = last.dataEndOffset
@@ -172,14 +175,20 @@ package enum LogRecovery {
             nextLSN: last.nextLSN,
             nonce: last.header.nonce,
             offset: offset,
+            wallMicroseconds: encoder.wallMicroseconds,
             previousChecksum: encoder.previousChecksum,
             isMarked: true
         )
     }
 
     /// A mark that calls everything before `lsn` durable.
-    private static func mark(_ lsn: UInt64) -> LogBatch {
-        LogBatch(firstLSN: lsn, durableLSN: lsn - 1, records: [])
+    private static func mark(_ lsn: UInt64, wallMicroseconds: UInt64 = 0) -> LogBatch {
+        LogBatch(
+            firstLSN: lsn,
+            durableLSN: lsn - 1,
+            wallMicroseconds: wallMicroseconds,
+            records: []
+        )
     }
 
     /// Makes a new, empty segment whose name and header are durable.
@@ -195,6 +204,7 @@ package enum LogRecovery {
             nextLSN: header.firstLSN,
             nonce: header.nonce,
             offset: LogSegmentHeader.byteCount,
+            wallMicroseconds: 0,
             previousChecksum: 0,
             isMarked: true
         )
@@ -240,6 +250,7 @@ package enum LogRecovery {
                 .batch,
                 firstLSN: frame.firstLSN,
                 durableLSN: frame.firstLSN - 1,
+                wallMicroseconds: frame.wallMicroseconds,
                 recordCount: frame.recordCount,
                 payload: Array(payload)
             )
@@ -251,7 +262,7 @@ package enum LogRecovery {
         let last =
             seal
             ? encoder.encodeFooter()
-            : encoder.encode(mark(old.nextLSN))
+            : encoder.encode(mark(old.nextLSN, wallMicroseconds: old.wallMicroseconds))
         try writeAll(last, to: device, at: offset)
         offset += last.count
         try device.sync()
@@ -262,6 +273,7 @@ package enum LogRecovery {
             nextLSN: old.nextLSN,
             nonce: nonce,
             offset: offset,
+            wallMicroseconds: encoder.wallMicroseconds,
             previousChecksum: encoder.previousChecksum,
             isMarked: true
         )

@@ -19,11 +19,22 @@ package struct LogScan {
     package var lastLSN: UInt64
     /// Records that were visited.
     package var recordCount = 0
+    /// The times that the first and the last batch with records tell, of the segments that were
+    /// read; nil when these hold no record.
+    package var wallMicroseconds: ClosedRange<UInt64>?
     /// Marks in the last segment that are damaged but whose successor is there, so that nothing is
     /// lost; the tail's rewriting removes them.
     package var damagedMarks: [Int] = []
     /// Where writing can go on; nil when the log is corrupt or there is none.
     var tail: LogTail?
+}
+
+extension LogScan {
+    /// Notes the time that a batch with records tells.
+    mutating func note(wallMicroseconds time: UInt64) {
+        let first = min(wallMicroseconds?.lowerBound ?? time, time)
+        wallMicroseconds = first...max(wallMicroseconds?.upperBound ?? time, time)
+    }
 }
 
 /// The last segments of a readable log, as recovery needs them.
@@ -41,6 +52,8 @@ struct LogTail {
         var nextLSN: UInt64
         /// Highest LSN that some frame proves to have been synced.
         var durableLSN: UInt64
+        /// The time that the last frame tells.
+        var wallMicroseconds: UInt64
     }
     /// The segment before an empty last one: a crash came before its footer was certainly durable.
     ///

@@ -22,6 +22,7 @@ struct LogWalk {
     private(set) var nextLSN: UInt64
     private var previousChecksum: UInt32 = 0
     private var durableLSN: UInt64
+    private var wallMicroseconds: UInt64 = 0
     private var batchOffsets: [Int] = []
     private var dataEndOffset = LogSegmentHeader.byteCount
     private var dataChecksum: UInt32 = 0
@@ -57,7 +58,8 @@ struct LogWalk {
             dataEndOffset: dataEndOffset,
             dataChecksum: dataChecksum,
             nextLSN: nextLSN,
-            durableLSN: durableLSN
+            durableLSN: durableLSN,
+            wallMicroseconds: wallMicroseconds
         )
     }
 
@@ -93,6 +95,7 @@ struct LogWalk {
             offset += frame.totalByteCount
             previousChecksum = frame.checksum
             durableLSN = max(durableLSN, frame.durableLSN)
+            wallMicroseconds = max(wallMicroseconds, frame.wallMicroseconds)
             switch frame.kind {
             case .footer: return isZero(from: offset) ? .sealed : .corrupt(offset)
             case .batch:
@@ -100,6 +103,7 @@ struct LogWalk {
                     batchOffsets.append(start)
                     dataEndOffset = offset
                     dataChecksum = frame.checksum
+                    scan.note(wallMicroseconds: wallMicroseconds)
                 }
                 try visitRecords(of: frame, at: start, from: lsn, &scan, visit)
                 nextLSN += UInt64(frame.recordCount)

@@ -5,7 +5,7 @@ internal import OmenCore
 ///     identity 20, history u64 (not 0), generation u64, hasPrevious u8 (0 or 1), checkpoint,
 ///         [checkpoint]
 ///
-///     checkpoint: appliedLSN u64
+///     checkpoint: appliedLSN u64, lastVersion u64
 ///                 collection count u32 (at most 256), each: name (u32 + UTF-8), schema 12,
 ///                     file (u32 + UTF-8)
 ///                 request count u32 (at most 65,536), each: client u64, sequence u64,
@@ -73,6 +73,7 @@ extension ShardCheckpoint {
             "\(requests.count) requests, at most \(Limits.requestKeysRemembered)"
         )
         writer.write(appliedLSN)
+        writer.write(lastVersion)
         writer.write(UInt32(collections.count))
         for collection in collections {
             writer.write(collection.name)
@@ -93,6 +94,10 @@ extension ShardCheckpoint {
         self.init(appliedLSN: try reader.read(UInt64.self))
         guard appliedLSN < LogSegment.firstLSNMax else {
             throw OmenError(.corrupt, "LSN \(appliedLSN)")
+        }
+        lastVersion = try reader.read(UInt64.self)
+        guard lastVersion < WriteVersions.limit else {
+            throw OmenError(.corrupt, "version \(lastVersion)")
         }
         let collectionCount = Int(try reader.read(UInt32.self))
         guard collectionCount <= Limits.collectionCountMax else {

@@ -28,16 +28,20 @@ package struct ShardCheckpoint: Equatable, Sendable {
 
     /// Every write up to here is in the files, none above.
     package var appliedLSN: UInt64
+    /// No write up to there has a larger version, see `WriteVersions`.
+    package var lastVersion: UInt64
     package var collections: [Collection]
     /// Oldest first, as the shard forgets them.
     package var requests: [RememberedRequest]
 
     package init(
         appliedLSN: UInt64 = 0,
+        lastVersion: UInt64 = 0,
         collections: [Collection] = [],
         requests: [RememberedRequest] = []
     ) {
         self.appliedLSN = appliedLSN
+        self.lastVersion = lastVersion
         self.collections = collections
         self.requests = requests
     }
@@ -50,7 +54,7 @@ package struct ShardCheckpoint: Equatable, Sendable {
 /// manifest is stored when its log is made, so that a missing log or manifest is seen as damage.
 package struct ShardManifest: Equatable, Sendable {
     package static let fileName = "MANIFEST"
-    package static let formatVersion: UInt32 = 2
+    package static let formatVersion: UInt32 = 3
 
     package var identity: ShardIdentity
     /// Names the shard's history, see `ShardProgress`; never 0.

@@ -4,7 +4,7 @@ internal import OmenCore
 ///
 ///     offset size field
 ///          0    8 magic          "OMENSHRD"
-///          8    4 formatVersion  1; greater: refused by name
+///          8    4 formatVersion  2; another: refused by name
 ///         12   20 identity       shard, cluster UUID; another: refused by name
 ///         32    8 lsn            every write to the collection up to here is in the file
 ///         40    8 fileByteCount  must be the file's size
@@ -48,7 +48,7 @@ struct ShardFileHeader: Equatable {
     static let pageByteCount = 4096
     static let sectionCountMax = 96
     static let magic: UInt64 = 0x4452_4853_4E45_4D4F
-    static let formatVersion: UInt32 = 1
+    static let formatVersion: UInt32 = 2
     private static let sectionsOffset = 192
     private static let checksumOffset = 4092
 

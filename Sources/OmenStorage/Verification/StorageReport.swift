@@ -21,6 +21,19 @@ extension StorageFinding: CustomStringConvertible {
     }
 }
 
+/// Between which times the records of a shard's log were accepted.
+package struct LogTimes: Equatable, Sendable {
+    /// Number of the shard.
+    package var shard: Int
+    /// What the first and the last batch tell, in microseconds since 1970.
+    package var wallMicroseconds: ClosedRange<UInt64>
+
+    package init(shard: Int, wallMicroseconds: ClosedRange<UInt64>) {
+        self.shard = shard
+        self.wallMicroseconds = wallMicroseconds
+    }
+}
+
 /// The result of a read-only verification.
 package struct StorageReport: Equatable, Sendable {
     /// Damage: what a start would refuse, or a fall-back would miss.
@@ -32,6 +45,8 @@ package struct StorageReport: Equatable, Sendable {
     package var logSegmentCount = 0
     /// Records in the log from each shard's needed LSN on.
     package var logRecordCount = 0
+    /// Of each shard whose log has records.
+    package var logTimes: [LogTimes] = []
     /// Bytes of all shard files and log segments that were read.
     package var byteCount = 0
 
@@ -240,6 +255,9 @@ private func verifyLog(
         visit: { _, _ in }
     )
     report.logRecordCount += scan.recordCount
+    if let times = scan.wallMicroseconds {
+        report.logTimes.append(LogTimes(shard: Int(identity.shard), wallMicroseconds: times))
+    }
     let lastName = segmentNames[segmentNames.count - 1]
     for offset in scan.damagedMarks {
         let what = "a sync mark is damaged; it held no records"

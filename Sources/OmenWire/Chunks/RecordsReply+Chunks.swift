@@ -13,7 +13,7 @@ extension RecordsReply {
     ///   - body: Takes a chunk and its place among the others.
     /// - Complexity: O(bytes of ids).
     func forEachChunk(ofAtMost byteCount: Int, _ body: (RecordsReply, ReplyChunk) -> Void) {
-        let frame = RecordsReply(records: [], like: self).bodyByteCount
+        let frame = RecordsReply(records: [], like: self).encodedByteCount
         var number: UInt64 = 0
         var start = 0
         repeat {

@@ -48,7 +48,7 @@ package struct ReplyAssembler: Sendable {
         let empty = RecordsReply(records: [], like: reply)
         var added = reply.records.reduce(0) { $0 + $1.encodedByteCount }
         if unfinished[id] == nil {
-            added += empty.bodyByteCount
+            added += empty.encodedByteCount
             unfinished[id] = Unfinished(reply: empty, byteCount: 0)
         }
         try unfinished[id]?.sequence.take(chunk)

@@ -2,9 +2,6 @@ internal import OmenCore
 
 /// A byte: 0 for no table, 1 for one of rows, 2 for one of a sample; then each curve.
 extension CalibrationTable {
-    /// Bytes behind the first one.
-    var bodyByteCount: Int { curves.reduce(0) { $0 + 1 + 8 * $1.count } }
-
     static func encode(_ table: CalibrationTable?, into writer: inout ByteWriter) {
         guard let table else { return writer.write(UInt8(0)) }
         writer.write(UInt8(table.isOfSample ? 2 : 1))

@@ -4,28 +4,7 @@ extension Message {
     /// Exact bytes of the encoded body, without head and padding.
     ///
     /// - Complexity: O(ids, hits or collections).
-    var bodyByteCount: Int {
-        switch self {
-        case .write(let request): request.bodyByteCount
-        case .get(let request): request.bodyByteCount
-        case .count(let collection): 4 + collection.utf8.count
-        case .search(let request): request.bodyByteCount
-        case .shardSearch(let order): order.bodyByteCount
-        case .list(let request): request.bodyByteCount
-        case .acceptLoss: 4
-        case .listed(let reply): reply.bodyByteCount
-        case .listCollections, .status, .checkpoint, .ping, .stop, .done: 0
-        case .written(let reply): reply.bodyByteCount
-        case .records(let reply): reply.bodyByteCount
-        case .counted(let reply): reply.bodyByteCount
-        case .hits(let reply): reply.bodyByteCount
-        case .collections(let infos): CollectionInfo.bodyByteCount(infos)
-        case .shardStatus(let status): status.bodyByteCount
-        case .clusterStatus(let status): status.bodyByteCount
-        case .failure(let error): error.bodyByteCount
-        case .announcement(let announcement): announcement.bodyByteCount
-        }
-    }
+    package var bodyByteCount: Int { ByteWriter.byteCount { encodeBody(into: &$0) } }
 
     /// Appends the body; `docs/PROTOCOL.md` draws every layout.
     func encodeBody(into writer: inout ByteWriter) {
@@ -35,6 +14,7 @@ extension Message {
         case .count(let collection): writer.write(collection)
         case .search(let request): request.encode(into: &writer)
         case .shardSearch(let order): order.encode(into: &writer)
+        case .shardWrite(let order): order.encode(into: &writer)
         case .list(let request): request.encode(into: &writer)
         case .acceptLoss(let shard): writer.write(shard)
         case .listed(let reply): reply.encode(into: &writer)
@@ -59,6 +39,7 @@ extension Message {
         case .count: self = .count(collection: try reader.readCollectionName())
         case .search: self = .search(try SearchRequest(from: &reader))
         case .shardSearch: self = .shardSearch(try ShardOrder(from: &reader))
+        case .shardWrite: self = .shardWrite(try ShardWrite(from: &reader))
         case .listCollections: self = .listCollections
         case .status: self = .status
         case .checkpoint: self = .checkpoint
@@ -82,11 +63,6 @@ extension Message {
 }
 
 extension ByteReader {
-    /// A collection's name; a long one is the requester's mistake, not a broken stream.
-    mutating func readCollectionName() throws(OmenError) -> String {
-        try WriteOperation.readName(&self)
-    }
-
     /// A count of things that take at least `least` bytes each, so that a lying count fails before
     /// memory is taken for it.
     mutating func readItemCount(limit: Int, least: Int) throws(OmenError) -> Int {
@@ -107,14 +83,6 @@ extension ByteReader {
             throw OmenError(.protocolViolation, "truth value is \(value), expected 0 or 1")
         }
         return value == 1
-    }
-
-    mutating func readElementType() throws(OmenError) -> ElementType {
-        let number = try read(UInt8.self)
-        guard let element = ElementType(rawValue: number) else {
-            throw OmenError(.badRequest, "element type \(number) is unknown")
-        }
-        return element
     }
 
     /// Counted bytes where none at all means absent.

@@ -1,9 +1,7 @@
-internal import OmenCore
+package import OmenCore
 
 extension OmenError {
     static let leastByteCount = 12
-
-    var bodyByteCount: Int { Self.leastByteCount + message.cutForFrame.utf8.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.write(code.rawValue)
@@ -26,8 +24,6 @@ extension OmenError {
 }
 
 extension Coverage {
-    var bodyByteCount: Int { failures.reduce(8) { $0 + 4 + $1.error.bodyByteCount } }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(shardsTotal)
         writer.write(UInt32(failures.count))
@@ -63,8 +59,6 @@ extension Coverage {
 }
 
 extension WriteReply {
-    var bodyByteCount: Int { 24 + coverage.bodyByteCount }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(counts.upserted)
         writer.write(counts.replaced)
@@ -82,8 +76,6 @@ extension WriteReply {
 }
 
 extension CountReply {
-    var bodyByteCount: Int { 8 + coverage.bodyByteCount }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(count)
         coverage.encode(into: &writer)
@@ -96,8 +88,6 @@ extension CountReply {
 }
 
 extension ListReply {
-    var bodyByteCount: Int { 8 + 8 + RecordID.encodedByteCount(ids) }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(order)
         writer.write(next)
@@ -111,32 +101,25 @@ extension ListReply {
     }
 }
 
-extension Record {
-    /// Bytes that it takes in an answer.
-    var encodedByteCount: Int {
-        id.encodedByteCount + 4 + (metadata?.count ?? 0) + 4 + (vector?.count ?? 0)
+extension Record: ByteEncodable {
+    package func encode(into writer: inout ByteWriter) {
+        id.encode(into: &writer)
+        writer.write(counted: metadata ?? [])
+        writer.write(counted: vector ?? [])
     }
 }
 
-extension RecordsReply {
-    var bodyByteCount: Int {
-        records.reduce(coverage.bodyByteCount + 1 + 4) { $0 + $1.encodedByteCount }
-    }
-
-    func encode(into writer: inout ByteWriter) {
+extension RecordsReply: ByteEncodable {
+    package func encode(into writer: inout ByteWriter) {
         coverage.encode(into: &writer)
         writer.write(element.rawValue)
         writer.write(UInt32(records.count))
-        for record in records {
-            record.id.encode(into: &writer)
-            writer.write(counted: record.metadata ?? [])
-            writer.write(counted: record.vector ?? [])
-        }
+        for record in records { record.encode(into: &writer) }
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
         coverage = try Coverage(from: &reader)
-        element = try reader.readElementType()
+        element = try ElementType(from: &reader)
         let count = try reader.readItemCount(limit: Limits.batchCountMax, least: 11)
         records = []
         records.reserveCapacity(count)

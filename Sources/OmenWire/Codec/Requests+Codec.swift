@@ -1,8 +1,6 @@
 internal import OmenCore
 
 extension WriteRequest {
-    var bodyByteCount: Int { 16 + operation.encodedByteCount }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(key.client)
         writer.write(key.sequence)
@@ -20,8 +18,6 @@ extension WriteRequest {
 }
 
 extension GetRequest {
-    var bodyByteCount: Int { 4 + collection.utf8.count + 1 + RecordID.encodedByteCount(ids) }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(collection)
         writer.write(UInt8(withVector ? 1 : 0))
@@ -36,8 +32,6 @@ extension GetRequest {
 }
 
 extension ListRequest {
-    var bodyByteCount: Int { 4 + collection.utf8.count + 4 + 8 + 8 }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(collection)
         writer.write(shard)
@@ -63,11 +57,6 @@ extension SearchRequest {
         static let timeout: UInt8 = 16
         static let explain: UInt8 = 32
         static let all: UInt8 = 63
-    }
-
-    var bodyByteCount: Int {
-        4 + collection.utf8.count + 1 + 1 + 6 * 4 + (timeoutMilliseconds > 0 ? 4 : 0)
-            + vectors.count
     }
 
     /// Counts beyond their range are clamped, so that the other side refuses them by name.
@@ -99,7 +88,7 @@ extension SearchRequest {
 
     init(from reader: inout ByteReader) throws(OmenError) {
         let collection = try reader.readCollectionName()
-        let element = try reader.readElementType()
+        let element = try ElementType(from: &reader)
         let flags = try reader.read(UInt8.self)
         guard flags & ~SearchFlag.all == 0 else {
             throw OmenError(
@@ -141,8 +130,6 @@ extension SearchRequest {
 }
 
 extension ShardOrder {
-    var bodyByteCount: Int { 8 + request.bodyByteCount }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(UInt32(clamping: limit))
         writer.write(UInt32(clamping: shardCount))

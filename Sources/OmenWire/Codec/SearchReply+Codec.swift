@@ -1,12 +1,6 @@
 internal import OmenCore
 
 extension SearchReply {
-    var bodyByteCount: Int {
-        coverage.bodyByteCount + 2 + 4 + hitCounts.count * 4 + 4
-            + columns.byteCount(hitCount: list.count)
-            + (explanations.isEmpty ? 0 : 4 + explanations.count * ShardExplanation.byteCount)
-    }
-
     private var columns: ReplyColumns {
         ReplyColumns(list, hasExplanations: !explanations.isEmpty)
     }

@@ -1,10 +1,6 @@
 internal import OmenCore
 
 extension CollectionInfo {
-    static func bodyByteCount(_ infos: [CollectionInfo]) -> Int {
-        infos.reduce(4) { $0 + 4 + $1.name.utf8.count + CollectionSchema.encodedByteCount }
-    }
-
     static func encode(_ infos: [CollectionInfo], into writer: inout ByteWriter) {
         writer.write(UInt32(infos.count))
         for info in infos {
@@ -26,13 +22,9 @@ extension CollectionInfo {
 }
 
 extension CollectionStatus {
-    static let leastByteCount = 4 + CollectionSchema.encodedByteCount + 6 * 8 + 2 + 1 + 1
+    static let leastByteCount = 4 + CollectionSchema.byteCount + 6 * 8 + 2 + 1 + 1
     /// In the place of `building` when nothing is being built.
     private static let notBuilding = UInt16.max
-
-    var bodyByteCount: Int {
-        Self.leastByteCount + name.utf8.count + (calibration?.bodyByteCount ?? 0)
-    }
 
     func encode(into writer: inout ByteWriter) {
         writer.write(name)
@@ -73,8 +65,6 @@ extension CollectionStatus {
 }
 
 extension ShardStatus {
-    var bodyByteCount: Int { collections.reduce(5 * 8 + 4) { $0 + $1.bodyByteCount } }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(residentByteCount)
         writer.write(logByteCount)
@@ -114,11 +104,6 @@ extension WorkerState {
 extension WorkerStatus {
     static let leastByteCount = 4 + 4 + 1 + 4 + 4 + 1
 
-    var bodyByteCount: Int {
-        Self.leastByteCount + lastError.cutForFrame.utf8.count
-            + (shardStatus?.bodyByteCount ?? 0)
-    }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(shard)
         writer.write(pid)
@@ -140,10 +125,6 @@ extension WorkerStatus {
 }
 
 extension ClusterStatus {
-    var bodyByteCount: Int {
-        workers.reduce(4 + 8 + 4 + socket.utf8.count + 4) { $0 + $1.bodyByteCount }
-    }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(pid)
         writer.write(uptimeMilliseconds)
@@ -167,12 +148,6 @@ extension ClusterStatus {
 }
 
 extension WorkerAnnouncement {
-    var bodyByteCount: Int {
-        4 + 8 + 1 + 8 + ShardProgress.encodedByteCount + CollectionInfo.bodyByteCount(collections)
-            + 4
-            + reason.cutForFrame.utf8.count
-    }
-
     func encode(into writer: inout ByteWriter) {
         writer.write(shard)
         writer.write(incarnation)

@@ -155,11 +155,12 @@ package struct EncodedSearch {
 
     package init(_ order: ShardOrder, requestID: UInt64) {
         self.requestID = requestID
-        let size = MessageHead.messageByteCount(bodyByteCount: order.bodyByteCount)
+        let bodyByteCount = Message.shardSearch(order).bodyByteCount
+        let size = MessageHead.messageByteCount(bodyByteCount: bodyByteCount)
         precondition(size <= Limits.frameBodyByteCountMax, "a search of \(size) bytes")
         var writer = ByteWriter(reserving: size)
         MessageHead(kind: .shardSearch, requestID: requestID)
-            .encode(into: &writer, bodyByteCount: order.bodyByteCount)
+            .encode(into: &writer, bodyByteCount: bodyByteCount)
         order.encode(into: &writer)
         writer.pad(to: 8)
         bytes = writer.bytes
@@ -210,7 +211,8 @@ extension ShardOrder {
     /// It is some bytes longer than the client's request, which may just fit.
     package var fitsFrame: Bool {
         let timeoutByteCount = request.timeoutMilliseconds > 0 ? 0 : 4
-        return MessageHead.messageByteCount(bodyByteCount: bodyByteCount + timeoutByteCount)
+        let bodyByteCount = Message.shardSearch(self).bodyByteCount + timeoutByteCount
+        return MessageHead.messageByteCount(bodyByteCount: bodyByteCount)
             <= Limits.frameBodyByteCountMax
     }
 }

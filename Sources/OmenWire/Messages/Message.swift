@@ -24,8 +24,8 @@ package struct Envelope: Equatable, Sendable {
 
 /// Everything that travels between client, coordinator and worker.
 ///
-/// Clients and the coordinator speak the same requests as the coordinator and its workers, so that
-/// forwarding changes no meaning. `docs/PROTOCOL.md` gives every byte.
+/// Searches and writes go to a shard as orders of the coordinator; all other requests mean the same
+/// to the coordinator and to a worker. `docs/PROTOCOL.md` gives every byte.
 package enum Message: Equatable, Sendable {
     // Requests.
     case write(WriteRequest)
@@ -34,6 +34,8 @@ package enum Message: Equatable, Sendable {
     case search(SearchRequest)
     /// From a coordinator to a shard.
     case shardSearch(ShardOrder)
+    /// From a coordinator to a shard.
+    case shardWrite(ShardWrite)
     case listCollections
     case status
     case checkpoint

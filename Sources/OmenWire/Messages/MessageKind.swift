@@ -14,6 +14,7 @@ package enum MessageKind: UInt16, Sendable, CaseIterable {
     case list = 10
     case acceptLoss = 11
     case shardSearch = 12
+    case shardWrite = 13
 
     case written = 101
     case records = 102
@@ -43,6 +44,7 @@ extension Message {
         case .count: .count
         case .search: .search
         case .shardSearch: .shardSearch
+        case .shardWrite: .shardWrite
         case .listCollections: .listCollections
         case .status: .status
         case .checkpoint: .checkpoint

@@ -19,26 +19,14 @@ struct ReplyColumns {
     var hasMetadata = false
     var hasVectors = false
     var hasExplanations = false
-    private var textByteCount = 0
-    private var extraByteCount = 0
 
     init(_ list: HitList, hasExplanations: Bool) {
         self.hasExplanations = hasExplanations
         guard case .full(let hits) = list else { return }
         for hit in hits {
-            if case .text(let text) = hit.id {
-                hasTexts = true
-                // A text takes its length instead of the 8 bytes of a number.
-                textByteCount += text.utf8.count - 8
-            }
-            if let metadata = hit.metadata {
-                hasMetadata = true
-                extraByteCount += metadata.count
-            }
-            if let vector = hit.vector {
-                hasVectors = true
-                extraByteCount += vector.count
-            }
+            if case .text = hit.id { hasTexts = true }
+            if hit.metadata != nil { hasMetadata = true }
+            if hit.vector != nil { hasVectors = true }
         }
     }
 
@@ -63,11 +51,6 @@ struct ReplyColumns {
 
     /// Least bytes of one hit.
     var leastByteCount: Int { (hasTexts ? 7 : 12) + (hasMetadata ? 4 : 0) + (hasVectors ? 4 : 0) }
-
-    func byteCount(hitCount: Int) -> Int {
-        let fixed = 12 + (hasTexts ? 2 : 0) + (hasMetadata ? 4 : 0) + (hasVectors ? 4 : 0)
-        return hitCount * fixed + textByteCount + extraByteCount
-    }
 }
 
 /// A search's answer as it lies in a frame, behind its coverage; borrows the frame's bytes.
@@ -82,7 +65,7 @@ struct SearchReplyColumns {
     let numbers: UnsafeRawBufferPointer?
 
     init(from reader: inout ByteReader) throws(OmenError) {
-        element = try reader.readElementType()
+        element = try ElementType(from: &reader)
         flags = try ReplyColumns(flags: try reader.read(UInt8.self))
         queryCount = try reader.readItemCount(limit: Limits.queryCountMax, least: 4)
         counts = try reader.read(count: queryCount * 4)

@@ -70,7 +70,8 @@ extension CoordinatorCore {
                 dropsToSend.append(id)
                 continue
             }
-            sendEverywhere(.dropCollection(name: drop.name), key: drop.key, index: index)
+            let write = ShardWrite(key: drop.key, operation: .dropCollection(name: drop.name))
+            sendEverywhere(write, index: index)
         }
         storeDrops()
     }

@@ -60,7 +60,7 @@ extension CoordinatorCore {
             guard let index = pending.index(of: id) else { continue }
             pending[index].gather = .checkpoint(CheckpointGather(begunAt: now))
             for shard in pending[index].parts.awaited.intersection(ready) {
-                send(.checkpoint, id: id, byteCount: 128, to: shard)
+                send(.checkpoint, id: id, byteCount: Limits.messageOverheadByteCount, to: shard)
             }
         }
     }

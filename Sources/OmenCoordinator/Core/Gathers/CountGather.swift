@@ -42,7 +42,7 @@ extension CoordinatorCore {
             requester,
             .count(CountGather(about: entry)),
             parts: ShardParts(of: directory.shardCount),
-            byteCount: 128
+            byteCount: Limits.messageOverheadByteCount
         )
         try askAll(
             .count(collection: collection),

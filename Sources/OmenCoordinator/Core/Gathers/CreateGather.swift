@@ -41,7 +41,7 @@ extension CoordinatorCore {
             requester,
             .create(CreateGather()),
             parts: ShardParts(awaitingAllOf: directory.shardCount),
-            byteCount: 128
+            byteCount: Limits.messageOverheadByteCount
         )
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
         createEverywhere(name, schema, owner: index)
@@ -60,7 +60,9 @@ extension CoordinatorCore {
                 "\(catalog.count) collections exist, at most \(Limits.collectionCountMax) may"
             )
         }
-        try checkRoom(for: directory.shards.map { (shard: $0, byteCount: 128) })
+        try checkRoom(
+            for: directory.shards.map { (shard: $0, byteCount: Limits.messageOverheadByteCount) }
+        )
     }
 
     /// Tells every shard to create a collection; the request at `owner` waits for their answers.

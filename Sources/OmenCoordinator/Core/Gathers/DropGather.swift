@@ -34,7 +34,7 @@ struct DropGather: Sendable {
     mutating func take(_ answer: WorkerAnswer, from shard: Int) throws(OmenError) -> AnswerCost {
         let message = try answer.succeeded()
         guard case .written(let reply) = message else { throw .outOfTurn(message, shard: shard) }
-        counts.add(reply.counts)
+        counts += reply.counts
         return AnswerCost()
     }
 
@@ -63,12 +63,12 @@ extension CoordinatorCore {
         for requester: Requester
     ) throws(OmenError) {
         try CollectionName.validate(name)
-        let operation = WriteOperation.dropCollection(name: name)
+        let drop = ShardWrite(key: key, operation: .dropCollection(name: name))
         var gather = DropGather(name, key: key)
         guard let found = catalog.find(name) else {
             // The shards know whether this repeats a drop that they have done.
             let index = try admitEverywhere(.drop(gather), for: requester)
-            return sendEverywhere(operation, key: key, index: index)
+            return sendEverywhere(drop, index: index)
         }
         guard catalog[found].dropRequests == 0, !catalog[found].isCondemned else {
             throw OmenError(.unavailable, "collection \(name) is being dropped, retry later")
@@ -78,7 +78,7 @@ extension CoordinatorCore {
         catalog[found].dropRequests += 1
         guard key.client != 0, directory.shardCount > 1 else {
             // It is never repeated, or one shard does it wholly or not at all.
-            return sendEverywhere(operation, key: key, index: index)
+            return sendEverywhere(drop, index: index)
         }
         unfinishedDrops.append(UnfinishedDrop(name: name, key: key))
         dropsToSend.append(pending[index].id)

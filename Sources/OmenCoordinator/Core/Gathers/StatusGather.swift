@@ -29,7 +29,14 @@ extension CoordinatorCore {
         for shard in ready { parts.expect(shard) }
         let request = PendingRequest(requester, .status(StatusGather()), parts: parts)
         let index = try admit(request, deadline: now.saturatingAdd(timing.readTimeout))
-        for shard in ready { send(.status, id: pending[index].id, byteCount: 128, to: shard) }
+        for shard in ready {
+            send(
+                .status,
+                id: pending[index].id,
+                byteCount: Limits.messageOverheadByteCount,
+                to: shard
+            )
+        }
         finishIfComplete(index)
     }
 

@@ -33,7 +33,7 @@ struct WriteGather: Sendable {
                 OmenError.outOfTurn(message, shard: shard).message
             )
         }
-        counts.add(reply.counts)
+        counts += reply.counts
         return AnswerCost()
     }
 
@@ -88,7 +88,7 @@ extension CoordinatorCore {
         }
         // Before validation, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: batch.encodedByteCount)
-        try checkConvertedSize(batch, catalog[found].schema)
+        try checkStoredSize(batch, catalog[found].schema)
         let metadataByteCount = batch.metadata.reduce(0) { $0 + $1.count }
         catalog[found].learn(metadataByteCount: metadataByteCount, ofRecords: batch.ids.count)
         let valid = try batch.validated(against: catalog[found].schema)
@@ -96,9 +96,9 @@ extension CoordinatorCore {
             requester,
             .write(WriteGather(wasThere: true)),
             parts: ShardParts(of: directory.shardCount),
-            byteCount: valid.encodedByteCount
+            byteCount: valid.batch.encodedByteCount
         )
-        try forward(split(valid), of: request, key: key, to: catalog[found].serving)
+        try forward(split(valid, key: key), of: request, to: catalog[found].serving)
     }
 
     /// Begins the first upsert, which makes the collection: everywhere, on the same ordered
@@ -110,9 +110,10 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         let schema = CollectionSchema(dim: batch.dim, element: batch.element)
         try checkCreatable(batch.collection, schema)
+        try checkStoredSize(batch, schema)
         let valid = try batch.validated(against: schema)
-        let parts = split(valid)
-        try checkRoom(for: parts.map { ($0.shard, $0.operation.encodedByteCount) })
+        let parts = split(valid, key: key)
+        try checkRoom(for: parts.map { ($0.shard, $0.write.operationByteCount) })
         let request = PendingRequest(
             requester,
             .write(
@@ -122,11 +123,11 @@ extension CoordinatorCore {
                 )
             ),
             parts: ShardParts(of: directory.shardCount),
-            byteCount: valid.encodedByteCount
+            byteCount: valid.batch.encodedByteCount
         )
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
         createEverywhere(batch.collection, schema, owner: index)
-        sendParts(parts, index: index, key: key)
+        sendParts(parts, index: index)
     }
 
     /// Begins a delete: sends each shard its part of the ids.
@@ -149,10 +150,11 @@ extension CoordinatorCore {
         let serving = found.map { catalog[$0].serving } ?? ready
         guard !ids.isEmpty else { return answer(requester, .written(emptyWrite)) }
         let parts = split(ids).map { shard, indices in
-            WritePart(
-                shard: shard,
-                operation: .delete(collection: collection, ids: indices.map { ids[$0] })
+            let operation = CheckedOperation.delete(
+                collection: collection,
+                ids: indices.map { ids[$0] }
             )
+            return WritePart(shard: shard, write: ShardWrite(key: key, operation: operation))
         }
         let request = PendingRequest(
             requester,
@@ -160,7 +162,7 @@ extension CoordinatorCore {
             parts: ShardParts(of: directory.shardCount),
             byteCount: RecordID.encodedByteCount(ids)
         )
-        try forward(parts, of: request, key: key, to: serving)
+        try forward(parts, of: request, to: serving)
     }
 
     /// Begins a clearing: every shard lets go of its records of a collection.
@@ -171,7 +173,8 @@ extension CoordinatorCore {
     ) throws(OmenError) {
         let gather = WriteGather(wasThere: try entry(name) != nil)
         let index = try admitEverywhere(.write(gather), for: requester)
-        sendEverywhere(.clearCollection(name: name), key: key, index: index)
+        let write = ShardWrite(key: key, operation: .clearCollection(name: name))
+        sendEverywhere(write, index: index)
     }
 
     /// Begins a calibration: every shard measures with all queries of a sample.
@@ -181,14 +184,14 @@ extension CoordinatorCore {
         for requester: Requester
     ) throws(OmenError) {
         let schema = catalog[try existing(sample.collection)].schema
-        let operation = WriteOperation.calibrate(try sample.validated(against: schema))
-        let byteCount = operation.encodedByteCount
+        let checked = CheckedOperation.calibrate(try sample.validated(against: schema))
+        let write = ShardWrite(key: key, operation: checked)
         let index = try admitEverywhere(
             .write(WriteGather(wasThere: true)),
             for: requester,
-            byteCount: byteCount
+            byteCount: Limits.messageOverheadByteCount + write.operationByteCount
         )
-        sendEverywhere(operation, key: key, index: index, byteCount: byteCount)
+        sendEverywhere(write, index: index)
     }
 
     /// The answer to a write that asks for nothing.
@@ -196,15 +199,20 @@ extension CoordinatorCore {
         WriteReply(counts: WriteCounts(), coverage: ShardParts(of: directory.shardCount).coverage)
     }
 
-    /// Converting bytes to floats makes a batch four times as large: refused before that is done.
-    private func checkConvertedSize(
+    /// Makes sure that the whole batch fits one order, for all of it may belong to one shard.
+    ///
+    /// Bytes that become floats make a batch four times as large, and an order is some bytes longer
+    /// than a client's request, which may just fit.
+    private func checkStoredSize(
         _ batch: UpsertBatch,
         _ schema: CollectionSchema
     ) throws(OmenError) {
-        guard schema.element.byteCount > batch.element.byteCount else { return }
-        let growth = batch.vectors.count * (schema.element.byteCount - batch.element.byteCount)
-        let byteCount = batch.encodedByteCount + growth
-        guard byteCount > Limits.frameBodyByteCountMax - 4096 else { return }
+        let growth = schema.element.byteCount - batch.element.byteCount
+        let elementCount = batch.vectors.count / batch.element.byteCount
+        let byteCount = batch.encodedByteCount + elementCount * growth
+        guard byteCount + Limits.messageOverheadByteCount > Limits.frameBodyByteCountMax else {
+            return
+        }
         throw OmenError(
             .badRequest,
             "the batch takes \(byteCount) bytes as the collection stores it, a message holds \(Limits.frameBodyByteCountMax): send fewer at once"

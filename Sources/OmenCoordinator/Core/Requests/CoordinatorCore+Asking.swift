@@ -79,7 +79,6 @@ extension CoordinatorCore {
     mutating func forward(
         _ parts: [WritePart],
         of request: PendingRequest,
-        key: RequestKey,
         to serving: ShardSet
     ) throws(OmenError) {
         var request = request
@@ -92,19 +91,19 @@ extension CoordinatorCore {
             }
         }
         if sendable.isEmpty, let error = request.parts.commonFailure { throw error }
-        try checkRoom(for: sendable.map { ($0.shard, $0.operation.encodedByteCount) })
+        try checkRoom(for: sendable.map { ($0.shard, $0.write.operationByteCount) })
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
-        sendParts(sendable, index: index, key: key)
+        sendParts(sendable, index: index)
     }
 
     /// Sends each shard its part of the write at `index`.
-    mutating func sendParts(_ parts: [WritePart], index: Int, key: RequestKey) {
+    mutating func sendParts(_ parts: [WritePart], index: Int) {
         for part in parts {
             pending[index].parts.expect(part.shard)
             send(
-                .write(WriteRequest(key: key, operation: part.operation)),
+                .shardWrite(part.write),
                 id: pending[index].id,
-                byteCount: part.operation.encodedByteCount,
+                byteCount: part.write.operationByteCount,
                 to: part.shard
             )
         }
@@ -116,7 +115,7 @@ extension CoordinatorCore {
     mutating func admitEverywhere(
         _ gather: Gather,
         for requester: Requester,
-        byteCount: Int = 128
+        byteCount: Int = Limits.messageOverheadByteCount
     ) throws(OmenError) -> Int {
         try checkAllReady("this needs all shards, nothing was changed")
         try checkRoom(for: directory.shards.map { (shard: $0, byteCount: byteCount) })
@@ -129,18 +128,13 @@ extension CoordinatorCore {
         return try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
     }
 
-    /// Sends a write of `byteCount` bytes to every shard that the request at `index` waits for.
-    mutating func sendEverywhere(
-        _ operation: WriteOperation,
-        key: RequestKey,
-        index: Int,
-        byteCount: Int = 128
-    ) {
+    /// Sends a write to every shard that the request at `index` waits for.
+    mutating func sendEverywhere(_ write: ShardWrite, index: Int) {
         for shard in pending[index].parts.awaited {
             send(
-                .write(WriteRequest(key: key, operation: operation)),
+                .shardWrite(write),
                 id: pending[index].id,
-                byteCount: byteCount,
+                byteCount: Limits.messageOverheadByteCount + write.operationByteCount,
                 to: shard
             )
         }

@@ -5,7 +5,7 @@ struct WritePart: Equatable, Sendable {
     /// The shard that applies it.
     var shard: Int
     /// What it applies.
-    var operation: WriteOperation
+    var write: ShardWrite
 }
 
 /// Dividing ids and batches among shards.
@@ -23,12 +23,14 @@ extension CoordinatorCore {
     }
 
     /// Parts of an upsert, by shard.
-    func split(_ batch: UpsertBatch) -> [WritePart] {
+    func split(_ checked: CheckedBatch, key: RequestKey) -> [WritePart] {
         guard directory.shardCount > 1 else {
-            return [WritePart(shard: 0, operation: .upsert(batch))]
+            let write = ShardWrite(key: key, operation: .upsert(checked))
+            return [WritePart(shard: 0, write: write)]
         }
-        return split(batch.ids).map { shard, indices in
-            WritePart(shard: shard, operation: .upsert(batch.selecting(indices)))
+        return split(checked.batch.ids).map { shard, indices in
+            let operation = CheckedOperation.upsert(checked.selecting(indices))
+            return WritePart(shard: shard, write: ShardWrite(key: key, operation: operation))
         }
     }
 }

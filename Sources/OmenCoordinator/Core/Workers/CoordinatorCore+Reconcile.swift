@@ -21,17 +21,21 @@ extension CoordinatorCore {
         case .create(let name):
             guard let index = catalog.find(name) else { return }
             catalog[index].creating.insert(replica.shard)
-            let create = WriteOperation.createCollection(name: name, schema: catalog[index].schema)
-            message = .write(WriteRequest(key: key, operation: create))
+            let create = CheckedOperation.createCollection(
+                name: name,
+                schema: catalog[index].schema
+            )
+            message = .shardWrite(ShardWrite(key: key, operation: create))
         case .drop(let name, let dropKey):
             if let index = catalog.find(name) { catalog[index].dropping.insert(replica.shard) }
-            message = .write(WriteRequest(key: dropKey, operation: .dropCollection(name: name)))
+            let drop = CheckedOperation.dropCollection(name: name)
+            message = .shardWrite(ShardWrite(key: dropKey, operation: drop))
         case .list, .verify: message = .listCollections
         case .stop: message = .stop
         }
         let id = Self.internalIDBit | internalSequence
         workers[replica].load.append(InternalRequest(id: id, kind: kind, owner: owner))
-        send(message, id: id, byteCount: 128, to: replica)
+        send(message, id: id, byteCount: Limits.messageOverheadByteCount, to: replica)
     }
 
     /// Set in the ids of the coordinator's own requests.

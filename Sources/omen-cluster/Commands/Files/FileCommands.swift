@@ -44,6 +44,10 @@ struct Verify: ParsableCommand {
                 Console.out(
                     "\(report.problems.count) problems in \(report.shardCount) shards, \(report.shardFileCount) shard files, \(report.logSegmentCount) log segments, \(report.byteCount) bytes"
                 )
+                for times in report.logTimes {
+                    let (first, last) = bounds(times)
+                    Console.out("shard \(times.shard): the log covers \(first) to \(last)")
+                }
             }
             if !report.problems.isEmpty { throw ExitStatus.failure }
         }
@@ -57,7 +61,22 @@ struct Verify: ParsableCommand {
             ("shard_files", .integer(report.shardFileCount)),
             ("log_segments", .integer(report.logSegmentCount)),
             ("log_records", .integer(report.logRecordCount)),
+            ("log_times", .array(report.logTimes.map(json))),
             ("bytes", .integer(report.byteCount)),
+        ])
+    }
+
+    private func bounds(_ times: LogTimes) -> (first: String, last: String) {
+        (
+            universalTime(microseconds: times.wallMicroseconds.lowerBound),
+            universalTime(microseconds: times.wallMicroseconds.upperBound)
+        )
+    }
+
+    private func json(_ times: LogTimes) -> JSON {
+        let (first, last) = bounds(times)
+        return .object([
+            ("shard", .integer(times.shard)), ("first", .string(first)), ("last", .string(last)),
         ])
     }
 
