@@ -31,7 +31,15 @@ extension CoordinatorCore {
             NumberedHits
         )
         /// The socket to the worker ended; its process may still live.
-        case workerConnectionLost(replica: ReplicaID, incarnation: UInt64, reason: String)
+        ///
+        /// When `isExplained`, the reason says why, such as a frame that was refused; else how the
+        /// process exits will say more.
+        case workerConnectionLost(
+            replica: ReplicaID,
+            incarnation: UInt64,
+            reason: String,
+            isExplained: Bool = false
+        )
         /// The process ended and was waited for; all it had sent was reported before.
         case workerExited(replica: ReplicaID, incarnation: UInt64, status: Int64, signal: Int32)
         /// What `storeDrops` asked for is durable.

@@ -148,8 +148,10 @@ package struct CoordinatorCore: Sendable {
         case .workerHits(let replica, let incarnation, let requestID, let hits):
             guard listen(to: replica, incarnation) else { return ignoreAnswer() }
             heard(.hits(hits), to: requestID, from: replica)
-        case .workerConnectionLost(let replica, let incarnation, let reason):
-            connectionLost(replica, incarnation: incarnation, reason: reason)
+        case .workerConnectionLost(let replica, let incarnation, let reason, let isExplained):
+            let reason = reason.isEmpty ? "its connection ended" : reason
+            let cause = WorkerDeparture.Cause.killed(isExplained: isExplained)
+            connectionLost(replica, incarnation: incarnation, reason: reason, cause: cause)
         case .workerExited(let replica, let incarnation, let status, let signal):
             exited(replica, incarnation: incarnation, status: status, signal: signal)
         case .directoryStored: directoryStored()

@@ -122,7 +122,7 @@ extension CoordinatorServer {
                     .workerMessage(replica: peer.replica, incarnation: peer.incarnation, envelope)
                 )
             }
-        } catch { ended(peer, reason: "\(error)") }
+        } catch { ended(peer, reason: "\(error)", isExplained: true) }
     }
 
     /// Gives the core hits that are still in their frame.
@@ -178,21 +178,22 @@ extension CoordinatorServer {
     }
 
     /// The worker will say nothing more.
-    private func ended(_ peer: WorkerPeer, reason: String) {
+    private func ended(_ peer: WorkerPeer, reason: String, isExplained: Bool = false) {
         guard !peer.hasEnded else { return }
         peer.hasEnded = true
         peer.connection.abort()
-        guard let exit = peer.exit else {
+        // How a process has exited says more than that its connection ended.
+        if peer.exit == nil || isExplained {
             feed(
                 .workerConnectionLost(
                     replica: peer.replica,
                     incarnation: peer.incarnation,
-                    reason: reason
+                    reason: reason,
+                    isExplained: isExplained
                 )
             )
-            return
         }
-        reportExit(peer, exit)
+        if let exit = peer.exit { reportExit(peer, exit) }
     }
 
     /// The process has ended; what it wrote before, such as why, may still be in the socket.

@@ -41,15 +41,18 @@ extension CoordinatorCore {
         backOff(replica)
     }
 
-    /// A worker's connection ended.
-    mutating func connectionLost(_ replica: ReplicaID, incarnation: UInt64, reason: String) {
+    /// A worker's connection ended; `cause` is why its process leaves, unless it was told to.
+    mutating func connectionLost(
+        _ replica: ReplicaID,
+        incarnation: UInt64,
+        reason: String,
+        cause: WorkerDeparture.Cause
+    ) {
         guard isCurrent(replica, incarnation), let session = workers[replica].session else {
             return
         }
         guard case .draining = session.standing else {
-            // How it exits says more than that its connection ended.
-            let reason = reason.isEmpty ? "its connection ended" : reason
-            return giveUp(replica, reason: reason, cause: .killed(isExplained: false))
+            return giveUp(replica, reason: reason, cause: cause)
         }
         // It was told to exit, and closing its socket is part of that. From now on it has as long
         // to exit as a killed one has.
