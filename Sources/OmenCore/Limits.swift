@@ -43,6 +43,19 @@ package enum Limits {
     /// Most messages in one frame.
     package static let frameMessageCountMax = 65_535
 
+    // MARK: Filters
+
+    /// Longest filter in bytes, as it is given and as the JSON text that travels.
+    package static let filterByteCountMax = 1 << 20
+    /// Deepest nesting of a filter: conditions within `$and`, `$or`, `$not` and so on.
+    package static let filterDepthMax = 32
+    /// Most conditions and connectives of one filter: every record may have to be compared with
+    /// each of them.
+    package static let filterNodeCountMax = 1024
+    /// Most values that one filter compares with, those of all lists together: so parsing one takes
+    /// a few hundredths of a second.
+    package static let filterValueCountMax = 65_536
+
     // MARK: Cluster
 
     /// Most workers one coordinator drives: one bit each in a `UInt64` mask of awaited replies.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ._collection import Collection
 from ._convert import Id, Metadata
 from ._database import DB
+from ._filter import Filter
 from ._results import BatchResult, FailedShard, Hits, Record, SearchResult
 from .errors import (
     Corrupt,
@@ -53,6 +54,7 @@ __all__ = [
     "Corrupt",
     "DatabaseError",
     "FailedShard",
+    "Filter",
     "Hits",
     "Id",
     "Locked",

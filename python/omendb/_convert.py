@@ -363,22 +363,33 @@ class MetadataColumn:
 def json_of(metadata: Metadata) -> bytes:
     if not isinstance(metadata, Mapping):
         raise ValidationError(f"metadata is a {type(metadata).__name__}, expected a dict")
-    try:
-        text = _encoder.encode(dict(metadata))
-        encoded = text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        near = error.object[max(0, error.start - 20) : error.start + 1]
-        raise ValidationError(
-            f"metadata has half of a surrogate pair at the end of {near!r}, which is no text"
-        ) from error
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(f"metadata cannot be written as JSON: {error}") from error
+    encoded = encode(_encoder, dict(metadata), "metadata")
     _check_values(metadata, 1)
     if len(encoded) > _METADATA_BYTES_MAX:
         raise ValidationError(
             f"metadata has {len(encoded)} bytes, expected at most {_METADATA_BYTES_MAX}"
         )
     return encoded
+
+
+def encode(encoder: json.JSONEncoder, value: Any, what: str) -> bytes:
+    """A value as JSON text; errors call it `what`."""
+    try:
+        text = encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValidationError(f"{what} cannot be written as JSON: {error}") from error
+    return utf8(text, what)
+
+
+def utf8(text: str, what: str) -> bytes:
+    """A text in UTF-8; errors call it `what`."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start + 1]
+        raise ValidationError(
+            f"{what} has half of a surrogate pair at the end of {near!r}, which is no text"
+        ) from error
 
 
 # Without space between tokens, which would count towards the limit.

@@ -26,7 +26,7 @@ from typing import Any
 from ._apart import Apart, Stop
 from .errors import STOPPED, OmenDBError, error_of
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 FOLDER = Path(__file__).parent
 
 METRICS = {"l2": 0, "cosine": 1, "ip": 2}
@@ -35,6 +35,7 @@ ELEMENTS = {"f32": 0, "u8": 1}
 READ_ELEMENTS = {"float32": 0, "uint8": 1, "float16": 2, "int8": 3}
 CODES = {"f32": 0, "u8": 1, "u4": 2, "u1": 3}
 DURABILITIES = {"always": 0, "interval": 1, "none": 2}
+FILTER_FORMS = {"filter": 0, "where": 1}
 
 
 class Error(Structure):
@@ -173,11 +174,15 @@ _SIGNATURES: dict[str, list[object]] = {
     "omendb_count": [c_void_p, c_char_p, POINTER(c_uint64)],
     "omendb_info": [c_void_p, POINTER(c_void_p)],
     "omendb_checkpoint": [c_void_p],
+    "omendb_filter_new": [c_char_p, c_uint64, c_int32, POINTER(c_void_p)],
+    "omendb_filter_json": [c_void_p, POINTER(c_void_p)],
+    "omendb_filter_matches": [c_void_p, c_char_p, c_uint64, POINTER(c_uint8)],
 }
 _FREES: dict[str, object] = {
     "omendb_result_free": POINTER(Result),
     "omendb_vectors_free": POINTER(Vectors),
     "omendb_text_free": c_void_p,
+    "omendb_filter_free": c_void_p,
     "omendb_stop_use": c_void_p,
     "omendb_stop_request": c_void_p,
     "omendb_stop_free": c_void_p,

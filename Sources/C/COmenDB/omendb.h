@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Changes when a structure or the meaning of a function changes. */
-#define OMENDB_ABI_VERSION 6
+#define OMENDB_ABI_VERSION 7
 
 /* What to do about an error; the numbers are those of the cluster's protocol. */
 enum {
@@ -265,6 +265,30 @@ int32_t omendb_count(omendb *database, const char *collection, uint64_t *count,
  * the widths that all have. */
 int32_t omendb_info(omendb *database, char **json, omendb_error *error);
 void omendb_text_free(char *text);
+
+/* A condition on metadata, as docs/FILTERS.md tells: in JSON, {"size": {"$gte": 1000}}, or as text,
+ * size >= 1000. It belongs to no database, and does not change: threads may share it. */
+typedef struct omendb_filter omendb_filter;
+
+/* What the text of a filter is written in. */
+enum { OMENDB_FILTER_JSON = 0, OMENDB_FILTER_WHERE = 1 };
+
+/* Reads a filter from `byte_count` bytes of UTF-8, at most 1 MiB. Errors: BAD_REQUEST naming the
+ * place or the column, what is there, and what was expected. */
+int32_t omendb_filter_new(const char *text, uint64_t byte_count, int32_t form,
+                          omendb_filter **filter, omendb_error *error);
+
+/* The filter as the JSON text that travels, the same for every text that means the same tree; free
+ * it with omendb_text_free. */
+int32_t omendb_filter_json(omendb_filter *filter, char **json, omendb_error *error);
+
+/* Whether a filter is true for metadata: a JSON object in `byte_count` bytes, or 0 bytes for none.
+ * `matches` becomes 1 or 0. Errors: BAD_REQUEST for metadata that would not be stored. */
+int32_t omendb_filter_matches(omendb_filter *filter, const char *metadata, uint64_t byte_count,
+                              uint8_t *matches, omendb_error *error);
+
+/* Null is ignored. */
+void omendb_filter_free(omendb_filter *filter);
 
 /* Writes what changed into files from which opening is fast. */
 int32_t omendb_checkpoint(omendb *database, omendb_error *error);

@@ -2,26 +2,42 @@ internal import OmenSystem
 internal import OmenCore
 internal import Synchronization
 
-/// What the handles that C holds stand for.
+/// What the handles of one kind that C holds stand for.
 ///
 /// A handle is a number and no address, so that one that was closed, or never was one, is an error
 /// and not a crash.
-enum Handles {
-    private struct HandleTable {
-        var stores: [UInt: any RecordStore] = [:]
+private final class HandleTable<Value: Sendable>: Sendable {
+    private struct State {
+        var values: [UInt: Value] = [:]
         var next: UInt = 1
     }
 
-    private static let table = Mutex(HandleTable())
+    private let state = Mutex(State())
 
-    static func add(_ store: any RecordStore) -> OpaquePointer? {
-        let number = table.withLock { table in
-            defer { table.next += 1 }
-            table.stores[table.next] = store
-            return table.next
+    func add(_ value: Value) -> OpaquePointer? {
+        let number = state.withLock { state in
+            defer { state.next += 1 }
+            state.values[state.next] = value
+            return state.next
         }
         return OpaquePointer(bitPattern: number)
     }
+
+    func value(_ handle: OpaquePointer) -> Value? {
+        state.withLock { $0.values[UInt(bitPattern: handle)] }
+    }
+
+    func remove(_ handle: OpaquePointer) -> Value? {
+        state.withLock { $0.values.removeValue(forKey: UInt(bitPattern: handle)) }
+    }
+}
+
+/// What the handles that C holds stand for.
+enum Handles {
+    private static let stores = HandleTable<any RecordStore>()
+    private static let filters = HandleTable<Filter>()
+
+    static func add(_ store: any RecordStore) -> OpaquePointer? { stores.add(store) }
 
     /// What a call works on, at its beginning.
     ///
@@ -32,15 +48,28 @@ enum Handles {
             stop.begin()
             try stop.check()
         }
-        let number = UInt(bitPattern: handle)
-        guard let store = table.withLock({ $0.stores[number] }) else {
+        guard let store = stores.value(handle) else {
             throw OmenError(.unavailable, "the database is closed")
         }
         return store
     }
 
     static func remove(_ handle: OpaquePointer?) -> (any RecordStore)? {
-        guard let handle else { return nil }
-        return table.withLock { $0.stores.removeValue(forKey: UInt(bitPattern: handle)) }
+        handle.flatMap { stores.remove($0) }
+    }
+
+    static func add(_ filter: Filter) -> OpaquePointer? { filters.add(filter) }
+
+    /// - Throws: `.badRequest` for null, and for a filter that was freed.
+    static func filter(_ handle: OpaquePointer?) throws(OmenError) -> Filter {
+        guard let handle else { throw OmenError(.badRequest, "the filter is null") }
+        guard let filter = filters.value(handle) else {
+            throw OmenError(.badRequest, "the filter was freed")
+        }
+        return filter
+    }
+
+    static func removeFilter(_ handle: OpaquePointer?) {
+        if let handle { _ = filters.remove(handle) }
     }
 }

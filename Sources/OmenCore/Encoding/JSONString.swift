@@ -1,5 +1,26 @@
 internal import Glibc
 
+/// What stands between the quotes of a JSON string, as it stands there.
+///
+/// Borrows the bytes of the text.
+package struct JSONRawString {
+    package let bytes: UnsafeRawBufferPointer
+    /// Whether there are escapes in it: otherwise it is what it means.
+    package let isEscaped: Bool
+
+    /// The UTF-8 that it means, in memory of its own.
+    package var utf8: [UInt8] { isEscaped ? JSONString.unescaped(bytes) : Array(bytes) }
+}
+
+/// A JSON value that is neither an object nor an array; borrows the bytes of the text.
+package enum JSONScalar {
+    case null
+    case bool(Bool)
+    /// The digits; `JSONNumber` makes a number of them.
+    case number(UnsafeRawBufferPointer)
+    case string(JSONRawString)
+}
+
 /// What stands between the quotes of a JSON string.
 package enum JSONString {
     /// The UTF-8 that the string means.

@@ -84,15 +84,25 @@ package struct JSONScanner {
         switch peek {
         case UInt8(ascii: "{"): try members(depth: depth)
         case UInt8(ascii: "["): try elements(depth: depth)
-        case UInt8(ascii: "\""): try string()
-        case UInt8(ascii: "t"): try literal("true")
-        case UInt8(ascii: "f"): try literal("false")
-        case UInt8(ascii: "n"): try literal("null")
-        default: try finiteNumber()
+        default: _ = try scalar()
         }
     }
 
     private mutating func members(depth: Int) throws(OmenError) {
+        try eachMember { (scanner, _) throws(OmenError) in
+            try scanner.value(depth: depth + 1)
+        }
+    }
+
+    /// Steps over an object; `peek` is its opening brace.
+    ///
+    /// - Parameter take: Called with each name; it steps over the value, which `peek` begins.
+    /// - Throws: What `take` throws, and `.badRequest` for what is not JSON or a name that comes
+    ///   twice.
+    @inline(__always)
+    mutating func eachMember(
+        _ take: (inout JSONScanner, JSONRawString) throws(OmenError) -> Void
+    ) throws(OmenError) {
         offset += 1
         skipSpace()
         if accept(UInt8(ascii: "}")) { return }
@@ -101,18 +111,17 @@ package struct JSONScanner {
             skipSpace()
             guard peek == UInt8(ascii: "\"") else { throw unexpected("a name") }
             let start = offset
-            try string()
-            let name = UnsafeRawBufferPointer(rebasing: bytes[start + 1..<offset - 1])
-            guard rules == .stored || names.insert(name) else {
+            let name = try string()
+            guard rules == .stored || names.insert(name.bytes) else {
                 throw OmenError(
                     .badRequest,
-                    "\(what) has the name \(JSONString.shown(name)) twice in one object, at offset \(start)"
+                    "\(what) has the name \(JSONString.shown(name.bytes)) twice in one object, at offset \(start)"
                 )
             }
             skipSpace()
             guard accept(UInt8(ascii: ":")) else { throw unexpected("':'") }
             skipSpace()
-            try value(depth: depth + 1)
+            try take(&self, name)
             skipSpace()
             if accept(UInt8(ascii: "}")) { return }
             guard accept(UInt8(ascii: ",")) else { throw unexpected("',' or '}'") }
@@ -120,15 +129,49 @@ package struct JSONScanner {
     }
 
     private mutating func elements(depth: Int) throws(OmenError) {
+        try eachElement { (scanner) throws(OmenError) in try scanner.value(depth: depth + 1) }
+    }
+
+    /// Steps over an array; `peek` is its opening bracket.
+    ///
+    /// - Parameter take: Called for each element; it steps over it. `peek` is its first byte.
+    /// - Throws: What `take` throws, and `.badRequest` for what is not JSON.
+    @inline(__always)
+    mutating func eachElement(
+        _ take: (inout JSONScanner) throws(OmenError) -> Void
+    ) throws(OmenError) {
         offset += 1
         skipSpace()
         if accept(UInt8(ascii: "]")) { return }
         while true {
             skipSpace()
-            try value(depth: depth + 1)
+            try take(&self)
             skipSpace()
             if accept(UInt8(ascii: "]")) { return }
             guard accept(UInt8(ascii: ",")) else { throw unexpected("',' or ']'") }
+        }
+    }
+
+    /// Steps over a value that is neither an object nor an array, and tells what it is.
+    ///
+    /// - Returns: The value; its digits or characters are still those of the text.
+    /// - Throws: `.badRequest` for what is no such value.
+    mutating func scalar() throws(OmenError) -> JSONScalar {
+        switch peek {
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"):
+            try literal("true")
+            return .bool(true)
+        case UInt8(ascii: "f"):
+            try literal("false")
+            return .bool(false)
+        case UInt8(ascii: "n"):
+            try literal("null")
+            return .null
+        default:
+            let start = offset
+            try finiteNumber()
+            return .number(UnsafeRawBufferPointer(rebasing: bytes[start..<offset]))
         }
     }
 
@@ -139,15 +182,23 @@ package struct JSONScanner {
     }
 
     /// Steps over a string; `peek` is its opening quote.
-    package mutating func string() throws(OmenError) {
+    ///
+    /// - Returns: What stands between its quotes.
+    /// - Throws: `.badRequest` for what is no string.
+    @discardableResult
+    package mutating func string() throws(OmenError) -> JSONRawString {
         offset += 1
+        let start = offset
+        var isEscaped = false
         while let byte = peek {
             switch byte {
             case UInt8(ascii: "\""):
+                let raw = UnsafeRawBufferPointer(rebasing: bytes[start..<offset])
                 offset += 1
-                return
+                return JSONRawString(bytes: raw, isEscaped: isEscaped)
             case 0..<0x20: throw unexpected("no control character in a string")
             case UInt8(ascii: "\\"):
+                isEscaped = true
                 offset += 1
                 try escape()
             default: offset += 1
