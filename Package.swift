@@ -51,6 +51,11 @@ let package = Package(
             pkgConfig: "libisal",
             providers: [.apt(["libisal-dev"])]
         ),
+        .systemLibrary(
+            name: "CRoaring",
+            path: "Sources/C/CRoaring",
+            providers: [.apt(["libroaring-dev"])]
+        ),
         .systemLibrary(name: "CMalloc", path: "Sources/C/CMalloc"),
         .systemLibrary(name: "COmenDB", path: "Sources/C/COmenDB"),
         .target(name: "COmenFrame", path: "Sources/C/COmenFrame"),
@@ -59,6 +64,7 @@ let package = Package(
         module("OmenSystem", ["OmenCore", "CMalloc"]),
         module("OmenIndex", ["OmenCore", "OmenSystem", "COmenKernels"]),
         module("OmenStorage", ["OmenCore", "OmenSystem"]),
+        module("OmenMetadata", ["OmenCore", "CRoaring"]),
         module("OmenShard", ["OmenCore", "OmenSystem", "OmenIndex", "OmenStorage"]),
         module("OmenWire", ["OmenCore", "COmenFrame"]),
         module("OmenLoop", ["OmenCore", "OmenSystem", "CUV"]),
@@ -89,7 +95,8 @@ let package = Package(
         .executableTarget(
             name: "omen-bench",
             dependencies: [
-                "OmenCore", "OmenSystem", "OmenEmbedded", "OmenIndex", "OmenWire", "COmenKernels",
+                "OmenCore", "OmenSystem", "OmenEmbedded", "OmenIndex", "OmenMetadata", "OmenWire",
+                "COmenKernels",
             ],
             path: "bench/Sources/omen-bench",
             swiftSettings: settings
@@ -128,6 +135,7 @@ let package = Package(
             "OmenEmbeddedTests",
             ["OmenCore", "OmenSystem", "OmenEmbedded", "OmenShard", "OmenStorage"]
         ),
+        tests("OmenMetadataTests", ["OmenCore", "OmenMetadata"]),
         tests("OmenStorageTests", ["OmenStorage", "OmenCore", "OmenSystem", "StorageTestSupport"]),
         tests(
             "SimulationTests",

@@ -28,6 +28,14 @@ let usage = """
 
     Nanoseconds per distance to rows of one block; variant 0 is the fastest; prints JSON.
 
+    omen-bench metadata [--rows 1000000] [--repeats 20]
+
+    Builds the catalog of metadata with five typical fields, and looks rows up in it; prints JSON.
+
+    omen-bench filters [--count 5000] [--repeats 101]
+
+    Nanoseconds that a filter takes for a record, whose metadata it reads; prints JSON.
+
     omen-bench cluster --socket DATA/omen.sock --queries Y.npy --neighbors Z.npy
         [--clients 1] [--ef N] [--k 10] [--batch 1] [--seconds 2] [--collection default]
 
@@ -44,6 +52,8 @@ do {
     case "stream": print(try StreamBenchmark(options).run())
     case "embedded": print(try EmbeddedBenchmark(options).run())
     case "kernels": print(try KernelBenchmark(options).run())
+    case "metadata": print(try MetadataBenchmark(options).run())
+    case "filters": print(try FilterBenchmark(options).run())
     case "cluster": print(try ClusterLoad(options).run())
     default: throw Failure(usage)
     }
