@@ -31,14 +31,17 @@ package final class ClusterClient {
     ///
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens, `DATA/omen.sock` by default.
+    ///   - cluster: The cluster that must be there; `.unknown`: the one that answers first.
     ///   - timeout: Longest wait for a coordinator that is there but busy.
     /// - Returns: A connected client.
     /// - Throws: `.unavailable` "no cluster is running at PATH" when nobody listens.
     package static func connect(
         to endpoint: Endpoint,
+        of cluster: ClusterUUID = .unknown,
         timeout: Duration = .seconds(5)
     ) throws(OmenError) -> ClusterClient {
         let client = ClusterClient(to: endpoint, connectTimeout: timeout)
+        client.cluster = cluster
         _ = try client.openConnection()
         return client
     }
@@ -47,6 +50,9 @@ package final class ClusterClient {
         self.endpoint = endpoint
         self.connectTimeout = connectTimeout
     }
+
+    /// The cluster that has answered; `.unknown` before the first answer.
+    var knownCluster: ClusterUUID { connection?.cluster ?? cluster }
 
     /// A key for one write, not used before.
     package func nextKey() -> RequestKey { keys.next() }

@@ -8,6 +8,9 @@ package final class ClusterStore: RecordStore {
     private struct LentClient: @unchecked Sendable { var client: ClusterClient }
     private struct Pool: ~Copyable {
         var idle: [LentClient] = []
+        /// The cluster that answered first: all connections must reach it, or what one object
+        /// writes would be divided between two clusters that follow each other at one socket.
+        var cluster = ClusterUUID.unknown
         var isClosed = false
     }
 
@@ -25,17 +28,22 @@ package final class ClusterStore: RecordStore {
     private func withClient<Result>(
         _ body: (ClusterClient) throws(OmenError) -> Result
     ) throws(OmenError) -> Result {
-        let (lent, isClosed) = pool.withLock { ($0.idle.popLast(), $0.isClosed) }
+        let (lent, isClosed, cluster) = pool.withLock {
+            ($0.idle.popLast(), $0.isClosed, $0.cluster)
+        }
         guard !isClosed else { throw OmenError(.unavailable, "the connection is closed") }
         let client: ClusterClient
         if let lent {
             client = lent.client
         } else {
-            client = try ClusterClient.connect(to: endpoint)
+            client = try ClusterClient.connect(to: endpoint, of: cluster)
         }
         defer {
             let back = LentClient(client: client)
-            pool.withLock { if !$0.isClosed { $0.idle.append(back) } }
+            pool.withLock { pool in
+                if pool.cluster == .unknown { pool.cluster = back.client.knownCluster }
+                if !pool.isClosed { pool.idle.append(back) }
+            }
         }
         return try body(client)
     }

@@ -6,7 +6,7 @@ package protocol SimulatedTime: AnyObject, Sendable {
     var nanoseconds: UInt64 { get }
     /// The time of day in microseconds since 1970, in UTC.
     var microsecondsSince1970: UInt64 { get }
-    /// Returns when so many nanoseconds have passed.
+    /// Returns when the nanoseconds have passed.
     func sleep(nanoseconds: UInt64)
 }
 
@@ -35,7 +35,7 @@ package struct TimeSource: Sendable {
         return UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(time.tv_nsec) / 1000
     }
 
-    /// Lets the calling thread sleep for at least so many nanoseconds, below a second.
+    /// Lets the calling thread sleep for at least the given time, which is below a second.
     package func sleep(nanoseconds: UInt64) {
         if let simulated { return simulated.sleep(nanoseconds: nanoseconds) }
         precondition(nanoseconds < 1_000_000_000, "a sleep of \(nanoseconds) ns")

@@ -112,7 +112,19 @@ import Testing
         }
     }
 
-    /// Whoever wrote such a file had its checksums right.
+    /// A file with such a version has checksums that hold.
+    @Test func versionsAtTheLimitAreRefusedByTheirRow() throws {
+        var check = RecordTable.ColumnCheck(try RecordTable())
+        let kind = RecordSection.versions.rawValue
+        let good: [UInt64] = [0, 7, WriteVersions.limit - 1]
+        try good.withUnsafeBytes { try check.add($0, of: kind, at: 0) }
+        let error = #expect(throws: OmenError.self) {
+            try [1, WriteVersions.limit].withUnsafeBytes { try check.add($0, of: kind, at: 24) }
+        }
+        #expect(error?.code == .corrupt && error?.message.contains("row 4") == true)
+    }
+
+    /// A file with such slots has checksums that hold.
     @Test func slotsThatNameNoRowOrCountWrongAreRefused() throws {
         let table = try RecordTable()
         for number in 0..<10 {
@@ -121,7 +133,7 @@ import Testing
         func check(_ change: (inout [UInt32]) -> Void) throws {
             var slots = Array(UnsafeBufferPointer(start: table.slots, count: table.slotCapacity))
             change(&slots)
-            var check = RecordTable.SlotCheck(table)
+            var check = RecordTable.ColumnCheck(table)
             try slots.withUnsafeBytes { bytes in
                 let kind = RecordSection.idSlots.rawValue
                 for part in [bytes[..<400], bytes[400...]] {

@@ -99,6 +99,39 @@ import Testing
         #expect(try Self.examine(segments).wallMicroseconds == 70...71)
     }
 
+    /// A crash in a rotation leaves a new segment without a frame, or with half of one.
+    @Test(arguments: [1, 2] as [UInt64], [false, true])
+    func aSegmentWithoutAWholeFrameTakesTheTimeOfTheOneBefore(from lsn: UInt64, isTorn: Bool) throws
+    {
+        let scratch = try Scratch()
+        let storage = scratch.directory
+        func open(from lsn: UInt64, nonce: UInt64) throws -> LogAppender {
+            let log = try LogRecovery.open(
+                storage,
+                identity: testIdentity,
+                from: lsn,
+                mustExist: false,
+                nonce: nonce
+            ) { _, _ in }
+            return try LogAppender(
+                directory: storage,
+                identity: testIdentity,
+                continuing: log.continuation
+            )
+        }
+        let first = try open(from: 1, nonce: 1)
+        _ = first.append(Self.batch(1, at: 70), sync: true)
+        _ = first.rotate(nonce: 2)
+        let name = LogSegment.name(firstLSN: 2)
+        let file = try storage.open(name, .readWrite)
+        try file.truncate(byteCount: LogSegmentHeader.byteCount)
+        if isTorn { try writeAll([7, 7, 7], to: file, at: LogSegmentHeader.byteCount) }
+        let second = try open(from: lsn, nonce: 3)
+        _ = second.append(Self.batch(2, at: 30), sync: true)
+        let times = try Self.times(try scratch.bytes(of: name))
+        #expect(!times.isEmpty && times.allSatisfy { $0 == 70 }, "\(times)")
+    }
+
     // MARK: Versions
 
     private static func upsert(_ ids: [UInt64]) -> WriteOperation {

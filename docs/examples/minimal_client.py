@@ -34,6 +34,8 @@ def call(kind, body):
     connection.sendall(header + struct.pack("<I", crc32c(header)) + message)
     (size,) = struct.unpack_from("<I", connection.recv(64, socket.MSG_WAITALL), 8)
     answer = connection.recv(size, socket.MSG_WAITALL)
+    # Flags would tell of a reply in chunks, which only a large `get` has.
+    assert answer[6:8] == b"\0\0", "a reply in chunks: PROTOCOL.md, Replies in chunks"
     if struct.unpack_from("<H", answer, 4)[0] == FAILURE:
         code, _, length = struct.unpack_from("<iII", answer, 16)
         sys.exit(f"error {code}: {answer[28:28 + length].decode()}")

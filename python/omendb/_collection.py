@@ -76,8 +76,8 @@ class Collection(Records):
         """
         if allow_partial or explain or unknown:
             _query.refuse(unknown)
-            told = (True, allow_partial, explain)
-            options = Options(limit, ef, recall, exact, max_distance, with_vector, *told)
+            options = Options(limit, ef, recall, exact, max_distance, with_vector)
+            options = options._replace(allow_partial=allow_partial, explain=explain)
             return self._search_told(vector, options, filter)
         # Every microsecond counts here: a search takes some ten.
         if type(vector) is not np.ndarray or vector.dtype not in READ_IN_PLACE or vector.ndim != 1:
@@ -314,8 +314,10 @@ class _Answers:
     def lists(self, count: int) -> list[Hits]:
         """The answers as results; without hits where nothing was added."""
         lists = self._lists or [Hits() for _ in range(count)]
-        for hits in lists if self._details else []:
-            hits._tell(self._details)
+        if self._details:
+            lists[0]._tell(self._details)
+            for hits in lists[1:]:
+                hits._like(lists[0])
         return lists
 
     def whole(self, count: int) -> BatchResult | list[Hits]:

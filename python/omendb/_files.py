@@ -135,7 +135,7 @@ def _npy(file: Path) -> tuple[int, _Parts]:
 
 
 def _vecs(file: Path, element: "np.dtype[Any]") -> tuple[int, _Parts]:
-    """Rows of a `<i4` dimension and so many elements (corpus-texmex.irisa.fr)."""
+    """Rows of a `<i4` dimension and its elements (corpus-texmex.irisa.fr)."""
     content = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
     if not len(content):
         return 0, lambda: iter(())

@@ -253,7 +253,7 @@ class Searcher:
         self.reserve(10)
 
     def reserve(self, count: int) -> None:
-        """Makes room for so many hits."""
+        """Makes room for `count` hits."""
         # Whatever interrupts this leaves a capacity that all of the memory has.
         self.capacity = 0
         self.numbers: Any = (c_uint64 * count)()

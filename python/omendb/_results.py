@@ -119,6 +119,12 @@ class _Answer:
     failed_shards: tuple[FailedShard, ...] = ()
     explain: tuple[dict[str, Any], ...] = ()
 
+    def _like(self, other: "_Answer") -> None:
+        """Tells the same as another answer to the same search."""
+        self.partial = other.partial
+        self.failed_shards = other.failed_shards
+        self.explain = other.explain
+
     def _tell(self, texts: list[bytes]) -> None:
         """Takes the details of all parts of the search."""
         failed: dict[int, FailedShard] = {}
@@ -147,7 +153,10 @@ def _add(told: dict[str, Any], shards: dict[int, dict[str, Any]]) -> None:
 
 
 class Hits(_Answer, list[SearchResult]):
-    """The hits of one query, ascending by distance: a list."""
+    """The hits of one query, ascending by distance: a list.
+
+    What is made of it, such as a slice, is a plain list.
+    """
 
 
 class _BatchArrays(NamedTuple):

@@ -102,7 +102,7 @@ typedef struct {
 
 /* What a write did. */
 typedef struct {
-    uint64_t rows;     /* vectors or ids that are done: so many from the first on */
+    uint64_t rows;     /* how many of the first vectors or ids are done */
     uint64_t upserted; /* distinct ids that now have the written vector */
     uint64_t replaced; /* those of them that had another one before */
     uint64_t deleted;
@@ -142,7 +142,8 @@ typedef struct {
     const uint32_t *rows;     /* [count] rows in omendb_vectors; only beside those */
     /* JSON text, or null where a search is whole and no explanation was asked for:
      * {"partial": ..., "shards": {"total": ..., "failed": [{"shard", "code", "detail"}]},
-     *  "explain": [{"shard", "rows", "linked", ...}]}, the last only with `explain`. */
+     *  "explain": [{"shard", "rows", "linked", ...}]}, the last only with `explain`;
+     * docs/PROTOCOL.md (search) lists the names. */
     const char *details;
 } omendb_result;
 
@@ -168,7 +169,7 @@ uint32_t omendb_abi_version(void);
  * opening fast. */
 typedef struct omendb_stop omendb_stop;
 
-/* `limit_ms`: a call ends by itself after about so many milliseconds of looking; 0: never. */
+/* `limit_ms`: milliseconds of looking after which a call ends by itself; 0: never. */
 omendb_stop *omendb_stop_new(uint32_t limit_ms);
 /* What all calls of this thread look at from now on; null: nothing. */
 void omendb_stop_use(omendb_stop *stop);
@@ -226,7 +227,7 @@ typedef struct {
     omendb *database;
     const char *collection;
     omendb_query query;    /* `count` and `vectors` are not looked at */
-    float *distances;      /* [query.k], memory of the caller */
+    float *distances;      /* [query.limit], memory of the caller */
     uint64_t *numbers;     /* the same for ids */
     int32_t hit_count;     /* hits in these columns; -1: they are in `result` */
     /* Null unless there is more to hits than columns tell, the vector has to be converted, or the

@@ -1,9 +1,19 @@
 extension OmenError.Code {
-    /// The code as documents name it: words in small letters, joined by `_`.
+    /// The code as answers in JSON spell it; `docs/PROTOCOL.md` ("Errors") lists the names.
     package var name: String {
-        "\(self)".reduce(into: "") { name, letter in
-            if letter.isUppercase { name.append("_") }
-            name += letter.lowercased()
+        switch self {
+        case .badRequest: "bad_request"
+        case .notFound: "not_found"
+        case .alreadyExists: "already_exists"
+        case .unavailable: "unavailable"
+        case .unknownOutcome: "unknown_outcome"
+        case .resourceExhausted: "resource_exhausted"
+        case .corrupt: "corrupt"
+        case .locked: "locked"
+        case .unsupportedVersion: "unsupported_version"
+        case .ioFailure: "io_failure"
+        case .protocolViolation: "protocol_violation"
+        case .stopped: "stopped"
         }
     }
 }

@@ -113,7 +113,7 @@ private struct DateDigits {
         return true
     }
 
-    /// A number of exactly so many digits.
+    /// A number with exactly `count` digits.
     mutating func number(_ count: Int) -> Int? {
         var number = 0
         for _ in 0..<count {

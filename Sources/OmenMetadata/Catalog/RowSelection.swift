@@ -10,7 +10,7 @@ package struct RowSelection: Sendable {
 
     /// Rows, at most.
     package let countMax: Int
-    /// Whether it is exactly so many.
+    /// Whether the number is exact.
     ///
     /// Otherwise a row with several of the values may be counted for each of them.
     package let isExact: Bool

@@ -24,7 +24,7 @@ struct MemoryWatch {
     /// Notes an operation before it is accepted.
     ///
     /// - Parameters:
-    ///   - write: Of all, only upserts count.
+    ///   - write: An operation; only the bytes of upserts are counted.
     ///   - now: When it came, in nanoseconds of the shard's clock.
     /// - Returns: Whether there is another answer.
     mutating func note(_ write: ShardWrite, now: UInt64) -> Bool {

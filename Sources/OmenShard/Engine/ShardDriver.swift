@@ -4,7 +4,7 @@ internal import OmenSystem
 /// Drives a shard's engine through time: the one place that knows how often what is due, and how
 /// long a slice of background work may take.
 ///
-/// Whoever owns the engine calls `drain` when it was woken, `endTurn` after everything that arrived
+/// The owner of the engine calls `drain` when it was woken, `endTurn` after everything that arrived
 /// together, `tick` every `tickInterval` or more often, and `work` while nothing else is to do. The
 /// driver belongs to the same thread as the engine.
 package final class ShardDriver {
@@ -37,8 +37,11 @@ package final class ShardDriver {
         }
 
         /// Whether it is time; then the next time is one interval later.
+        ///
+        /// An eighth of the interval early is on time: a timer that is set to the interval may fire
+        /// some microseconds before it is over, and the next look would be a whole one later.
         mutating func isDue(_ now: UInt64) -> Bool {
-            guard now >= next else { return false }
+            guard now + interval / 8 >= next else { return false }
             // After a long pause once is enough.
             next = max(next + interval, now + interval / 2)
             return true

@@ -11,7 +11,7 @@ extension ShardEngine {
     }
 
     /// Expects `count` rows in several writes: no build begins before they are there, and few rows
-    /// are not linked one by one before, unless so many rows wait that no more are taken.
+    /// are not linked one by one before, unless rows wait up to the limit.
     ///
     /// Each call needs one of `endBatch` with the same count, whatever becomes of the writes.
     package func beginBatch(of count: Int, in name: String) {

@@ -18,7 +18,7 @@ extension ShardEngine {
         checkThread?.join()
         checkThread = nil
         if let failure {
-            handle(.damaged(failure))
+            failed(failure)
             return
         }
         check = nil

@@ -56,8 +56,13 @@ extension ShardEngine {
             }
             handle(.applied(lsn: lsn, counts))
         } catch {
-            handle(.damaged(error))
+            failed(error)
         }
+    }
+
+    /// Ends the shard's work: an error that tells of damage must not be met by another start.
+    func failed(_ error: OmenError) {
+        handle(error.code == .corrupt ? .damaged(error) : .logFailed(error))
     }
 
     func handle(_ completion: LogCompletion) {

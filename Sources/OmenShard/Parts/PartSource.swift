@@ -42,15 +42,19 @@ struct PartSource {
         try file.region(of: section.rawValue, byteCountMax: byteCountMax)
     }
 
-    /// Runs at once, over a section that is not deferred, what is run later over deferred ones.
+    /// Runs at once, over sections that are not deferred, what is run later over deferred ones.
     ///
     /// - Parameters:
-    ///   - check: A check that looks at this section only.
-    ///   - section: The section.
+    ///   - check: A check that looks at these sections only.
+    ///   - sections: The sections.
     /// - Throws: What the check throws.
-    func run(_ check: some SectionCheck, on section: some PartSection) throws(OmenError) {
+    func run<Section: PartSection>(
+        _ check: some SectionCheck,
+        on sections: Section...
+    ) throws(OmenError) {
         var check = check
-        if let bytes = file.bytes(of: section.rawValue) {
+        for section in sections {
+            guard let bytes = file.bytes(of: section.rawValue) else { continue }
             try check.add(bytes, of: section.rawValue, at: 0)
         }
         try check.finish()

@@ -28,7 +28,7 @@ package struct RebuildPolicy {
         /// Whether it is to be calibrated with other queries than the last build was.
         var awaitsCalibration = false
 
-        /// The shape with so many hot rows more.
+        /// The shape with `count` hot rows more.
         func adding(_ count: Int) -> Shape {
             var shape = self
             shape.rowCount += count

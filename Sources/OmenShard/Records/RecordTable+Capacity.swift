@@ -7,8 +7,8 @@ extension RecordTable {
     /// Fewest bytes of a heap that addresses are asked for at a time.
     private static let heapStep = 64 << 10
 
-    /// Makes room for so many rows, bytes of ids and bytes of metadata in all: appending them then
-    /// does not fail.
+    /// Makes room for numbers of rows, bytes of ids and bytes of metadata in all: appending them
+    /// then does not fail.
     ///
     /// - Throws: `.resourceExhausted` naming the limit; nothing that is there has changed.
     func reserve(

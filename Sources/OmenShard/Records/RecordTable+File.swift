@@ -159,7 +159,7 @@ extension RecordTable {
         )
         guard !source.isDeferred(RecordSection.idSlots) else { return }
         try checkWords()
-        try source.run(SlotCheck(self), on: RecordSection.idSlots)
+        try source.run(ColumnCheck(self), on: RecordSection.idSlots, RecordSection.versions)
     }
 
     /// Checks that ids and metadata lie inside their heaps.
@@ -184,16 +184,18 @@ extension RecordTable {
 }
 
 extension RecordTable {
-    /// Checks the slots of a file part by part: all of them name rows, and there are as many as the
-    /// state says.
-    struct SlotCheck: SectionCheck {
+    /// Checks two columns of a file part by part.
+    ///
+    /// All id slots name rows, and there are as many as the state says; all versions are below the
+    /// limit.
+    struct ColumnCheck: SectionCheck {
         private let rowCount: Int
         private let liveCount: Int
         private let slotsUsed: Int
         private var removed = 0
         private var used = 0
 
-        /// For the slots as `table` has them now.
+        /// For the columns as `table` has them now.
         init(_ table: RecordTable) {
             rowCount = table.rowCount
             liveCount = table.liveCount
@@ -205,7 +207,28 @@ extension RecordTable {
             of kind: UInt32,
             at offset: Int
         ) throws(OmenError) {
-            guard kind == RecordSection.idSlots.rawValue else { return }
+            switch RecordSection(rawValue: kind) {
+            case .idSlots: try addSlots(bytes)
+            case .versions: try checkVersions(bytes, from: offset / 8)
+            default: return
+            }
+        }
+
+        private func checkVersions(
+            _ bytes: UnsafeRawBufferPointer,
+            from firstRow: Int
+        ) throws(OmenError) {
+            for place in stride(from: 0, to: bytes.count & ~7, by: 8) {
+                let version = bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+                guard version >= WriteVersions.limit else { continue }
+                throw OmenError(
+                    .corrupt,
+                    "the version of row \(firstRow + place / 8) is \(version), expected less than 2^62"
+                )
+            }
+        }
+
+        private mutating func addSlots(_ bytes: UnsafeRawBufferPointer) throws(OmenError) {
             for place in stride(from: 0, to: bytes.count & ~3, by: 4) {
                 let slot = bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)
                 guard slot != 0 else { continue }

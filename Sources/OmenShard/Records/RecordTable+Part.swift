@@ -13,7 +13,7 @@ extension RecordTable: CollectionPart {
     }
 
     func deferredCheck(of source: PartSource) -> (any SectionCheck)? {
-        source.isDeferred(RecordSection.idSlots) ? SlotCheck(self) : nil
+        source.isDeferred(RecordSection.idSlots) ? ColumnCheck(self) : nil
     }
 
     func freeze() -> Frozen { Frozen(self) }

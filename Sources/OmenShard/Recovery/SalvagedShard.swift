@@ -36,8 +36,9 @@ struct SalvagedShard {
     ///   - directory: The shard's files; the caller holds its lock.
     ///   - identity: Whose files they must be; others are left out.
     ///   - partTypes: The parts that collections have.
-    /// - Throws: `.ioFailure` or `.resourceExhausted` when the system refuses to read something;
-    ///   damage is never thrown.
+    /// - Throws: `.unsupportedVersion` for a file that another version wrote, which is whole;
+    ///   `.ioFailure` or `.resourceExhausted` when the system refuses to read something. Damage is
+    ///   never thrown.
     init(
         _ directory: Directory,
         identity: ShardIdentity,
@@ -55,9 +56,9 @@ struct SalvagedShard {
         try readLog(names)
     }
 
-    /// Notes damage once; throws what is no damage.
+    /// Notes damage once; throws what is no damage, such as a file of another version.
     private mutating func note(_ error: OmenError) throws(OmenError) {
-        guard error.code == .corrupt || error.code == .unsupportedVersion else { throw error }
+        guard error.code == .corrupt else { throw error }
         note(error.message)
     }
 
@@ -138,11 +139,7 @@ struct SalvagedShard {
                 baseLSN[collection] = base
                 files[collection] = name
                 return
-            } catch {
-                // A whole file of another build is not damaged.
-                if error.code == .unsupportedVersion { throw error }
-                try note(error)
-            }
+            } catch { try note(error) }
         }
         note("collection \(collection) has no readable file")
     }

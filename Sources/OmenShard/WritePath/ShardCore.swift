@@ -164,7 +164,7 @@ package struct ShardCore {
             syncInFlight = false
             durableLSN = max(durableLSN, through)
         case .logRefused(let lastLSN, let error): refuseBatch(lastLSN, error, &effects)
-        case .logFailed(let error): fail(error, "the log failed", &effects)
+        case .logFailed(let error): fail(error, "the shard failed", &effects)
         case .damaged(let error): fail(error, "the shard is damaged, which showed", &effects)
         case .applied(let lsn, let counts): finishApply(lsn, counts, &effects)
         case .syncDue: sync(&effects)

@@ -43,7 +43,7 @@ package protocol FileSystem: AnyObject, Sendable {
 package protocol OpenFile: AnyObject {
     var path: String { get }
     func byteCount() throws(OmenError) -> Int
-    /// Reads up to so many bytes as `buffer` holds from `offset` on; fewer at the file's end.
+    /// Fills `buffer` with bytes from `offset` on; with fewer at the file's end.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(OmenError) -> Int
     /// Writes a prefix of `bytes` at `offset` and returns how much (pwrite(2)).
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(OmenError) -> Int

@@ -115,12 +115,16 @@ package enum LogScanner {
             walks.append(walk)
         }
         try read(&walks, from: lsn, into: &scan, visit: visit)
-        if scan.tail != nil, let last = walks.last, last.isEmpty {
-            scan.tail?.predecessor =
-                walks.count > 1
-                ? walks[walks.count - 2].tail
-                : readUnneeded(segments[..<first].last, before: last)
-        }
+        guard scan.tail != nil, let last = walks.last else { return scan }
+        // A segment without a frame, or whose first frame was torn, tells no time of its own.
+        guard last.isEmpty || last.wallMicroseconds == 0 else { return scan }
+        let before =
+            walks.count > 1
+            ? walks[walks.count - 2].tail
+            : readUnneeded(segments[..<first].last, before: last)
+        if last.isEmpty { scan.tail?.predecessor = before }
+        let time = max(last.wallMicroseconds, before?.wallMicroseconds ?? 0)
+        scan.tail?.last.wallMicroseconds = time
         return scan
     }
 
@@ -132,6 +136,7 @@ package enum LogScanner {
     ) throws(OmenError) {
         let lastIndex = walks.count - 1
         for index in walks.indices {
+            if index > 0 { walks[index].follow(walks[index - 1].wallMicroseconds) }
             let stop = try walks[index].run(from: lsn, isLast: index == lastIndex, &scan, visit)
             let walk = walks[index]
             scan.lastLSN = walk.nextLSN - 1

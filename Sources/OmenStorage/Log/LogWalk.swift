@@ -22,7 +22,8 @@ struct LogWalk {
     private(set) var nextLSN: UInt64
     private var previousChecksum: UInt32 = 0
     private var durableLSN: UInt64
-    private var wallMicroseconds: UInt64 = 0
+    /// The latest time that a frame of this segment, or of one before it, tells; 0 for none.
+    private(set) var wallMicroseconds: UInt64 = 0
     private var batchOffsets: [Int] = []
     private var dataEndOffset = LogSegmentHeader.byteCount
     private var dataChecksum: UInt32 = 0
@@ -45,6 +46,11 @@ struct LogWalk {
         nextLSN = header.firstLSN
         // A segment is made only when everything before it is synced.
         durableLSN = header.firstLSN - 1
+    }
+
+    /// Takes over the time that an earlier segment told: it never goes back.
+    mutating func follow(_ wallMicroseconds: UInt64) {
+        self.wallMicroseconds = max(self.wallMicroseconds, wallMicroseconds)
     }
 
     /// True when nothing was ever written behind the header.

@@ -20,7 +20,8 @@ package enum LogCompletion: Equatable, Sendable {
 
 /// The log's own thread: takes batches in order, writes and syncs them, reports each.
 ///
-/// All methods may be called from any thread; the completion runs on the log's thread.
+/// All methods belong to the thread that owns the shard, and none may be called after `close`; the
+/// completion runs on the log's thread.
 package final class LogWriter: Sendable {
     private let work: LogWork
     private let queue: any JobQueue

@@ -117,6 +117,9 @@ package struct ClusterManifest: Equatable, Sendable {
             }
             let high = try reader.read(UInt64.self)
             let uuid = ClusterUUID(high: high, low: try reader.read(UInt64.self))
+            guard uuid != .unknown else {
+                throw OmenError(.corrupt, "the cluster's uuid is 0, which no cluster has")
+            }
             return ClusterManifest(uuid: uuid, cluster: try ClusterDirectory(from: &reader))
         }
     }

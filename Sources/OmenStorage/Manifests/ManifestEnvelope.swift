@@ -1,10 +1,10 @@
 internal import OmenCore
 
-/// The frame around both manifests; little-endian, no padding.
+/// The frame around the three manifests; little-endian, no padding.
 ///
 ///     offset size field
 ///          0    8 magic            which manifest; anything else: refused
-///          8    4 formatVersion    greater than ours: refused by name
+///          8    4 formatVersion    another than ours: refused by name
 ///         12    4 payloadByteCount must be the file's size - 20
 ///         16    n payload
 ///     16 + n    4 checksum         CRC-32C of everything before

@@ -68,7 +68,7 @@ float omen_unit_distance(const float *_Nonnull query, float query_scale, const f
 
 /// Rows that one call of a Gram kernel compares with all columns, at most.
 #define OMEN_GRAM_ROWS 6
-/// Columns that share one vector register; packed columns are padded to whole groups of so many.
+/// Columns that share one vector register; packed columns are padded to whole groups.
 #define OMEN_GRAM_LANES 16
 /// Most columns `select` keeps of one row.
 #define OMEN_SELECT_MAX 128
