@@ -73,7 +73,7 @@ class Hostile(ClusterTestCase):
     def test_requests_outside_the_limits(self):
         query = floats(1, 2, 3, 4)
         for options, contains in [
-            ({"k": 0}, "k is 0"), ({"k": 10_001}, "k is 10001"), ({"k": 2**32 - 1}, "k is"),
+            ({"k": 0}, "limit is 0"), ({"k": 10_001}, "limit is 10001"), ({"k": 2**32 - 1}, "limit is"),
             ({"ef": 10_001}, "ef is 10001"),
         ]:
             self.refused(BAD_REQUEST, contains, self.client.search, "c", query, DIM, **options)
