@@ -77,18 +77,7 @@ package final class ShardEngine {
         progress: (_ replayed: UInt64) -> Void,
         wake: @escaping @Sendable () -> Void
     ) throws(OmenError) {
-        let (directory, expected) = try ShardRecovery.prepare(configuration)
-        let lock = try directory.lock(DataDirectory.shardLockName)
-        let (recovered, continuation) = try ShardRecovery.open(
-            directory,
-            identity: configuration.identity,
-            expected: expected,
-            nonce: configuration.machine.random(),
-            isWhole: configuration.checksWhole || AddressSpace.limit != nil,
-            memoryByteCountMax: configuration.memoryByteCountMax,
-            partTypes: configuration.partTypes,
-            progress: progress
-        )
+        let recovered = try ShardRecovery.open(configuration, progress: progress)
         store = recovered.store
         let machine = configuration.machine
         self.machine = machine
@@ -119,19 +108,19 @@ package final class ShardEngine {
             machine: machine
         ) { completions.push(.rebuild($0)) }
         let log = try LogWriter(
-            directory: directory,
+            directory: configuration.directory,
             identity: configuration.identity,
-            continuing: continuation,
+            continuing: recovered.continuation,
             on: machine.executor
         ) { completion in
             completions.push(.log(completion))
         }
         files = Files(
             identity: configuration.identity,
-            directory: directory,
+            directory: configuration.directory,
             log: log
         )
-        self.lock = lock
+        lock = recovered.lock
         if let check = recovered.check { try startCheck(check) }
         for collection in store.ordered { rebuilder.pauseLinking(collection) }
     }

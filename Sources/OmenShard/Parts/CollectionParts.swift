@@ -55,13 +55,17 @@ struct CollectionParts {
     /// - Parameters:
     ///   - source: The sections of the file.
     ///   - types: Which parts there are.
+    /// - Returns: The parts, and the checks of what they left unchecked; checksums are checked
+    ///   besides.
     /// - Throws: What a part throws; `.corrupt` when two parts have different rows.
-    init(opening source: PartSource, _ types: PartTypes) throws(OmenError) {
+    static func open(
+        _ source: PartSource,
+        _ types: PartTypes
+    ) throws(OmenError) -> (parts: CollectionParts, checks: [any SectionCheck]) {
         let index = try VectorIndex(opening: source)
         let records = try RecordTable(opening: source)
         var derived: [any DerivedPart] = []
         for type in types.derived { derived.append(try type.init(opening: source)) }
-        self.init(index: index, records: records, derived: derived)
         let name = source.file.collection
         guard index.rowCount == records.rowCount, index.liveCount == records.liveCount else {
             throw OmenError(
@@ -81,14 +85,8 @@ struct CollectionParts {
                 "collection \(name): index has \(index.rowCount) rows, \(type(of: part)) \(part.rowCount)"
             )
         }
-    }
-
-    /// Makes the checks of what `init(opening:_:)` left unchecked.
-    ///
-    /// - Parameter source: The sections that the parts were opened from.
-    /// - Returns: The checks; checksums are checked besides.
-    func deferredChecks(of source: PartSource) -> [any SectionCheck] {
-        all.compactMap { $0.deferredCheck(of: source) }
+        let parts = CollectionParts(index: index, records: records, derived: derived)
+        return (parts, parts.all.compactMap { $0.deferredCheck(of: source) })
     }
 
     /// Takes a picture of every part for a checkpoint, see `CollectionPart.freeze`.

@@ -18,22 +18,98 @@ struct RecoveredShard {
     var check: DeferredCheck?
     /// How far the shard has come, for the cluster's manifest.
     var progress: ShardProgress
+    /// Where the shard's log goes on.
+    var continuation: LogContinuation
+    /// Keeps other processes away from the directory while it lives.
+    var lock: any FileLock
 }
 
-/// Opening a shard: map the files of the newest checkpoint, replay the log behind it into the hot
-/// buffers, and rewrite the replayed tail so that what the page cache showed is on disk, too.
+/// Opening a shard: lock its directory, map the files of the newest checkpoint, replay the log
+/// behind it into the hot buffers, and rewrite the replayed tail so that what the page cache showed
+/// is on disk, too.
 ///
 /// Nothing is linked here: the shard serves all its data before a single tail row is in the graph.
 enum ShardRecovery {
-    /// Makes a shard's directory ready to be locked and opened.
+    /// Opens a shard, or creates it.
     ///
-    /// - Parameter configuration: Of the engine.
-    /// - Returns: The directory, which is there, and how far the shard must have come.
+    /// - Parameters:
+    ///   - configuration: Of the engine.
+    ///   - progress: Called with the records replayed so far, after each record and each checked
+    ///     block of a file: a supervisor takes silence for a hang.
+    /// - Returns: The shard's data, where its log goes on, and the lock of its directory.
+    /// - Throws: `.locked` naming the process that has the shard; `.corrupt` when acknowledged data
+    ///   is damaged or missing, or the log holds what cannot be applied; the shard must then not be
+    ///   served. `.resourceExhausted` when the files need more memory than they may have.
+    ///   `.stopped`; what `ShardSalvage.run` throws when a loss is accepted.
+    static func open(
+        _ configuration: ShardEngine.Configuration,
+        progress: (_ replayed: UInt64) -> Void
+    ) throws(OmenError) -> RecoveredShard {
+        let (directory, identity) = (configuration.directory, configuration.identity)
+        let expected = try prepare(configuration)
+        let lock = try directory.lock(DataDirectory.shardLockName)
+        let nonce = configuration.machine.random()
+        let manifest = try loadManifest(directory, identity: identity, expected: expected)
+        _ = try directory.removeTemporaryFiles()
+        let checkpoint = manifest?.current ?? ShardCheckpoint()
+        let store = ShardStore(partTypes: configuration.partTypes)
+        let check = try openCollections(
+            of: checkpoint,
+            directory,
+            identity: identity,
+            isWhole: configuration.checksWhole || AddressSpace.limit != nil,
+            memoryByteCountMax: configuration.memoryByteCountMax,
+            progress: { progress(0) },
+            into: store
+        )
+        var replay = LogReplay(store, behind: checkpoint)
+        let log = try LogRecovery.open(
+            directory,
+            identity: identity,
+            from: checkpoint.appliedLSN + 1,
+            mustExist: manifest != nil,
+            nonce: nonce,
+            check: { lastLSN throws(OmenError) in
+                try expected?.check(lastLSN: lastLSN, in: directory)
+                guard manifest == nil, lastLSN > 0 else { return }
+                throw missingManifest(directory, "the log holds records up to LSN \(lastLSN)")
+            }
+        ) { lsn, record throws(OmenError) in
+            try Stop.check()
+            try replay.apply(record, lsn: lsn)
+            progress(UInt64(replay.recordCount))
+        }
+        // From now on a missing log or manifest is damage.
+        let stored = manifest ?? ShardManifest(identity: identity, history: newHistory(nonce))
+        if manifest == nil { try storeFirst(stored, in: directory) }
+        return RecoveredShard(
+            store: store,
+            keys: replay.keys,
+            lastVersion: replay.lastVersion,
+            appliedLSN: log.lastLSN,
+            checkpointLSN: checkpoint.appliedLSN,
+            replayedCount: replay.recordCount,
+            logByteCount: replay.byteCount,
+            check: check,
+            progress: ShardProgress(
+                history: stored.history,
+                generation: stored.generation,
+                durableLSN: log.lastLSN
+            ),
+            continuation: log.continuation,
+            lock: lock
+        )
+    }
+
+    /// Makes a shard's directory ready to be locked and read.
+    ///
+    /// - Returns: How far the shard must have come; nil when nothing is known, or its loss is
+    ///   accepted.
     /// - Throws: `.corrupt` when the directory of a shard that has begun is missing; what
     ///   `ShardSalvage.run` throws when a loss is accepted.
-    static func prepare(
+    private static func prepare(
         _ configuration: ShardEngine.Configuration
-    ) throws(OmenError) -> (Directory, ShardProgress?) {
+    ) throws(OmenError) -> ShardProgress? {
         let directory = configuration.directory
         try directory.checkKind()
         if configuration.acceptsLoss {
@@ -44,99 +120,14 @@ enum ShardRecovery {
                 partTypes: configuration.partTypes,
                 random: configuration.machine.random
             )
-            return (directory, nil)
+            return nil
         }
         if let expected = configuration.expected, expected.hasBegun, try !directory.exists() {
             // Making it would hide that it is gone.
             try expected.check(nil, in: directory)
         }
         try directory.create()
-        return (directory, configuration.expected)
-    }
-
-    /// Opens a shard.
-    ///
-    /// - Parameters:
-    ///   - directory: The shard's files; the caller holds its lock.
-    ///   - identity: Whose files they must be.
-    ///   - expected: How far the cluster knows the shard to have come; nil when nothing is known.
-    ///   - nonce: A fresh random number, for the log and for the name of a new history.
-    ///   - isWhole: Check everything before anything is served, instead of leaving the large
-    ///     sections of shard files to `RecoveredShard.check`.
-    ///   - memoryByteCountMax: More than this the shard files must not need.
-    ///   - partTypes: The parts that collections have.
-    ///   - progress: Called with the records replayed so far, after each record and each checked
-    ///     block of a file: a supervisor takes silence for a hang.
-    /// - Returns: The shard's data, and where its log goes on.
-    /// - Throws: `.corrupt` when acknowledged data is damaged or missing, or the log holds what
-    ///   cannot be applied; the shard must then not be served. `.resourceExhausted` when the files
-    ///   need more memory than they may have. `.stopped`.
-    static func open(
-        _ directory: Directory,
-        identity: ShardIdentity,
-        expected: ShardProgress?,
-        nonce: UInt64,
-        isWhole: Bool,
-        memoryByteCountMax: Int,
-        partTypes: PartTypes = .standard,
-        progress: (_ replayed: UInt64) -> Void
-    ) throws(OmenError) -> (RecoveredShard, LogContinuation) {
-        let manifest = try loadManifest(directory, identity: identity, expected: expected)
-        _ = try directory.removeTemporaryFiles()
-        let checkpoint = manifest?.current ?? ShardCheckpoint()
-        let store = ShardStore(partTypes: partTypes)
-        let check = try openCollections(
-            of: checkpoint,
-            directory,
-            identity: identity,
-            isWhole: isWhole,
-            memoryByteCountMax: memoryByteCountMax,
-            progress: { progress(0) },
-            into: store
-        )
-        var replay = LogReplay(store, behind: checkpoint)
-        var replayed: UInt64 = 0
-        var logByteCount = 0
-        let log = try LogRecovery.open(
-            directory,
-            identity: identity,
-            from: checkpoint.appliedLSN + 1,
-            mustExist: manifest != nil,
-            nonce: nonce,
-            check: { lastLSN throws(OmenError) in
-                try expected?.check(lastLSN: lastLSN, in: directory)
-                guard manifest == nil, lastLSN > 0 else { return }
-                throw OmenError(
-                    .corrupt,
-                    "\(directory.path(of: ShardManifest.fileName)) is missing, but the log holds records up to LSN \(lastLSN)"
-                )
-            }
-        ) { lsn, record throws(OmenError) in
-            try Stop.check()
-            try replay.apply(record, lsn: lsn)
-            replayed += 1
-            logByteCount += record.encodedByteCount
-            progress(replayed)
-        }
-        // From now on a missing log or manifest is damage.
-        let stored = manifest ?? ShardManifest(identity: identity, history: newHistory(nonce))
-        if manifest == nil { try storeFirst(stored, in: directory) }
-        let recovered = RecoveredShard(
-            store: store,
-            keys: replay.keys,
-            lastVersion: replay.lastVersion,
-            appliedLSN: log.lastLSN,
-            checkpointLSN: checkpoint.appliedLSN,
-            replayedCount: log.recordCount,
-            logByteCount: logByteCount,
-            check: check,
-            progress: ShardProgress(
-                history: stored.history,
-                generation: stored.generation,
-                durableLSN: log.lastLSN
-            )
-        )
-        return (recovered, log.continuation)
+        return configuration.expected
     }
 
     /// The manifest of the directory, checked against what the cluster knows; changes nothing.
@@ -154,9 +145,14 @@ enum ShardRecovery {
         guard let file = try directory.names().first(where: ShardFileName.isValid) else {
             return nil
         }
-        throw OmenError(
+        throw missingManifest(directory, "\(file) is there")
+    }
+
+    /// The error of a shard that has files and no manifest.
+    private static func missingManifest(_ directory: Directory, _ proof: String) -> OmenError {
+        OmenError(
             .corrupt,
-            "\(directory.path(of: ShardManifest.fileName)) is missing, but \(file) is there"
+            "\(directory.path(of: ShardManifest.fileName)) is missing, but \(proof)"
         )
     }
 
@@ -208,7 +204,7 @@ enum ShardRecovery {
                 for: "the shard, up to collection \(entry.name),"
             )
             let source = PartSource(file: file, isWhole: isWhole)
-            let collection = try openCollection(entry, source, store.partTypes)
+            let (collection, checks) = try openCollection(entry, source, store.partTypes)
             // A later write would take itself for saved in this file.
             guard collection.changedLSN <= checkpoint.appliedLSN else {
                 throw OmenError(
@@ -217,19 +213,21 @@ enum ShardRecovery {
                 )
             }
             if !isWhole, let check = file.check() {
-                let parts = collection.parts.deferredChecks(of: source)
-                unchecked.append(DeferredCheck.UncheckedFile(check: check, parts: parts))
+                unchecked.append(DeferredCheck.UncheckedFile(check: check, parts: checks))
             }
             store.insert(collection)
         }
         return unchecked.isEmpty ? nil : DeferredCheck(unchecked)
     }
 
+    /// Opens the file of one collection.
+    ///
+    /// - Returns: The collection, and the checks that its parts left for later.
     private static func openCollection(
         _ entry: ShardCheckpoint.Collection,
         _ source: PartSource,
         _ types: PartTypes
-    ) throws(OmenError) -> ShardCollection {
+    ) throws(OmenError) -> (ShardCollection, checks: [any SectionCheck]) {
         let file = source.file
         guard file.collection == entry.name, file.schema == entry.schema else {
             throw OmenError(
@@ -237,15 +235,17 @@ enum ShardRecovery {
                 "\(entry.file) holds collection \(file.collection) with \(file.schema), the manifest says \(entry.name) with \(entry.schema)"
             )
         }
-        return ShardCollection(
+        let (parts, checks) = try CollectionParts.open(source, types)
+        let collection = ShardCollection(
             name: entry.name,
             schema: entry.schema,
-            parts: try CollectionParts(opening: source, types),
+            parts: parts,
             file: CheckpointFile(
                 name: entry.file,
                 lsn: file.lsn,
                 byteCount: file.fileByteCount
             )
         )
+        return (collection, checks)
     }
 }

@@ -21,8 +21,6 @@ package struct RecoveredLog: Sendable {
     package var lastLSN: UInt64
     /// How the log ended; never `.corrupt`, that is thrown.
     package var end: LogEnd
-    /// Records that were visited.
-    package var recordCount: Int
     /// Whether the tail was written again because it was not proven durable.
     package var wasRewritten: Bool
     /// For `LogWriter`.
@@ -74,7 +72,6 @@ package enum LogRecovery {
             return RecoveredLog(
                 lastLSN: lsn - 1,
                 end: .clean(lastLSN: lsn - 1),
-                recordCount: 0,
                 wasRewritten: false,
                 continuation: try create(fresh, in: directory)
             )
@@ -90,7 +87,6 @@ package enum LogRecovery {
         return RecoveredLog(
             lastLSN: scan.lastLSN,
             end: scan.end,
-            recordCount: scan.recordCount,
             wasRewritten: wasRewritten,
             continuation: continuation
         )

@@ -62,14 +62,10 @@ struct LogTail {
     var last: Open
 }
 
-/// Reads logs: tells a torn tail, which was never acknowledged, from damage to durable bytes.
+/// Reads logs, segment after segment, and tells how they end.
 ///
-/// At a bad frame in the last segment the reader looks on, byte by byte, for heads that pass their
-/// own checksum. One that calls the expected LSN durable proves that durable bytes are damaged. A
-/// whole frame that starts at the expected LSN proves that only a mark was damaged. With neither,
-/// the bad frame is the unfinished end. Anything bad in an earlier segment is damage: segments are
-/// synced before their successor is made. What cannot be told: damage to the very last batch before
-/// any mark that covers it looks like an unfinished write.
+/// Anything bad in a segment before the last one is damage: segments are synced before their
+/// successor is made. In the last one `LogWalk.judgeBadFrame` tells a torn tail from damage.
 ///
 /// Decoding never traps: every length is checked against the bytes that are there.
 package enum LogScanner {

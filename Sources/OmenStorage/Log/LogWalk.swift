@@ -16,7 +16,7 @@ struct LogWalk {
 
     let segment: LogSegmentBytes
     let header: LogSegmentHeader
-    private let seed: UInt32
+    let seed: UInt32
     /// Just behind the last good frame.
     private(set) var offset = LogSegmentHeader.byteCount
     private(set) var nextLSN: UInt64
@@ -84,10 +84,10 @@ struct LogWalk {
             guard let frame = goodFrame(at: offset, previous: previousChecksum) else {
                 if isZero(from: offset) { return .end }
                 if !isLast { return .torn }
-                switch examineDamage() {
-                case .corrupt: return .corrupt(offset)
-                case .torn: return .torn
-                case .continues(let place):
+                switch judgeBadFrame() {
+                case .damage: return .corrupt(offset)
+                case .tornTail: return .torn
+                case .lostMark(let place):
                     scan.damagedMarks.append(offset)
                     offset = place
                     // The mark between the two is unreadable, so its checksum is unknown.
@@ -118,38 +118,13 @@ struct LogWalk {
     }
 
     /// The frame at `place`, when it is whole and is the expected one.
-    private func goodFrame(at place: Int, previous: UInt32?) -> LogFrame? {
+    func goodFrame(at place: Int, previous: UInt32?) -> LogFrame? {
         guard let frame = LogFrame(segment.bytes, at: place, seed: seed),
             frame.firstLSN == nextLSN,
             previous == nil || frame.previousChecksum == previous,
             frame.payload(in: segment.bytes, at: place, seed: seed) != nil
         else { return nil }
         return frame
-    }
-
-    private enum Damage {
-        case corrupt
-        case torn
-        /// Only a mark is lost: the expected LSN goes on here.
-        case continues(Int)
-    }
-
-    /// Looks behind the bad frame at `offset` for proof of what it was.
-    ///
-    /// Heads count as proof even where their payload is bad: they tell what was durable when they
-    /// were written. Their seed is secret and random, so no client's bytes pass for one.
-    /// - Complexity: O(bytes behind the offset).
-    private func examineDamage() -> Damage {
-        var place = offset
-        while let found = LogFrame.nextMagic(in: segment.bytes, from: place) {
-            place = found + 1
-            guard let frame = LogFrame(segment.bytes, at: found, seed: seed) else { continue }
-            if found > offset && goodFrame(at: found, previous: nil) != nil {
-                return .continues(found)
-            }
-            if frame.durableLSN >= nextLSN { return .corrupt }
-        }
-        return .torn
     }
 
     private func visitRecords(
