@@ -48,6 +48,17 @@ extension CoordinatorCore {
         }
     }
 
+    /// A shard serves from now on.
+    private mutating func becameReady(_ replica: ReplicaID, _ collections: [CollectionInfo]) {
+        let now = now
+        workers[replica].update { $0.standing = .serving(since: now) }
+        ready.insert(replica.shard)
+        out.append(.log("shard \(replica.shard) is ready, \(collections.count) collections"))
+        learn(collections, from: replica)
+        // Before any request, so that what it lacks is there when it is asked.
+        reconcile()
+    }
+
     /// Has what changed stored, unless that is under way already.
     mutating func storeDirectory() {
         guard storingDirectory == nil, directory != storedDirectory else { return }

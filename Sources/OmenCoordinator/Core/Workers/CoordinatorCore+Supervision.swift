@@ -35,10 +35,12 @@ extension CoordinatorCore {
     /// It is tried again, later and later, but does not count as a death of the shard.
     mutating func spawnFailed(_ replica: ReplicaID, incarnation: UInt64, reason: String) {
         guard isCurrent(replica, incarnation) else { return }
-        abandon(replica, reason: "cannot start the worker: \(reason)")
+        workers[replica].noteError("cannot start the worker: \(reason)")
+        abandon(replica)
         workers[replica].life = .absent(.stopped)
         guard phase == .running else { return }
-        backOff(replica)
+        let wait = workers[replica].record.nextWait(timing)
+        backOff(replica, for: wait)
     }
 
     /// A worker's connection ended; `cause` is why its process leaves, unless it was told to.
@@ -56,8 +58,8 @@ extension CoordinatorCore {
         }
         // It was told to exit, and closing its socket is part of that. From now on it has as long
         // to exit as a killed one has.
-        abandon(replica, reason: "it stopped")
-        workers[replica].depart(.stopping, now: now)
+        workers[replica].depart(.stopping, reason: "it stopped", now: now)
+        abandon(replica)
     }
 
     /// A worker's process ended.
@@ -67,7 +69,8 @@ extension CoordinatorCore {
         let life = workers[replica].life
         let isExpected = life.state == .draining && status == 0 && signal == 0
         out.append(.log("shard \(replica.shard) worker \(life.pid) \(how)"))
-        abandon(replica, reason: life.isExplained || isExpected ? nil : how)
+        if !life.isExplained, !isExpected { workers[replica].noteError(how) }
+        abandon(replica)
         guard life.state != .quarantined else {
             workers[replica].life = .absent(.quarantined)
             return
@@ -84,13 +87,13 @@ extension CoordinatorCore {
     /// Counts a death, and decides whether the worker is started again.
     private mutating func countDeath(_ replica: ReplicaID, readyAt: UInt64?) {
         let most = max(1, configuration.restartsInWindowMax)
-        let isHopeless = workers[replica].record.noteDeath(
+        let wait = workers[replica].record.waitAfterDeath(
             at: now,
             readyAt: readyAt,
             deathCountMax: most,
             timing: timing
         )
-        guard isHopeless else { return backOff(replica) }
+        if let wait { return backOff(replica, for: wait) }
         workers[replica].life = .absent(.failed)
         out.append(
             .log(
@@ -99,9 +102,8 @@ extension CoordinatorCore {
         )
     }
 
-    /// Has a worker that has ended started again after a wait.
-    private mutating func backOff(_ replica: ReplicaID) {
-        let wait = workers[replica].record.nextWait(timing)
+    /// Has a worker that has ended started again after a wait, in nanoseconds.
+    private mutating func backOff(_ replica: ReplicaID, for wait: UInt64) {
         workers[replica].life = .absent(.backoff(until: now.saturatingAdd(wait)))
     }
 
@@ -114,8 +116,8 @@ extension CoordinatorCore {
         guard let session = workers[replica].session else { return }
         out.append(.log("shard \(replica.shard) is given up: \(reason)"))
         if phase != .running, session.readyAt != nil { stoppedUncleanly = true }
-        abandon(replica, reason: reason)
-        workers[replica].depart(cause, now: now)
+        workers[replica].depart(cause, reason: reason, now: now)
+        abandon(replica)
         kill(replica)
     }
 
@@ -128,8 +130,9 @@ extension CoordinatorCore {
     }
 
     /// Ends the shard's part of everything in flight: reads go without it, writes are unknown.
-    private mutating func abandon(_ replica: ReplicaID, reason: String?) {
-        if let reason { workers[replica].noteError(reason) }
+    ///
+    /// Clients are told the worker's last error as the cause.
+    private mutating func abandon(_ replica: ReplicaID) {
         ready.remove(replica.shard)
         workers[replica].load.forgetRequests()
         catalog.forget(shard: replica.shard)

@@ -72,17 +72,6 @@ extension CoordinatorCore {
         }
     }
 
-    /// A shard serves from now on.
-    mutating func becameReady(_ replica: ReplicaID, _ collections: [CollectionInfo]) {
-        let now = now
-        workers[replica].update { $0.standing = .serving(since: now) }
-        ready.insert(replica.shard)
-        out.append(.log("shard \(replica.shard) is ready, \(collections.count) collections"))
-        learn(collections, from: replica)
-        // Before any request, so that what it lacks is there when it is asked.
-        reconcile()
-    }
-
     /// Takes a shard out of service because of its files; only an operator starts it again.
     mutating func quarantine(_ replica: ReplicaID, reason: String) {
         let reason = reason.isEmpty ? "its files are damaged" : reason

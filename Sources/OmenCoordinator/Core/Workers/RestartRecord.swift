@@ -12,21 +12,29 @@ struct RestartRecord: Equatable, Sendable {
     ///   - readyAt: When the process had become ready; nil when it never was.
     ///   - deathCountMax: The deaths within the window after which a shard is given up.
     ///   - timing: The window, and the time after which a worker has a clean record.
-    /// - Returns: Whether the worker has died too often to be started again.
-    mutating func noteDeath(
+    /// - Returns: How long the next start waits, in nanoseconds; nil when the worker has died too
+    ///   often to be started again.
+    mutating func waitAfterDeath(
         at now: UInt64,
         readyAt: UInt64?,
         deathCountMax: Int,
         timing: CoordinatorCore.Timing
-    ) -> Bool {
+    ) -> UInt64? {
         if let readyAt, now - readyAt >= timing.stabilityTime { clear() }
         deaths.append(now)
         if deaths.count > deathCountMax { deaths.removeFirst() }
-        guard deaths.count == deathCountMax, let first = deaths.first else { return false }
-        return now - first <= timing.restartWindow
+        if deaths.count == deathCountMax, let first = deaths.first,
+            now - first <= timing.restartWindow
+        {
+            return nil
+        }
+        return nextWait(timing)
     }
 
-    /// Twice the last wait, within the limits of `timing`.
+    /// Tells how long the next start waits after one that made no process, which is no death.
+    ///
+    /// - Parameter timing: The shortest and the longest wait.
+    /// - Returns: Twice the last wait, within these limits, in nanoseconds.
     mutating func nextWait(_ timing: CoordinatorCore.Timing) -> UInt64 {
         let doubled = wait.saturatingAdd(wait)
         wait = min(max(doubled, timing.restartBackoffMin), timing.restartBackoffMax)

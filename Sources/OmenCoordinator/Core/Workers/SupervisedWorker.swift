@@ -69,8 +69,14 @@ struct SupervisedWorker: Sendable {
     }
 
     /// Stops listening to the process, which is to end; does nothing when the core listens to none.
-    mutating func depart(_ cause: WorkerDeparture.Cause, now: UInt64) {
+    ///
+    /// - Parameters:
+    ///   - cause: Why it leaves.
+    ///   - reason: The same for people, kept as the last error.
+    ///   - now: The present time.
+    mutating func depart(_ cause: WorkerDeparture.Cause, reason: String, now: UInt64) {
         guard case .connected(let session) = life else { return }
+        noteError(reason)
         life = .leaving(WorkerDeparture(of: session, cause: cause, now: now))
     }
 
