@@ -85,12 +85,14 @@ package final class ClusterStore: RecordStore {
         return found
     }
 
-    /// Never: an answer over a socket comes in memory of its own.
+    /// An answer over a socket comes in memory of its own.
     package func search(
         _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
-    ) throws(OmenError) -> Int? { nil }
+    ) throws(OmenError) -> SingleSearchAnswer {
+        .found(try search(query.carrying(vector), threadCount: 1))
+    }
 
     package func records(
         _ ids: [RecordID],

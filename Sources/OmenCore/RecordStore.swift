@@ -72,14 +72,19 @@ package protocol RecordStore: AnyObject, Sendable {
     ) throws(OmenError)
     /// Searches for all vectors of a query, on `threadCount` threads where this process searches.
     func search(_ query: SearchRequest, threadCount: Int) throws(OmenError) -> FoundHits
-    /// Searches for one vector, if its hits are sure to be numbers and distances.
+    /// Searches for one vector, into memory of the caller where its hits are numbers and distances.
     ///
-    /// - Returns: How many hits; nil when the other `search` has to be used.
+    /// - Parameters:
+    ///   - query: Its `count` and `vectors` are not looked at: there is one query.
+    ///   - vector: `query.dim` elements, which nobody changes meanwhile.
+    ///   - columns: Room for `query.limit` hits.
+    /// - Returns: The hits, in the columns or by themselves.
+    /// - Throws: As the other `search`.
     func search(
         _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
-    ) throws(OmenError) -> Int?
+    ) throws(OmenError) -> SingleSearchAnswer
     /// The records that are there, in the order of `ids`.
     func records(
         _ ids: [RecordID],

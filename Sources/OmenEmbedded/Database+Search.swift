@@ -80,22 +80,20 @@ extension Database {
         return found
     }
 
-    /// The nearest records to one vector, into the caller's memory.
+    /// The nearest records to one vector, in the caller's memory where it can hold them.
     ///
     /// - Parameters:
-    ///   - query: Its `count` and `vectors` are not looked at.
-    ///   - vector: `query.dim` elements.
+    ///   - query: Its `count` and `vectors` are not looked at: there is one query.
+    ///   - vector: `query.dim` elements, which nobody changes meanwhile.
     ///   - columns: Room for `query.limit` hits.
-    /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
-    ///   nothing was searched.
+    /// - Returns: The hits, by themselves if they have more to them than numbers and distances.
     /// - Throws: `.notFound`, `.badRequest`.
     package func search(
         _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
-    ) throws(OmenError) -> Int? {
-        try query.validateOptions()
-        return try reading { engine throws(OmenError) in
+    ) throws(OmenError) -> SingleSearchAnswer {
+        try reading { engine throws(OmenError) in
             try engine.store.search(query, vector, into: columns)
         }
     }

@@ -29,7 +29,9 @@ package final class EmbeddedStore: RecordStore {
         _ query: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
-    ) throws(OmenError) -> Int? { try database.search(query, vector, into: columns) }
+    ) throws(OmenError) -> SingleSearchAnswer {
+        try database.search(query, vector, into: columns)
+    }
 
     package func records(
         _ ids: [RecordID],

@@ -341,57 +341,6 @@ import Testing
         try database.close()
     }
 
-    @Test func oneVectorIsSearchedIntoMemoryOfTheCaller() throws {
-        let database = try Database()
-        _ = try database.write(.createCollection(name: "c", schema: Self.schema))
-        _ = try database.write(batch(0..<100))
-        // Equal distances are ordered by id, whichever came first.
-        var twin = batch(7..<8)
-        if case .upsert(var one) = twin {
-            one.ids = [.number(3000)]
-            twin = .upsert(one)
-        }
-        _ = try database.write(twin)
-        _ = try database.write(batch(7..<8))
-        var distances = [Float](repeating: -1, count: 5)
-        var numbers = [UInt64](repeating: 0, count: 5)
-        func search(_ query: SearchRequest) throws -> Int? {
-            try distances.withUnsafeMutableBufferPointer { distances in
-                try numbers.withUnsafeMutableBufferPointer { numbers in
-                    try query.vectors.withUnsafeBytes { vector in
-                        try database.search(
-                            query,
-                            try #require(vector.baseAddress),
-                            into: HitColumns(
-                                distances: try #require(distances.baseAddress),
-                                numbers: try #require(numbers.baseAddress)
-                            )
-                        )
-                    }
-                }
-            }
-        }
-        let expected = try database.search(query(7, k: 5)).list.array
-        #expect(try search(query(7, k: 5)) == 5)
-        #expect(numbers.map { .number($0) } == expected.map(\.id))
-        #expect(distances == expected.map(\.distance) && numbers[..<2] == [7, 3000])
-        var wrong = query(7)
-        wrong.vectors.replaceSubrange(0..<4, with: [0, 0, 0xC0, 0x7F])
-        #expect(throws: OmenError.self) { try search(wrong) }
-        wrong = query(7)
-        wrong.dim = 9
-        #expect(throws: OmenError.self) { try search(wrong) }
-        // Hits that numbers and distances cannot tell.
-        var more = query(7)
-        more.withVector = true
-        #expect(try search(more) == nil)
-        guard case .upsert(var text) = batch(1..<2) else { preconditionFailure() }
-        text.ids = [.text("one")]
-        _ = try database.write(.upsert(text))
-        #expect(try search(query(7)) == nil)
-        try database.close()
-    }
-
     @Test func whatWasCheckedIsCheckedAgainForAnotherSchema() throws {
         let database = try Database()
         let cosine = CollectionSchema(dim: Self.dim, metric: .cosine)

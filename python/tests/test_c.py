@@ -164,8 +164,11 @@ int main(void) {
     assert(omendb_search_one(&single, vectors) == OMENDB_BAD_REQUEST);
     single.query.dim = 2;
     single.query.element = OMENDB_I8;
+    assert(omendb_search_one(&single, "ab") == OMENDB_OK && single.hit_count == 0);
+    assert(single.result == NULL);
+    single.query.explain = 1;
     assert(omendb_search_one(&single, "ab") == OMENDB_OK && single.hit_count == -1);
-    assert(single.result->count == 0);
+    assert(single.result->count == 0 && single.result->details);
     omendb_result_free(single.result);
     single.database = other;
     assert(omendb_search_one(&single, vectors) == OMENDB_UNAVAILABLE);

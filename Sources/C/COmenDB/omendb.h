@@ -230,8 +230,8 @@ typedef struct {
     float *distances;      /* [query.limit], memory of the caller */
     uint64_t *numbers;     /* the same for ids */
     int32_t hit_count;     /* hits in these columns; -1: they are in `result` */
-    /* Null unless there is more to hits than columns tell, the vector has to be converted, or the
-     * database is a cluster. Free it with omendb_result_free: the next search overwrites it. */
+    /* Null unless there is more to hits than columns tell, or the database is a cluster. Free it
+     * with omendb_result_free: the next search overwrites it. */
     omendb_result *result;
     omendb_error error;
 } omendb_single_search;

@@ -20,15 +20,10 @@ enum Arguments {
     }
 
     static func element(_ raw: Int32) throws(OmenError) -> ElementType {
-        guard let element = storedElement(raw) else {
+        guard let element = UInt8(exactly: raw).flatMap(ElementType.init(rawValue:)) else {
             throw OmenError(.badRequest, "element type \(raw) is unknown")
         }
         return element
-    }
-
-    /// The type of elements that collections store, if `raw` is one.
-    static func storedElement(_ raw: Int32) -> ElementType? {
-        UInt8(exactly: raw).flatMap(ElementType.init(rawValue:))
     }
 
     static func schema(_ given: omendb_schema) throws(OmenError) -> CollectionSchema {

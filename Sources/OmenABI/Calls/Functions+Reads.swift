@@ -36,48 +36,27 @@ public func omendb_search_one(
         search.pointee.hit_count = 0
         let name = try Arguments.text(search.pointee.collection, "collection")
         let store = try Handles.store(search.pointee.database)
-        guard let vector else { throw OmenError(.badRequest, "vector is null") }
         guard let distances = search.pointee.distances, let numbers = search.pointee.numbers
         else { throw OmenError(.badRequest, "columns for hits are null") }
-        var given = search.pointee.query
-        if let element = Arguments.storedElement(given.element) {
-            let query = try Arguments.options(given, collection: name, element: element)
-            let columns = HitColumns(distances: distances, numbers: numbers)
-            if let count = try store.searchCopy(of: vector, query, into: columns) {
-                search.pointee.hit_count = Int32(count)
-                return
-            }
+        let columns = HitColumns(distances: distances, numbers: numbers)
+        let given = search.pointee.query
+        let rows = try GivenVectors(
+            vector,
+            element: given.element,
+            dim: given.dim,
+            stride: nil,
+            count: 1
+        )
+        let query = try Arguments.options(given, collection: name, element: rows.element)
+        let answer = try rows.withFirstRow { vector throws(OmenError) in
+            try store.search(query, vector, into: columns)
         }
-        given.count = 1
-        given.vectors = vector
-        let query = try Arguments.query(given, collection: name)
-        let found = try store.search(query, threadCount: 1)
-        search.pointee.result = try ResultWriter.hits(found, dim: query.dim)
-        search.pointee.hit_count = -1
-    }
-}
-
-extension RecordStore {
-    /// Searches for a copy of a vector: the caller's memory may change after it was checked.
-    fileprivate func searchCopy(
-        of vector: UnsafeRawPointer,
-        _ query: SearchRequest,
-        into columns: HitColumns
-    ) throws(OmenError) -> Int? {
-        guard (1...Limits.dimensionMax).contains(query.dim) else { return nil }
-        let byteCount = query.dim * query.element.byteCount
-        // Does not carry typed throws, so the outcome travels as a value.
-        let outcome: Result<Int?, OmenError> = withUnsafeTemporaryAllocation(
-            byteCount: byteCount,
-            alignment: 16
-        ) { copy in
-            copy.copyMemory(from: UnsafeRawBufferPointer(start: vector, count: byteCount))
-            guard let base = copy.baseAddress else { return .success(nil) }
-            do throws(OmenError) {
-                return .success(try search(query, UnsafeRawPointer(base), into: columns))
-            } catch { return .failure(error) }
+        switch answer {
+        case .filled(let count): search.pointee.hit_count = Int32(count)
+        case .found(let found):
+            search.pointee.result = try ResultWriter.hits(found, dim: query.dim)
+            search.pointee.hit_count = -1
         }
-        return try outcome.get()
     }
 }
 

@@ -71,6 +71,27 @@ struct GivenVectors {
         }
     }
 
+    /// Calls `body` with the elements of the first row as they are stored, which lie in memory of
+    /// this call: the caller's memory may change after they were checked.
+    ///
+    /// - Precondition: There is a row.
+    func withFirstRow<Found>(
+        _ body: (UnsafeRawPointer) throws(OmenError) -> Found
+    ) throws(OmenError) -> Found {
+        // Does not carry typed throws, so the outcome travels as a value.
+        let outcome: Result<Found, OmenError> = withUnsafeTemporaryAllocation(
+            byteCount: storedRowByteCount,
+            alignment: 16
+        ) { row in
+            guard let start = row.baseAddress else { preconditionFailure("a row has no bytes") }
+            copy(0..<1, to: start)
+            do throws(OmenError) {
+                return .success(try body(UnsafeRawPointer(start)))
+            } catch { return .failure(error) }
+        }
+        return try outcome.get()
+    }
+
     private func copy(_ rows: Range<Int>, to target: UnsafeMutableRawPointer) {
         if kind == .plain, stride == rowByteCount {
             let source = base + rows.lowerBound * stride

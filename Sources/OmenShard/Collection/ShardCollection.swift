@@ -220,6 +220,12 @@ extension ShardCollection {
         )
     }
 
+    /// Whether the hits of a request are sure to be numbers and distances, and no more.
+    func hitsFitColumns(of request: SearchRequest) -> Bool {
+        !request.withVector && !(request.withMetadata && hasMetadata) && !request.explain
+            && !hasTextIDs
+    }
+
     /// The nearest rows to a validated query, whose vectors lie elsewhere.
     ///
     /// - Precondition: All ids are numbers.

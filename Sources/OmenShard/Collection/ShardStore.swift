@@ -115,28 +115,31 @@ package final class ShardStore {
         )
     }
 
-    /// Answers one query into the caller's memory, while other threads may do the same and nothing
-    /// changes the shard.
+    /// Answers one query, in the caller's memory where it can hold the hits, while other threads
+    /// may do the same and nothing changes the shard.
     ///
     /// - Parameters:
     ///   - request: Asked of this shard alone; its `count` and `vectors` are not looked at.
-    ///   - vector: `request.dim` elements.
+    ///   - vector: `request.dim` elements, which nobody changes meanwhile.
     ///   - columns: Room for `request.limit` hits.
-    /// - Returns: How many hits; nil if they may have more to them than numbers and distances: then
-    ///   nothing was searched.
-    /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` without address space.
+    /// - Returns: The hits, by themselves if they may have more to them than numbers and distances.
+    /// - Throws: `.notFound`, `.badRequest`, `.resourceExhausted` without address space, or when
+    ///   hits by themselves outgrow a frame.
     package func search(
         _ request: SearchRequest,
         _ vector: UnsafeRawPointer,
         into columns: HitColumns
-    ) throws(OmenError) -> Int? {
+    ) throws(OmenError) -> SingleSearchAnswer {
         let collection = try collection(request.collection)
-        guard !request.withVector, !(request.withMetadata && collection.hasMetadata),
-            !request.explain, !collection.hasTextIDs
-        else { return nil }
         try request.validate(vector, against: collection.schema)
+        guard collection.hitsFitColumns(of: request) else {
+            let order = ShardOrder(alone: request.carrying(vector))
+            var search = ShardSearch(order, in: collection, counting: searches)
+            try search.runBesideOthers {}
+            return .found(search.answer)
+        }
         searches.add()
-        return try collection.search(ShardOrder(alone: request), vector, into: columns)
+        return .filled(try collection.search(ShardOrder(alone: request), vector, into: columns))
     }
 
     /// Answers a search at once; shape of the result as in `SearchReply`.
