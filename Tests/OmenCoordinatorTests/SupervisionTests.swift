@@ -36,6 +36,19 @@ import Testing
         #expect(status.workers[1].lastError == "killed by signal 9")
     }
 
+    @Test func aStatusThatAwaitsAWorkerTellsWhatBecameOfIt() throws {
+        var fixture = try Fixture.ready(shards: 1)
+        fixture.ask(.status)
+        #expect(fixture.onlyReply == nil)
+        fixture.announce(0, .quarantined)
+        guard case .clusterStatus(let status) = fixture.onlyReply else {
+            Issue.record("the status is not answered")
+            return
+        }
+        #expect(status.workers[0].state == .quarantined)
+        #expect(status.workers[0].lastError == "its files are damaged")
+    }
+
     @Test func waitsTwiceAsLongAfterEachDeath() throws {
         var fixture = try Fixture.ready(shards: 1) { $0.restartsInWindowMax = 100 }
         for wait in [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000] {
