@@ -43,7 +43,7 @@ extension Database {
         var isShared = true
         defer { if isShared { owner.release() } }
         try checkOpen()
-        var search = try engine.store.beginSearch(ShardOrder(alone: request))
+        var search = try engine.store.beginSearch(request)
         try search.runBesideOthers { () throws(OmenError) in
             isShared = false
             try owner.yieldShare(unless: stop)

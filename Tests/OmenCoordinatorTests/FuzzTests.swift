@@ -190,6 +190,12 @@ private struct Fuzz {
             var wanted = query(name, k: Int.random(in: 0...200, using: &random), count: 2)
             wanted.effort = .ef(Int.random(in: 0...20_000, using: &random))
             wanted.allowPartial = chance(50)
+            do throws(OmenError) {
+                try wanted.validate()
+            } catch {
+                // What decoding makes of it.
+                return .failure(error)
+            }
             return .search(wanted)
         case 75..<85: return .get(GetRequest(collection: name, ids: ids, withVector: true))
         case 85..<92: return .count(collection: name)

@@ -17,7 +17,11 @@ import Testing
         return checked.index
     }
 
-    private func order(_ effort: SearchEffort, k: Int = 10, shards: Int = 1) -> ShardOrder {
+    private func order(
+        _ effort: SearchEffort,
+        k: Int = 10,
+        shards: Int = 1
+    ) throws -> ShardOrder {
         var request = SearchRequest(
             collection: "c",
             element: .f32,
@@ -27,28 +31,29 @@ import Testing
             limit: k
         )
         request.effort = effort
-        return ShardOrder(request, shardCount: shards, largestShare: 1 / Double(shards))
+        let search = try request.validated(against: Self.schema)
+        return ShardOrder(search, shardCount: shards, largestShare: 1 / Double(shards))
     }
 
     @Test func dividesEfAsMeasured() throws {
         let planner = try index(rows: 10).planner
-        func width(_ effort: SearchEffort, k: Int = 10, shards: Int) -> ShardEffort {
-            planner.effort(order(effort, k: k, shards: shards))
+        func width(_ effort: SearchEffort, k: Int = 10, shards: Int) throws -> ShardEffort {
+            try planner.effort(order(effort, k: k, shards: shards))
         }
         // Measured for equal recall: 80, 48, 32, 20.
         for (shards, ef) in [(1, 80), (2, 51), (4, 32), (8, 20)] {
-            #expect(width(.ef(80), shards: shards) == .walk(ef: ef))
+            #expect(try width(.ef(80), shards: shards) == .walk(ef: ef))
         }
-        #expect(width(.standard, shards: 1) == .walk(ef: 128))
-        #expect(width(.standard, shards: 8) == .walk(ef: 32))
-        #expect(width(.standard, k: 100, shards: 1) == .walk(ef: 200))
-        #expect(width(.ef(10), shards: 8) == .walk(ef: 10))
-        #expect(width(.exact, shards: 8) == .scan(.asked))
+        #expect(try width(.standard, shards: 1) == .walk(ef: 128))
+        #expect(try width(.standard, shards: 8) == .walk(ef: 32))
+        #expect(try width(.standard, k: 100, shards: 1) == .walk(ef: 200))
+        #expect(try width(.ef(10), shards: 8) == .walk(ef: 10))
+        #expect(try width(.exact, shards: 8) == .scan(.asked))
     }
 
     @Test func recallIsAScanWhereNothingWasMeasuredOfFewRows() throws {
         let planner = try index(rows: 10).planner
-        #expect(planner.effort(order(.recall(0.95))) == .scan(.unmeasured))
+        #expect(try planner.effort(order(.recall(0.95))) == .scan(.unmeasured))
     }
 
     @Test func recallAsksForMoreWidthTheHigherItIs() {
@@ -65,7 +70,7 @@ import Testing
         let planner = try index(rows: 10).planner
         var random = SplitMix64(seed: 7)
         for _ in 0..<20_000 {
-            let found = order(
+            let found = try order(
                 .ef(.random(in: 1...Limits.efMax, using: &random)),
                 k: .random(in: 1...Limits.limitMax, using: &random),
                 shards: .random(in: 1...Limits.shardCountMax, using: &random)

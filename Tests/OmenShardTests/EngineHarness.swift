@@ -153,7 +153,7 @@ final class EngineHarness {
         query.effort = .exact
         query.withMetadata = true
         query.withVector = true
-        return try engine.store.search(ShardOrder(alone: query)).hits
+        return try engine.store.search(query).hits
     }
 }
 

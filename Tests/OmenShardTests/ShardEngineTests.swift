@@ -281,9 +281,9 @@ private let create = WriteOperation.createCollection(name: "c", schema: schema)
                 count: 12,
                 limit: 100
             )
-            #expect(try store.search(ShardOrder(alone: query)).hits.count == 1200)
+            #expect(try store.search(query).hits.count == 1200)
             query.withMetadata = true
-            #expect(throws: OmenError.self) { try store.search(ShardOrder(alone: query)) }
+            #expect(throws: OmenError.self) { try store.search(query) }
             let ids = (0..<12).flatMap { _ in large.ids }
             #expect(throws: OmenError.self) {
                 try store.records(ids, in: "c", withVector: false)

@@ -52,7 +52,7 @@ import Testing
             scope: testScope
         )
         let covered: [UInt8] =
-            [0x4F, 0x4D, 0x4E, 0x31, 5, 0, 0x42, 0x41, 0x58, 0x52, 0x51, 0]
+            [0x4F, 0x4D, 0x4E, 0x31, 6, 0, 0x42, 0x41, 0x58, 0x52, 0x51, 0]
             + [0x64, 0x63, 0x62, 0x61]
             + [8, 7, 6, 5, 4, 3, 2, 1] + [0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]
             + [0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x31]
@@ -70,9 +70,9 @@ import Testing
     @Test func everyWrongFieldIsRefusedBeforeTheBodyIsThere() throws {
         #expect(try outcome(header()).get() == [])
         expectRefusal(header { $0.patch(UInt8(0x4E), at: 0) }, "magic")
-        for version: UInt16 in [0, 3, 4, 6, .max] {
+        for version: UInt16 in [0, 4, 5, 7, .max] {
             let bytes = header { $0.patch(version, at: Int(omen_frame_version_offset)) }
-            let text = "the peer speaks protocol version \(version), this side 5"
+            let text = "the peer speaks protocol version \(version), this side 6"
             expectRefusal(bytes, text, .unsupportedVersion)
         }
         expectRefusal(header(messageCount: 0), "without messages")
@@ -112,7 +112,7 @@ import Testing
         for count in [6, 7, 16, 32] {
             expectRefusal(
                 Array(ping[..<count]),
-                "the peer speaks protocol version 4, this side 5",
+                "the peer speaks protocol version 4, this side 6",
                 .unsupportedVersion
             )
         }

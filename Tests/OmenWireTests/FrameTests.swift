@@ -159,11 +159,11 @@ import Testing
             limit: 10
         )
         #expect(Message.search(request).fitsFrame)
-        #expect(!ShardOrder(request, limit: 10, shardCount: 2).fitsFrame)
+        #expect(!Message.shardSearch(Samples.order(request)).fitsFrame)
         var fewer = request
         fewer.count -= 1
         fewer.vectors.removeLast(1742 * 4)
-        #expect(ShardOrder(fewer, limit: 10, shardCount: 2).fitsFrame)
+        #expect(Message.shardSearch(Samples.order(fewer)).fitsFrame)
     }
 
     @Test func manyFramesInOneReadComeOneByOne() throws {

@@ -34,11 +34,19 @@ enum Samples {
         return query
     }
 
+    /// An order to one of 64 shards, as a coordinator writes it.
+    static func order(_ request: SearchRequest) -> ShardOrder {
+        let schema = CollectionSchema(dim: request.dim)
+        do throws(OmenError) {
+            return try ShardOrder(ordered: request, schema, limit: 7, shardCount: 64)
+        } catch { preconditionFailure("\(error)") }
+    }
+
     static var order: ShardOrder {
         var request = query
         request.effort = .exact
         request.timeoutMilliseconds = 1234
-        return ShardOrder(request, limit: 7, shardCount: 64)
+        return order(request)
     }
 
     static var explainedHits: SearchReply {

@@ -23,8 +23,8 @@ import Testing
             limit: 1
         )
         var queue = SearchQueue()
-        queue.append(7, try store.beginSearch(ShardOrder(alone: query)), deadline: 100)
-        queue.append(8, try store.beginSearch(ShardOrder(alone: query)), deadline: 200)
+        queue.append(7, try store.beginSearch(query), deadline: 100)
+        queue.append(8, try store.beginSearch(query), deadline: 200)
         // Each runs its first query; the second one of request 7 comes too late.
         for _ in 0..<2 {
             let answer = queue.step(now: 99)

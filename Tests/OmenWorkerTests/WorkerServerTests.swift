@@ -6,9 +6,16 @@ import Testing
 
 private let dim = 128
 
-private func order(_ count: Int, exact: Bool) -> ShardOrder {
+private let schema = CollectionSchema(dim: dim, element: .u8)
+
+private func order(
+    _ count: Int,
+    exact: Bool,
+    in collection: String = "c",
+    checkedAgainst schema: CollectionSchema = schema
+) throws -> ShardOrder {
     var query = SearchRequest(
-        collection: "c",
+        collection: collection,
         element: .u8,
         dim: dim,
         vectors: [UInt8](repeating: 7, count: count * dim),
@@ -16,7 +23,7 @@ private func order(_ count: Int, exact: Bool) -> ShardOrder {
         limit: 3
     )
     query.effort = exact ? .exact : .standard
-    return ShardOrder(alone: query)
+    return ShardOrder(alone: try query.validated(against: schema))
 }
 
 /// A worker with a thousand vectors.
@@ -29,7 +36,6 @@ private func withWorker(_ body: (WorkerHarness) throws -> Void) throws {
     }
     let worker = try WorkerHarness(directory)
     defer { worker.leave() }
-    let schema = CollectionSchema(dim: dim, element: .u8)
     try worker.write(.createCollection(name: "c", schema: schema))
     var random = SplitMix64(seed: 99)
     let count = 1000
@@ -97,8 +103,8 @@ private func otherScopes() -> [FrameScope] {
     @Test func aLongSearchHoldsUpNeitherHeartbeatsNorShortSearches() throws {
         try withWorker { worker in
             try worker.send([
-                (10, .shardSearch(order(1000, exact: true))), (11, .ping),
-                (12, .shardSearch(order(1, exact: false))),
+                (10, .shardSearch(try order(1000, exact: true))), (11, .ping),
+                (12, .shardSearch(try order(1, exact: false))),
             ])
             var answers: [UInt64: Message] = [:]
             var order: [UInt64] = []
@@ -119,9 +125,9 @@ private func otherScopes() -> [FrameScope] {
 
     @Test func aSearchThatFailsIsAnsweredOnce() throws {
         try withWorker { worker in
-            var wrong = order(1, exact: true)
-            wrong.request.collection = "nowhere"
-            try worker.send([(20, .shardSearch(wrong)), (21, .shardSearch(order(2, exact: true)))])
+            let wrong = try order(1, exact: true, in: "nowhere")
+            let right = try order(2, exact: true)
+            try worker.send([(20, .shardSearch(wrong)), (21, .shardSearch(right))])
             let first = try worker.next()
             #expect(first.requestID == 20)
             guard case .failure(let error) = first.message else {
@@ -133,9 +139,46 @@ private func otherScopes() -> [FrameScope] {
         }
     }
 
+    /// The coordinator checked it before the collection was dropped and made again.
+    @Test(arguments: [
+        CollectionSchema(dim: dim, metric: .ip, element: .u8), CollectionSchema(dim: dim),
+    ])
+    func aSearchThatWasCheckedForAnotherSchemaIsRefusedByName(other: CollectionSchema) throws {
+        try withWorker { worker in
+            let late = try order(1, exact: true, checkedAgainst: other)
+            try worker.send([(20, .shardSearch(late))])
+            let answer = try worker.next()
+            guard case .failure(let error) = answer.message else {
+                Issue.record("answer: \(answer)")
+                return
+            }
+            #expect(error.code == .unavailable)
+            #expect(error.message.contains("made again"), "\(error)")
+            try worker.send([(21, .shardSearch(order(1, exact: true)))])
+            let next = try worker.next()
+            #expect(next.message.kind == .hits)
+        }
+    }
+
+    /// Its queries would be read beyond their end.
+    @Test func aSearchOfAnotherDimensionThanTheCollectionHasNowIsRefusedByName() throws {
+        try withWorker { worker in
+            try worker.write(.dropCollection(name: "c"))
+            let longer = CollectionSchema(dim: 2 * dim, element: .u8)
+            try worker.write(.createCollection(name: "c", schema: longer))
+            try worker.send([(20, .shardSearch(order(1, exact: true))), (21, .ping)])
+            guard case .failure(let error) = try worker.next().message else {
+                Issue.record("the search was taken")
+                return
+            }
+            #expect(error.code == .unavailable)
+            #expect(try worker.next().message == .done)
+        }
+    }
+
     @Test func stoppingSavesEverythingAndCloses() throws {
         try withWorker { worker in
-            try worker.send([(30, .shardSearch(order(3, exact: true))), (31, .stop)])
+            try worker.send([(30, .shardSearch(try order(3, exact: true))), (31, .stop)])
             var last: UInt64 = 0
             while last != 31 { last = try worker.next().requestID }
             #expect(throws: (any Error).self) { try worker.next() }

@@ -13,7 +13,7 @@ HEADER_FIELDS = struct.Struct("<IHHII16sQ16xI")
 HEADER = struct.Struct(HEADER_FIELDS.format + "I")
 HEAD = struct.Struct("<IHHQ")
 MAGIC = 0x314E4D4F
-VERSION = 5
+VERSION = 6
 # In place of a cluster, an epoch and a shard.
 NO_CLUSTER, NO_EPOCH, NO_SHARD = bytes(16), 0, 0xFFFFFFFF
 WRITE, GET, COUNT, SEARCH, LIST, STATUS, CHECKPOINT, PING, STOP = range(1, 10)

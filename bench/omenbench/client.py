@@ -33,7 +33,7 @@ def _crc32c(data: bytes) -> int:
 @functools.cache
 def header(size: int) -> bytes:
     """The header of a frame with one message of `size` bytes."""
-    fields = FRAME.pack(b"OMN1", 5, 1, size, 0, 0xFFFFFFFF)
+    fields = FRAME.pack(b"OMN1", 6, 1, size, 0, 0xFFFFFFFF)
     return fields + CHECKSUM.pack(_crc32c(fields))
 
 

@@ -30,7 +30,7 @@ def call(kind, body):
     size = (16 + len(body) + 7) // 8 * 8
     message = (struct.pack("<IHHQ", size, kind, 0, 1) + body).ljust(size, b"\0")
     # The checksum of the body is not computed, the cluster not known; a client names no shard.
-    header = struct.pack("<4sHHII40xI", b"OMN1", 5, 1, size, 0, 0xFFFFFFFF)
+    header = struct.pack("<4sHHII40xI", b"OMN1", 6, 1, size, 0, 0xFFFFFFFF)
     connection.sendall(header + struct.pack("<I", crc32c(header)) + message)
     (size,) = struct.unpack_from("<I", connection.recv(64, socket.MSG_WAITALL), 8)
     answer = connection.recv(size, socket.MSG_WAITALL)

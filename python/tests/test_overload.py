@@ -33,7 +33,7 @@ def search_frame(count: int) -> bytes:
         (struct.pack("<IHHQ", size, 4, 0, number + 1) + body).ljust(size, b"\0")
         for number in range(count)
     )
-    header = struct.pack("<4sHHII40xI", b"OMN1", 5, count, len(messages), 0, 0xFFFFFFFF)
+    header = struct.pack("<4sHHII40xI", b"OMN1", 6, count, len(messages), 0, 0xFFFFFFFF)
     return header + struct.pack("<I", crc32c(header)) + messages
 
 

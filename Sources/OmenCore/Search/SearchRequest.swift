@@ -42,11 +42,10 @@ package struct SearchRequest: Equatable, Sendable {
     }
 
     /// Checks what can be checked without the collection: limits and agreement.
+    ///
+    /// - Throws: `.badRequest` naming what is out of range.
     package func validate() throws(OmenError) {
-        guard (1...Limits.queryCountMax).contains(count) else {
-            throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
-        }
-        try validateOptions()
+        try validateLimits()
         let expected = count * dim * element.byteCount
         guard vectors.count == expected else {
             throw OmenError(
@@ -72,8 +71,18 @@ package struct SearchRequest: Equatable, Sendable {
         }
     }
 
+    /// Checks everything except the vectors, so that their bytes can be counted.
+    ///
+    /// - Throws: `.badRequest` naming what is out of range.
+    package func validateLimits() throws(OmenError) {
+        guard (1...Limits.queryCountMax).contains(count) else {
+            throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
+        }
+        try validateOptions()
+    }
+
     /// Checks everything except the vectors and their number.
-    package func validateOptions() throws(OmenError) {
+    func validateOptions() throws(OmenError) {
         guard (1...Limits.limitMax).contains(limit) else {
             throw OmenError(.badRequest, "limit is \(limit), expected 1...\(Limits.limitMax)")
         }

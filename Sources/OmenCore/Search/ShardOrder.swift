@@ -4,49 +4,61 @@ internal import Glibc
 ///
 /// The shard decides how it searches; the order is the same for all shards of a collection.
 package struct ShardOrder: Equatable, Sendable {
-    /// As the client sent it, checked against the collection.
-    package var request: SearchRequest
+    /// What the client asked, with the schema that it was found right for.
+    package private(set) var search: CheckedSearch
     /// Hits that the shard returns for each query, `1...request.limit`.
-    package var limit: Int
+    package let limit: Int
     /// Shards that the collection is divided among evenly, `1...Limits.shardCountMax`.
-    package var shardCount: Int
+    package let shardCount: Int
 
-    /// - Parameters:
-    ///   - request: As the property.
-    ///   - limit: As the property.
-    ///   - shardCount: As the property.
-    package init(_ request: SearchRequest, limit: Int, shardCount: Int) {
-        self.request = request
+    /// What the client asked.
+    package var request: SearchRequest { search.request }
+
+    private init(_ search: CheckedSearch, limit: Int, shardCount: Int) {
+        self.search = search
         self.limit = limit
         self.shardCount = shardCount
     }
 
     /// The order to a shard that is the only one.
-    package init(alone request: SearchRequest) {
-        self.init(request, limit: request.limit, shardCount: 1)
+    ///
+    /// - Parameter search: What is asked of it.
+    package init(alone search: CheckedSearch) {
+        self.init(search, limit: search.request.limit, shardCount: 1)
     }
 
     /// The order to each of several shards.
     ///
     /// - Parameters:
-    ///   - request: What the client asks of all of them.
+    ///   - search: What the client asks of all of them.
     ///   - shardCount: How many there are.
     ///   - largestShare: The part of the hash slots on the largest of them: `1 / shardCount` where
     ///     slots are dealt evenly.
-    package init(_ request: SearchRequest, shardCount: Int, largestShare: Double) {
+    package init(_ search: CheckedSearch, shardCount: Int, largestShare: Double) {
+        let request = search.request
         let limit =
             request.effort == .exact
             ? request.limit
             : Self.shardLimit(k: request.limit, shardCount: shardCount, share: largestShare)
-        self.init(request, limit: limit, shardCount: shardCount)
+        self.init(search, limit: limit, shardCount: shardCount)
     }
 
-    /// Checks what can be checked without the collection.
+    /// Takes over an order that a coordinator has given; checks what is the order's own, and not
+    /// the request again.
     ///
-    /// - Throws: `.badRequest` naming what is out of range.
-    package func validate() throws(OmenError) {
-        try request.validate()
-        guard (1...request.limit).contains(limit) else {
+    /// - Parameters:
+    ///   - request: As it was decoded, which has checked its shape.
+    ///   - schema: What the coordinator checked it against.
+    ///   - limit: As the property.
+    ///   - shardCount: As the property.
+    /// - Throws: `.badRequest` or `.protocolViolation` naming what is out of range.
+    package init(
+        ordered request: SearchRequest,
+        _ schema: CollectionSchema,
+        limit: Int,
+        shardCount: Int
+    ) throws(OmenError) {
+        guard limit >= 1, limit <= request.limit else {
             throw OmenError(
                 .badRequest,
                 "limit of the shard is \(limit), expected 1...\(request.limit)"
@@ -58,6 +70,21 @@ package struct ShardOrder: Equatable, Sendable {
                 "\(shardCount) shards, expected 1...\(Limits.shardCountMax)"
             )
         }
+        self.init(
+            try CheckedSearch(ordered: request, schema),
+            limit: limit,
+            shardCount: shardCount
+        )
+    }
+
+    /// Shortens or lengthens the wait for the answer.
+    ///
+    /// - Parameter milliseconds: As `SearchRequest.timeoutMilliseconds`.
+    /// - Returns: The order with that wait.
+    package func answered(within milliseconds: UInt32) -> ShardOrder {
+        var order = self
+        order.search = search.answered(within: milliseconds)
+        return order
     }
 
     /// Chance that some shard held more of the true nearest than it was asked for.

@@ -166,11 +166,21 @@ extension [String: CollectionSchema] {
         of collection: String
     ) throws(OmenError) {
         let schema = try schema(of: collection)
-        guard schema == checked else {
-            throw OmenError(
-                .unavailable,
-                "collection \(collection) was made again meanwhile, with another schema: \(schema)"
-            )
-        }
+        guard schema == checked else { throw .madeAgain(collection, schema) }
+    }
+}
+
+extension OmenError {
+    /// Why an order cannot be carried out that was checked against an earlier collection.
+    ///
+    /// - Parameters:
+    ///   - collection: The name that both collections have.
+    ///   - schema: The schema of the one there is.
+    /// - Returns: The error.
+    static func madeAgain(_ collection: String, _ schema: CollectionSchema) -> OmenError {
+        OmenError(
+            .unavailable,
+            "collection \(collection) was made again meanwhile, with another schema: \(schema)"
+        )
     }
 }

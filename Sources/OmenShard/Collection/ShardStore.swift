@@ -103,16 +103,27 @@ package final class ShardStore {
         return collection
     }
 
-    /// Checks a search and prepares it to be run query by query.
+    /// Prepares a search that the coordinator has checked to be run query by query.
+    ///
+    /// - Parameter order: What the coordinator wants of this shard.
+    /// - Returns: The search, of whose queries none was answered yet.
+    /// - Throws: `.notFound`; `.unavailable` when the collection was made again with another schema
+    ///   after the search was checked.
     package func beginSearch(_ order: ShardOrder) throws(OmenError) -> ShardSearch {
-        try order.validate()
         let collection = try collection(order.request.collection)
-        try order.request.validateVectors(against: collection.schema)
-        return ShardSearch(
-            order,
-            in: collection,
-            counting: searches
-        )
+        try order.search.check(collection.schema)
+        return ShardSearch(order, in: collection, counting: searches)
+    }
+
+    /// Checks a search of this shard alone and prepares it to be run query by query.
+    ///
+    /// - Parameter request: What is asked; it has passed `validate`.
+    /// - Returns: The search, of whose queries none was answered yet.
+    /// - Throws: `.notFound`, `.badRequest`.
+    package func beginSearch(_ request: SearchRequest) throws(OmenError) -> ShardSearch {
+        let collection = try collection(request.collection)
+        let checked = try request.validated(against: collection.schema)
+        return ShardSearch(ShardOrder(alone: checked), in: collection, counting: searches)
     }
 
     /// Answers one query, in the caller's memory where it can hold the hits, while other threads
@@ -131,22 +142,22 @@ package final class ShardStore {
         into columns: HitColumns
     ) throws(OmenError) -> SingleSearchAnswer {
         let collection = try collection(request.collection)
-        try request.validate(vector, against: collection.schema)
+        let checked = try request.validated(vector, against: collection.schema)
         guard collection.hitsFitColumns(of: request) else {
-            let order = ShardOrder(alone: request.carrying(vector))
+            let order = ShardOrder(alone: checked.carrying(vector))
             var search = ShardSearch(order, in: collection, counting: searches)
             try search.runBesideOthers {}
             return .found(search.answer)
         }
         searches.add()
-        return .filled(try collection.search(ShardOrder(alone: request), vector, into: columns))
+        return .filled(try collection.search(ShardOrder(alone: checked), vector, into: columns))
     }
 
     /// Answers a search at once; shape of the result as in `SearchReply`.
     package func search(
-        _ order: ShardOrder
+        _ request: SearchRequest
     ) throws(OmenError) -> (element: ElementType, counts: [UInt32], hits: [Hit]) {
-        var search = try beginSearch(order)
+        var search = try beginSearch(request)
         while !search.isFinished { try search.step() }
         let answer = search.answer
         return (answer.element, answer.counts, answer.list.array)

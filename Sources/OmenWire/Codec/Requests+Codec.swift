@@ -86,6 +86,7 @@ extension SearchRequest {
         writer.write(raw: vectors)
     }
 
+    /// Reads a request and checks its shape; what is read has passed `validate`.
     init(from reader: inout ByteReader) throws(OmenError) {
         let collection = try reader.readCollectionName()
         let element = try ElementType(from: &reader)
@@ -103,18 +104,11 @@ extension SearchRequest {
         let recall = try reader.readFloat()
         let maxDistance = try reader.readFloat()
         let timeout = flags & SearchFlag.timeout != 0 ? try reader.read(UInt32.self) : 0
-        guard (1...Limits.dimensionMax).contains(dim) else {
-            throw OmenError(.badRequest, "dim is \(dim), expected 1...\(Limits.dimensionMax)")
-        }
-        guard (1...Limits.queryCountMax).contains(count) else {
-            throw OmenError(.badRequest, "\(count) queries, expected 1...\(Limits.queryCountMax)")
-        }
-        let vectors = Array(try reader.read(count: count * dim * element.byteCount))
         self.init(
             collection: collection,
             element: element,
             dim: dim,
-            vectors: vectors,
+            vectors: [],
             count: count,
             limit: limit
         )
@@ -125,7 +119,8 @@ extension SearchRequest {
         withVector = flags & SearchFlag.withVector != 0
         allowPartial = flags & SearchFlag.allowPartial != 0
         explain = flags & SearchFlag.explain != 0
-        try validate()
+        try validateLimits()
+        vectors = Array(try reader.read(count: count * dim * element.byteCount))
     }
 }
 
@@ -133,13 +128,19 @@ extension ShardOrder {
     func encode(into writer: inout ByteWriter) {
         writer.write(UInt32(clamping: limit))
         writer.write(UInt32(clamping: shardCount))
+        search.schema.encode(into: &writer)
         request.encode(into: &writer)
     }
 
     init(from reader: inout ByteReader) throws(OmenError) {
         let limit = Int(try reader.read(UInt32.self))
         let shardCount = Int(try reader.read(UInt32.self))
-        self.init(try SearchRequest(from: &reader), limit: limit, shardCount: shardCount)
-        try validate()
+        let schema = try CollectionSchema(from: &reader)
+        try self.init(
+            ordered: SearchRequest(from: &reader),
+            schema,
+            limit: limit,
+            shardCount: shardCount
+        )
     }
 }

@@ -96,7 +96,7 @@ package struct FrameEncoder {
 
     /// Adds a search that was encoded for another worker.
     ///
-    /// - Precondition: `search` fits a frame; see `ShardOrder.fitsFrame`.
+    /// - Precondition: `search` fits a frame; see `Message.fitsFrame`.
     /// - Complexity: O(bytes), one copy.
     package mutating func append(_ search: EncodedSearch) {
         makeRoom(for: search.bytes.count)
@@ -205,23 +205,14 @@ package struct SealedSearch {
     }
 }
 
-extension ShardOrder {
-    /// Whether the order is within the limit of a frame, with any timeout.
-    ///
-    /// It is some bytes longer than the client's request, which may just fit.
-    package var fitsFrame: Bool {
-        let timeoutByteCount = request.timeoutMilliseconds > 0 ? 0 : 4
-        let bodyByteCount = Message.shardSearch(self).bodyByteCount + timeoutByteCount
-        return MessageHead.messageByteCount(bodyByteCount: bodyByteCount)
-            <= Limits.frameBodyByteCountMax
-    }
-}
-
 extension Message {
     /// Whether the encoded message is within the limit of a frame.
     ///
     /// - Complexity: O(ids or hits).
-    package var fitsFrame: Bool {
+    package var fitsFrame: Bool { Self.fitsFrame(bodyByteCount: bodyByteCount) }
+
+    /// Whether a message with a body of `bodyByteCount` bytes is within the limit of a frame.
+    package static func fitsFrame(bodyByteCount: Int) -> Bool {
         MessageHead.messageByteCount(bodyByteCount: bodyByteCount) <= Limits.frameBodyByteCountMax
     }
 

@@ -26,7 +26,7 @@ package struct FrameHeader: Equatable, Sendable {
     /// "OMN1" read as a little-endian number.
     package static let magic: UInt32 = 0x314E_4D4F
     /// Version of the protocol: of this header, the messages' heads and their bodies.
-    package static let version: UInt16 = 5
+    package static let version: UInt16 = 6
 
     /// Messages in the body, 1 or more.
     package var messageCount: UInt16

@@ -44,8 +44,10 @@ extension CoordinatorCore {
             parts: ShardParts(of: directory.shardCount),
             byteCount: Limits.messageOverheadByteCount
         )
+        let message = Message.count(collection: collection)
         try askAll(
-            .count(collection: collection),
+            message,
+            byteCount: message.chargedByteCount,
             of: request,
             about: entry,
             timeout: timing.readTimeout

@@ -132,10 +132,14 @@ struct SearchGather: Sendable {
 }
 
 extension CoordinatorCore {
-    /// Begins a search: validates it, and orders every shard its part, which each plans itself.
+    /// Begins a search: checks its values, and orders every shard its part, which the shard plans.
+    ///
+    /// - Parameters:
+    ///   - query: What the client asks; decoding has checked its shape.
+    ///   - requester: Who is answered.
+    /// - Throws: Why the search is refused.
     mutating func begin(_ query: SearchRequest, for requester: Requester) throws(OmenError) {
         try checkRunning()
-        try query.validate()
         guard query.count * query.limit <= Limits.searchHitCountMax else {
             throw OmenError(
                 .badRequest,
@@ -147,13 +151,14 @@ extension CoordinatorCore {
         // Before the vectors are looked at, so that an overloaded cluster refuses cheaply.
         try checkCapacity(for: query.vectors.count)
         try checkTime(for: query, of: requester.client, timeout: timeout, about: entry)
-        try query.validateVectors(against: entry.schema)
         let order = ShardOrder(
-            query,
+            try query.validated(against: entry.schema),
             shardCount: directory.shardCount,
             largestShare: directory.slots.largestShare
-        )
-        guard order.fitsFrame else {
+        ).answered(within: Self.milliseconds(timeout))
+        let message = Message.shardSearch(order)
+        let byteCount = message.bodyByteCount
+        guard Message.fitsFrame(bodyByteCount: byteCount) else {
             throw OmenError(
                 .badRequest,
                 "\(query.count) queries of \(query.dim) dimensions do not fit a frame: send fewer at once"
@@ -167,7 +172,13 @@ extension CoordinatorCore {
             byteCount: queuedByteCount(query) + answers
         )
         request.expectedAnswerByteCount = answers
-        try askAll(.shardSearch(order), of: request, about: entry, timeout: timeout)
+        try askAll(
+            message,
+            byteCount: Limits.messageOverheadByteCount + byteCount,
+            of: request,
+            about: entry,
+            timeout: timeout
+        )
     }
 
     /// Refuses a search that a shard would not answer in time, before it costs anybody anything.
@@ -180,14 +191,10 @@ extension CoordinatorCore {
         timeout: UInt64,
         about entry: CatalogEntry
     ) throws(OmenError) {
-        let byteCount = 192 + query.vectors.count
         for shard in entry.serving {
             let replica = directory.replica(serving: shard)
             let searchCount = workers[replica].load.searches.searchCount
             guard searchCount > 0 else { continue }
-            guard hasRoom(shard, byteCount: byteCount, forRead: true) else {
-                throw overloaded(shard)
-            }
             // Clients take turns, and one that has nothing waiting is next.
             let before =
                 workers[replica].load.sentReadCount
@@ -208,6 +215,11 @@ extension CoordinatorCore {
     /// Milliseconds, from 10 to a second: nobody knows more than that.
     static func retryAfter(_ nanoseconds: UInt64) -> UInt32 {
         UInt32(min(1000, max(10, nanoseconds / 1_000_000)))
+    }
+
+    /// What a worker is told of the nanoseconds it has: whole milliseconds, and at least one.
+    static func milliseconds(_ nanoseconds: UInt64) -> UInt32 {
+        UInt32(clamping: max(1, nanoseconds / 1_000_000))
     }
 
     /// Nanoseconds a search may take: what was asked for, but no more than its size deserves.

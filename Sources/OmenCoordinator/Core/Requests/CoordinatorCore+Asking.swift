@@ -29,14 +29,22 @@ extension CoordinatorCore {
     }
 
     /// Asks every shard the same; as `ask`, without a list of parts.
+    ///
+    /// - Parameters:
+    ///   - message: What all shards are asked.
+    ///   - byteCount: What each shard is charged with for it.
+    ///   - request: As for `ask`.
+    ///   - entry: As for `ask`.
+    ///   - timeout: As for `ask`.
+    /// - Throws: As `ask`.
     mutating func askAll(
         _ message: Message,
+        byteCount: Int,
         of request: PendingRequest,
         about entry: CatalogEntry,
         timeout: UInt64
     ) throws(OmenError) {
         var request = request
-        let byteCount = message.chargedByteCount
         for shard in directory.shards {
             try addPart(shard, to: &request, about: entry, byteCount: byteCount)
         }

@@ -53,12 +53,11 @@ extension CoordinatorCore {
     private mutating func send(_ entry: ReadQueue.WaitingRead, index: Int, to replica: ReplicaID) {
         workers[replica].load.readSent(entry.id, now: now)
         var message = entry.message
-        if case .shardSearch(var order) = message {
+        if case .shardSearch(let order) = message {
             // The worker's clock starts when it reads this; what it has not begun by then is
             // dropped.
             let left = pending.deadline(index) - min(now, pending.deadline(index))
-            order.request.timeoutMilliseconds = UInt32(clamping: max(1, left / 1_000_000))
-            message = .shardSearch(order)
+            message = .shardSearch(order.answered(within: Self.milliseconds(left)))
         }
         sendUncharged(Envelope(requestID: entry.id, message: message), to: replica)
     }
