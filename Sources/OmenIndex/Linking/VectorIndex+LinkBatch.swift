@@ -22,10 +22,44 @@ extension VectorIndex {
         static let windowCount = 16
     }
 
+    /// Links the next hot rows into the graph.
+    ///
+    /// - Returns: How many rows left the hot part, at most `rows`; 0 when frozen or none is hot.
+    /// - Complexity: about 20 µs per row at 128 dimensions, 45 while few are hot; more once in a
+    ///   while, when the quantizer is trained.
+    package func link(atMost rows: Int) -> Int {
+        guard !isFrozen else { return 0 }
+        var linked = 0
+        while linked < rows, linkedCount < rowCount {
+            if stepBatch(atMost: rows - linked) { linked += 1 }
+        }
+        codeStore.pack(linkedCount: linkedCount)
+        if linked > 0, Self.checksInvariants { mustHoldInvariants() }
+        return linked
+    }
+
+    /// Works on linking for a while; what is begun goes on with the next call.
+    ///
+    /// Each row takes three steps, all first steps of a batch before all second ones.
+    /// - Returns: Steps taken, at most `steps`; 0 when frozen or no row is hot.
+    /// - Complexity: O(1) rows per step, about 7 µs on average at 128 dimensions; once per batch
+    ///   0.2 ms for sorting it.
+    package func link(steps: Int) -> Int {
+        guard !isFrozen else { return 0 }
+        var taken = 0
+        while taken < steps, linkedCount < rowCount {
+            _ = stepBatch(atMost: .max)
+            taken += 1
+        }
+        codeStore.pack(linkedCount: linkedCount)
+        if taken > 0, Self.checksInvariants { mustHoldInvariants() }
+        return taken
+    }
+
     /// Takes one step with the running batch, or begins one of at most `rows` rows.
     ///
     /// - Returns: Whether a row left the hot part.
-    func stepBatch(atMost rows: Int) -> Bool {
+    private func stepBatch(atMost rows: Int) -> Bool {
         var batch = batch
         // A plan for another graph is void.
         if let running = batch, running.nextRow != linkedCount { batch = nil }

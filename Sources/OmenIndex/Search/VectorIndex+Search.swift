@@ -42,7 +42,7 @@ extension VectorIndex {
         scratch.counts.queries &+= 1
         scratch.results.reset(width: plan.wanted, capacity: plan.wanted)
         if case .walk(let walk) = plan.method {
-            searchGraph(prepared, plan.wanted, walk, mask, scratch)
+            walkGraph(prepared, plan.wanted, walk, mask, scratch)
             try scan(linkedCount..<rowCount, prepared.exact, mask, scratch)
             if scratch.results.count < plan.wanted {
                 plan = ShardPlan(wanted: plan.wanted, method: .scan(.short))
@@ -54,117 +54,6 @@ extension VectorIndex {
             try scan(0..<rowCount, prepared.exact, mask, scratch)
         }
         scratch.emit(atMost: k, maxDistance: maxDistance, into: &hits)
-    }
-
-    /// Leaves the best `wanted` rows of the graph, with exact distances, in the scratch results.
-    private func searchGraph(
-        _ prepared: PreparedQuery,
-        _ wanted: Int,
-        _ walk: ShardPlan.Walk,
-        _ mask: RowMask,
-        _ scratch: Scratch
-    ) {
-        guard let entry = graph.entry else { return }
-        let startCount = findStarts(prepared.traversal, from: entry, scratch)
-        let isStranger =
-            settings.strangerLimit < .infinity
-            && strangeness(prepared, startCount: startCount, scratch) > settings.strangerLimit
-        scratch.wasStranger = isStranger
-        let width = isStranger ? walk.strangerWidth : walk.width
-        let results = walk.rerankCount > 0 ? walk.rerankCount : wanted
-        searchBase(
-            prepared.traversal,
-            startCount: startCount,
-            width: width,
-            stop: walk.stopsEarly ? EarlyStop(wanted: results, width: width) : .never,
-            mask,
-            scratch
-        )
-        if walk.rerankCount > 0 {
-            if let middle = prepared.middle { scratch.sortBeam(by: middle) }
-            return rerank(prepared, wanted, walk.rerankCount, mask, scratch)
-        }
-        let beam = scratch.beam
-        var index = 0
-        while index < beam.count, scratch.results.count < wanted {
-            let key = beam.keys[index] & ~Candidates.mark
-            index += 1
-            if mask.hidesSome, mask.hides(Candidates.row(key)) { continue }
-            scratch.results.append(key)
-        }
-    }
-
-    /// Best-first search of level 0 with the scratch beam, from the first rows in
-    /// `scratch.frontier`.
-    private func searchBase(
-        _ scorer: Scorer,
-        startCount: Int,
-        width: Int,
-        stop: EarlyStop,
-        _ mask: RowMask,
-        _ scratch: Scratch
-    ) {
-        scratch.beam.reset(width: width, capacity: mask.hidesSome ? 8 * width + 64 : width)
-        var search = BaseSearch(
-            links: UnsafePointer(graph.links),
-            slots: layout.baseSlots,
-            mask: mask,
-            visited: scratch.visited,
-            distances: scratch.distances,
-            stop: stop
-        )
-        search.run(scorer, from: scratch.frontier, startCount, beam: &scratch.beam)
-        scratch.counts.distances &+= UInt64(truncatingIfNeeded: search.scoredCount)
-        scratch.visited.clear(
-            search.isJournalLost ? nil : search.journaled,
-            rowCount: linkedCount
-        )
-    }
-
-    /// Scores the first candidates of the beam again, on their full vectors; more of them while
-    /// the next could still belong to the results, by how far the codes were wrong so far.
-    private func rerank(
-        _ prepared: PreparedQuery,
-        _ wanted: Int,
-        _ leastCount: Int,
-        _ mask: RowMask,
-        _ scratch: Scratch
-    ) {
-        let scorer = prepared.exact
-        let beam = scratch.beam
-        var errors = CodeErrors(unit: prepared.codeUnit)
-        var left = leastCount
-        var index = 0
-        while index < beam.count {
-            var count = 0
-            let first = index
-            while index < beam.count, count < min(left, Scratch.scanCount) {
-                let row = Candidates.row(beam.keys[index])
-                index += 1
-                if mask.hidesSome, mask.hides(row) { continue }
-                // Overwrites places before `first + count` only.
-                beam.keys[first + count] = beam.keys[index - 1]
-                scratch.frontier[count] = row
-                count += 1
-            }
-            scorer.score(scratch.frontier, count, into: scratch.distances)
-            for i in 0..<count {
-                errors.add(
-                    exact: scratch.distances[i],
-                    code: Candidates.distance(beam.keys[first + i])
-                )
-                let key = Candidates.key(scratch.distances[i], scratch.frontier[i])
-                if key >= scratch.results.bound { continue }
-                _ = scratch.results.insertLive(key)
-            }
-            left -= count
-            guard left == 0 else { continue }
-            guard index < beam.count, scratch.results.count == wanted,
-                errors.least(code: Candidates.distance(beam.keys[index]))
-                    < Double(Candidates.distance(scratch.results.bound))
-            else { break }
-            left = CodeErrors.stepCount
-        }
     }
 
     /// Rows scanned between two looks at `Stop.current`: about a hundred microseconds.
@@ -202,25 +91,7 @@ extension VectorIndex {
 }
 
 extension Scratch {
-    /// Sorts the whole beam by distances of another scorer.
-    fileprivate func sortBeam(by scorer: Scorer) {
-        let count = beam.count
-        let keys = beam.keys
-        middle.reset(width: count, capacity: count)
-        var first = 0
-        while first < count {
-            let share = min(Self.scanCount, count - first)
-            for i in 0..<share { frontier[i] = Candidates.row(keys[first + i]) }
-            scorer.score(frontier, share, into: distances)
-            for i in 0..<share {
-                let key = Candidates.key(distances[i], frontier[i])
-                _ = middle.insertLive(key)
-            }
-            first += share
-        }
-        keys.update(from: middle.keys, count: count)
-    }
-
+    /// Appends the results that are near enough, ascending.
     fileprivate func emit(
         atMost limit: Int,
         maxDistance: Float,

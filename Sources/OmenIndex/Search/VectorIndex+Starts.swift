@@ -32,6 +32,21 @@ enum Starts: UInt8 {
 }
 
 extension VectorIndex {
+    /// Leaves the rows that a walk for a query begins with in `scratch.frontier`, all different.
+    ///
+    /// - Returns: How many there are, and whether all are farther than starts of queries like the
+    ///   rows; see `SearchSettings.strangerLimit`.
+    func findStarts(
+        of prepared: PreparedQuery,
+        from entry: Graph.Entry,
+        _ scratch: Scratch
+    ) -> (count: Int, areFar: Bool) {
+        let count = findStarts(prepared.traversal, from: entry, scratch)
+        let limit = settings.strangerLimit
+        guard limit < .infinity else { return (count, false) }
+        return (count, strangeness(prepared, startCount: count, scratch) > limit)
+    }
+
     /// Leaves the rows to begin with on level 0 in `scratch.frontier`, all different.
     ///
     /// - Returns: How many.
