@@ -45,6 +45,9 @@ extension ShardCore {
         run(.write(ticket: ticket, write, wallMicroseconds: time))
     }
 
+    /// Ends a turn in which the load has not changed.
+    fileprivate mutating func endTurn() -> [Effect] { run(.turnEnded(load)) }
+
     /// Feeds one event and answers every `apply` as the driver does.
     fileprivate mutating func run(_ event: Event) -> [Effect] {
         var effects: [Effect] = []
@@ -82,7 +85,7 @@ extension [ShardCore.Effect] {
     @Test func acknowledgesOnlyAfterTheSyncThatCoversTheWrite() throws {
         var core = core()
         #expect(core.write(try upsert(1, sequence: 1), ticket: 7).isEmpty)
-        let submitted = core.run(.turnEnded)
+        let submitted = core.endTurn()
         #expect(submitted.batches.map(\.firstLSN) == [1])
         #expect(submitted.acknowledged.isEmpty)
         let finished = core.run(.logWritten(lastLSN: 1, synced: true))
@@ -93,11 +96,11 @@ extension [ShardCore.Effect] {
     @Test func writesThatArriveDuringACommitShareTheNextOne() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         for ticket in UInt64(2)...4 {
             _ = core.write(try upsert(ticket, sequence: ticket), ticket: ticket)
         }
-        #expect(core.run(.turnEnded).isEmpty)
+        #expect(core.endTurn().isEmpty)
         let next = core.run(.logWritten(lastLSN: 1, synced: true))
         #expect(next.acknowledged == [1])
         #expect(next.batches.map(\.records.count) == [3])
@@ -123,7 +126,7 @@ extension [ShardCore.Effect] {
             #expect(refused == (ticket <= 14 ? [] : [.resourceExhausted]), "write \(ticket)")
         }
         var lastLSN: UInt64 = 0
-        var effects = core.run(.turnEnded)
+        var effects = core.endTurn()
         while let batch = effects.batches.first {
             let byteCount = batch.records.reduce(0) { $0 + $1.encodedByteCount }
             #expect(byteCount <= Limits.logBatchByteCountMax)
@@ -136,20 +139,20 @@ extension [ShardCore.Effect] {
     @Test func aRetriedWriteIsAnsweredAndNotRepeated() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 9), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         // Still on its way: both tickets wait for the one record.
         #expect(core.write(try upsert(1, sequence: 9), ticket: 2).isEmpty)
         #expect(core.run(.logWritten(lastLSN: 1, synced: true)).acknowledged == [1, 2])
         // Long done: the remembered outcome, and nothing for the log.
         #expect(core.write(try upsert(1, sequence: 9), ticket: 3).acknowledged == [3])
-        #expect(core.run(.turnEnded).batches.isEmpty)
+        #expect(core.endTurn().batches.isEmpty)
     }
 
     @Test func writesOfClientZeroAreNotRemembered() throws {
         var core = core()
         for ticket in UInt64(1)...2 {
             _ = core.write(try upsert(1, sequence: 1, client: 0), ticket: ticket)
-            #expect(core.run(.turnEnded).batches.count == 1)
+            #expect(core.endTurn().batches.count == 1)
             #expect(core.run(.logWritten(lastLSN: ticket, synced: true)).acknowledged == [ticket])
         }
     }
@@ -157,13 +160,13 @@ extension [ShardCore.Effect] {
     @Test func aFullDiskRefusesTheBatchAndTheNextWriteTriesAgain() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.write(try upsert(2, sequence: 2), ticket: 2)
         let full = OmenError(.resourceExhausted, "no space left")
         let refusal = core.run(.logRefused(lastLSN: 1, full))
         #expect(refusal.refused == [1, 2])
         _ = core.write(try upsert(1, sequence: 1), ticket: 3)
-        #expect(core.run(.turnEnded).batches.map(\.firstLSN) == [1])
+        #expect(core.endTurn().batches.map(\.firstLSN) == [1])
         #expect(core.run(.logWritten(lastLSN: 1, synced: true)).acknowledged == [3])
     }
 
@@ -174,7 +177,7 @@ extension [ShardCore.Effect] {
             operation: .createCollection(name: "new", schema: CollectionSchema(dim: 2))
         )
         _ = core.write(create, ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         let drop = ShardWrite(
             key: RequestKey(client: 1, sequence: 2),
             operation: .dropCollection(name: "new")
@@ -188,7 +191,7 @@ extension [ShardCore.Effect] {
     @Test func nothingIsAcknowledgedAfterDamageIsFound() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.run(.checkpointRequested(ticket: 50))
         let damage = OmenError(.corrupt, "ckpt-1 offset 4096: a block fails its checksum")
         let found = core.run(.damaged(damage))
@@ -203,7 +206,7 @@ extension [ShardCore.Effect] {
     @Test func nothingIsAcknowledgedAfterAFailedSync() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.write(try upsert(2, sequence: 2), ticket: 2)
         let failed = core.run(.logFailed(OmenError(.ioFailure, "fdatasync: errno 5")))
         #expect(failed.refusalCodes == [.unknownOutcome, .unknownOutcome])
@@ -237,7 +240,7 @@ extension [ShardCore.Effect] {
         #expect(core.write(delete, ticket: 4).isEmpty)
         _ = core.run(.load(ShardLoad(fullCollections: ["other"])))
         #expect(core.write(try upsert(1, sequence: 4), ticket: 5).isEmpty)
-        #expect(core.run(.turnEnded).batches.map(\.records.count) == [2])
+        #expect(core.endTurn().batches.map(\.records.count) == [2])
     }
 
     @Test func versionsGrowWhateverTheClockDoes() throws {
@@ -246,7 +249,7 @@ extension [ShardCore.Effect] {
             let id = UInt64(place + 1)
             #expect(core.write(try upsert(id, sequence: id), ticket: id, at: time).isEmpty)
         }
-        let batch = try #require(core.run(.turnEnded).batches.first)
+        let batch = try #require(core.endTurn().batches.first)
         #expect(batch.records.map(\.versions.write) == [500, 900, 901, 902, 903, 904, 2000])
         #expect(batch.records.allSatisfy { $0.versions.records.isEmpty })
         #expect(batch.wallMicroseconds == 2000)
@@ -266,7 +269,7 @@ extension [ShardCore.Effect] {
             let key = RequestKey(client: 2, sequence: UInt64(place + 1))
             _ = core.write(ShardWrite(key: key, operation: operation), ticket: 9, at: 10)
         }
-        let next = try #require(core.run(.turnEnded).batches.first)
+        let next = try #require(core.endTurn().batches.first)
         #expect(next.records.map(\.versions.write) == [2001, 2002])
         #expect(next.wallMicroseconds == 2000, "the time that a log tells does not go back")
     }
@@ -301,7 +304,7 @@ extension [ShardCore.Effect] {
             }
             let late = core.write(try upsert(1, sequence: 1), ticket: 2)
             #expect(late.refusalCodes == [.unavailable], "\(changed)")
-            #expect(core.run(.turnEnded).batches.map(\.records.count) == [2])
+            #expect(core.endTurn().batches.map(\.records.count) == [2])
         }
     }
 
@@ -321,7 +324,7 @@ extension [ShardCore.Effect] {
     @Test func intervalAcknowledgesWhatIsWrittenAndSyncsLater() throws {
         var core = core(.interval(milliseconds: 100))
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         #expect(core.run(.logWritten(lastLSN: 1, synced: false)).acknowledged == [1])
         #expect(core.durableLSN == 0)
         #expect(core.run(.syncDue) == [.syncLog])
@@ -339,7 +342,7 @@ extension [ShardCore.Effect] {
     @Test func aCheckpointStartsBetweenTwoBatches() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         #expect(core.run(.checkpointRequested(ticket: 50)).isEmpty)
         _ = core.write(try upsert(2, sequence: 2), ticket: 2)
         let next = core.run(.logWritten(lastLSN: 1, synced: true))
@@ -355,11 +358,11 @@ extension [ShardCore.Effect] {
     @Test func whoeverAsksDuringACheckpointGetsTheNextOne() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.run(.logWritten(lastLSN: 1, synced: true))
         #expect(core.run(.checkpointRequested(ticket: 50)).checkpoints == [1])
         _ = core.write(try upsert(2, sequence: 2), ticket: 2)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.run(.logWritten(lastLSN: 2, synced: true))
         #expect(core.run(.checkpointRequested(ticket: 51)).isEmpty)
         let first = core.run(.checkpointWritten(throughLSN: 1))
@@ -383,7 +386,7 @@ extension [ShardCore.Effect] {
     @Test func aFailedLogAnswersWhoeverWaitsForACheckpoint() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         #expect(core.run(.checkpointRequested(ticket: 50)).isEmpty)
         let error = OmenError(.ioFailure, "fdatasync: errno 5")
         #expect(core.run(.logFailed(error)).contains(.finishCheckpoint(ticket: 50, error)))
@@ -399,7 +402,7 @@ extension [ShardCore.Effect] {
             keys: RequestKeyTable(),
             logByteCount: Limits.checkpointLogByteCountTarget + 1
         )
-        #expect(core.run(.turnEnded).checkpoints == [7])
+        #expect(core.endTurn().checkpoints == [7])
     }
 
     @Test func aCheckpointWithNothingNewIsDoneAtOnce() throws {
@@ -412,7 +415,7 @@ extension [ShardCore.Effect] {
     @Test func aFailedCheckpointKeepsTheOldOne() throws {
         var core = core()
         _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-        _ = core.run(.turnEnded)
+        _ = core.endTurn()
         _ = core.run(.logWritten(lastLSN: 1, synced: true))
         _ = core.run(.checkpointRequested(ticket: 50))
         let error = OmenError(.resourceExhausted, "full")
@@ -427,7 +430,7 @@ extension [ShardCore.Effect] {
         await #expect(processExitsWith: .failure) {
             var core = core()
             _ = core.write(try upsert(1, sequence: 1), ticket: 1)
-            _ = core.run(.turnEnded)
+            _ = core.endTurn()
             _ = core.run(.logWritten(lastLSN: 2, synced: true))
         }
     }

@@ -200,23 +200,21 @@ package final class ShardEngine {
         do throws(OmenError) {
             try promise(write)
         } catch { return onOutcome(.refused(ticket: ticket, error)) }
-        if memory.note(write, now: machine.time.now) { noteLoad() }
+        if memory.note(write, now: machine.time.now) { handle(.load(load)) }
         let time = machine.time.microsecondsSince1970
         handle(.write(ticket: ticket, write, wallMicroseconds: time))
     }
 
     /// Commits what came since the last call; call it once per turn of the owner's loop.
-    func turnEnded() {
-        noteLoad()
-        handle(.turnEnded)
-    }
+    func turnEnded() { handle(.turnEnded(load)) }
 
-    private func noteLoad() {
+    /// How full the shard is.
+    private var load: ShardLoad {
         var load = store.load
         load.availableByteCount = memory.availableByteCount
         load.isBuilding = rebuilder.isBusy
         load.buildByteCount = rebuilder.outstandingByteCount
-        handle(.load(load))
+        return load
     }
 
     /// Call it every interval of `Durability.interval`, or some ten times a second.

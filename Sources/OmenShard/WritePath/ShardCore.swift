@@ -20,8 +20,9 @@ package struct ShardCore {
         ///
         /// `ticket` names who waits for the outcome.
         case write(ticket: UInt64, ShardWrite, wallMicroseconds: UInt64)
-        /// Everything that arrived in this turn has been handed over: commit it together.
-        case turnEnded
+        /// Everything that arrived in this turn has been handed over: commit it together. The
+        /// load is what the shard has now.
+        case turnEnded(ShardLoad)
         /// The batch up to this LSN is written, and synced if that was asked for.
         case logWritten(lastLSN: UInt64, synced: Bool)
         case logSynced(throughLSN: UInt64)
@@ -40,7 +41,7 @@ package struct ShardCore {
         case checkpointRequested(ticket: UInt64?)
         case checkpointWritten(throughLSN: UInt64)
         case checkpointFailed(OmenError)
-        /// How full the shard is now.
+        /// How full the shard is now, where that is known before the turn ends.
         case load(ShardLoad)
         /// Links changed without a write: a checkpoint now would save that work.
         case linked
@@ -158,7 +159,9 @@ package struct ShardCore {
         switch event {
         case .write(let ticket, let write, let time):
             accept(write, at: time, ticket: ticket, &effects)
-        case .turnEnded: commit(&effects)
+        case .turnEnded(let load):
+            self.load = load
+            commit(&effects)
         case .logWritten(let lastLSN, let synced): finishBatch(lastLSN, synced: synced, &effects)
         case .logSynced(let through):
             syncInFlight = false
