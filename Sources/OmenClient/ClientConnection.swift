@@ -47,11 +47,12 @@ final class ClientConnection {
     /// - Throws: `.badRequest` when it fits no frame.
     /// - Returns: The request id of the answer.
     func submit(_ message: Message) throws(OmenError) -> UInt64 {
-        try message.checkFitsFrame()
         let id = nextRequestID
+        guard encoder.appendIfItFits(Envelope(requestID: id, message: message)) else {
+            throw .fitsNoFrame
+        }
         nextRequestID += 1
         awaited.insert(id)
-        encoder.append(Envelope(requestID: id, message: message))
         return id
     }
 

@@ -60,7 +60,6 @@ extension ClusterClient {
     ) throws(OmenError) -> WriteReply {
         try operation.validateShape()
         let request = Message.write(WriteRequest(key: key ?? nextKey(), operation: operation))
-        try request.checkFitsFrame()
         var backoff = Backoff()
         var firstFailure: ContinuousClock.Instant?
         var mayBeApplied = false
@@ -123,7 +122,7 @@ extension ClusterClient {
                 guard case .failure(let error) = answer else { return .failure(unexpected(answer)) }
                 failure = error
             } catch {
-                // Sent, and no answer.
+                // Sent, and no answer; or it fits no frame, which is the same error every time.
                 mayBeApplied = true
                 failure = error
             }

@@ -1,11 +1,10 @@
 internal import OmenCore
 internal import OmenWire
 
-extension Message {
-    /// Refuses what the encoder would replace by an error.
-    func checkFitsFrame() throws(OmenError) {
-        guard !fitsFrame else { return }
-        throw OmenError(
+extension OmenError {
+    /// Why a request is not sent that fits no frame.
+    static var fitsNoFrame: OmenError {
+        OmenError(
             .badRequest,
             "the request takes more than \(Limits.frameBodyByteCountMax) bytes: send less at once"
         )

@@ -14,7 +14,7 @@ package final class UpsertPipeline {
     package struct Options: Equatable, Sendable {
         /// Most batches in flight.
         package var windowBatchCount = 16
-        /// Most bytes of vectors and metadata in flight; one batch may exceed it alone.
+        /// Most bytes of requests in flight; one batch may exceed it alone.
         package var windowByteCount = 32 << 20
         /// How long one batch is repeated after its first failure; where vectors wait to be linked,
         /// after the last sign that any of them was.
@@ -103,7 +103,10 @@ package final class UpsertPipeline {
     ///   first error of any batch so far.
     package func submit(_ batch: UpsertBatch) throws(OmenError) {
         try batch.validateShape()
-        let byteCount = batch.encodedByteCount
+        let key = keys.next()
+        let request = Message.write(WriteRequest(key: key, operation: .upsert(batch)))
+        let byteCount = request.bodyByteCount
+        guard Message.fitsFrame(bodyByteCount: byteCount) else { throw .fitsNoFrame }
         while failure == nil, outstandingCount > 0,
             outstandingCount >= options.windowBatchCount
                 || outstandingByteCount + byteCount > options.windowByteCount
@@ -112,9 +115,6 @@ package final class UpsertPipeline {
         }
         if failure == nil, isStopped { failure = Stop.error }
         if let failure { throw failure }
-        let key = keys.next()
-        let request = Message.write(WriteRequest(key: key, operation: .upsert(batch)))
-        try request.checkFitsFrame()
         waiting.append(
             OutstandingBatch(
                 request: request,

@@ -26,8 +26,8 @@ package struct FrameEncoder {
     ///
     /// A reply that fits into no frame (64 MiB) is sent in chunks where its kind has them;
     /// otherwise, or when it is larger than `Limits.replyByteCountMax`, it is replaced by a
-    /// `.failure` with the same request id, so that the requester learns of it. Requesters check
-    /// `Message.fitsFrame` first.
+    /// `.failure` with the same request id, so that the requester learns of it. Requesters use
+    /// `appendIfItFits`.
     ///
     /// - Precondition: Ids, schemas and batch shapes keep their limits; validated before.
     /// - Returns: Whether the message itself was added.
@@ -57,6 +57,19 @@ package struct FrameEncoder {
         )
         append(Envelope(requestID: envelope.requestID, message: .failure(error)))
         return false
+    }
+
+    /// Adds one request, unless it fits no frame.
+    ///
+    /// - Precondition: As `append`.
+    /// - Parameter envelope: A message that may not come in chunks.
+    /// - Returns: Whether it was added; else nothing was.
+    /// - Complexity: O(bytes of the message).
+    package mutating func appendIfItFits(_ envelope: Envelope) -> Bool {
+        let bodyByteCount = envelope.message.bodyByteCount
+        guard Message.fitsFrame(bodyByteCount: bodyByteCount) else { return false }
+        append(envelope, bodyByteCount: bodyByteCount)
+        return true
     }
 
     /// Adds a reply as messages that each fit a frame.
