@@ -1,5 +1,4 @@
 internal import OmenCore
-internal import OmenWire
 
 extension OmenError {
     /// Why a request is not sent that fits no frame.

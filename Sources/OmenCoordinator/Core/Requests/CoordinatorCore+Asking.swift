@@ -104,19 +104,6 @@ extension CoordinatorCore {
         sendParts(sendable, index: index)
     }
 
-    /// Sends each shard its part of the write at `index`.
-    mutating func sendParts(_ parts: [WritePart], index: Int) {
-        for part in parts {
-            pending[index].parts.expect(part.shard)
-            send(
-                .shardWrite(part.write),
-                id: pending[index].id,
-                byteCount: part.write.operationByteCount,
-                to: part.shard
-            )
-        }
-    }
-
     /// Takes in a request that every shard has a part in, and sends nothing yet.
     ///
     /// Each shard is sent `byteCount` bytes later.
@@ -134,17 +121,5 @@ extension CoordinatorCore {
             byteCount: byteCount
         )
         return try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
-    }
-
-    /// Sends a write to every shard that the request at `index` waits for.
-    mutating func sendEverywhere(_ write: ShardWrite, index: Int) {
-        for shard in pending[index].parts.awaited {
-            send(
-                .shardWrite(write),
-                id: pending[index].id,
-                byteCount: Limits.messageOverheadByteCount + write.operationByteCount,
-                to: shard
-            )
-        }
     }
 }

@@ -3,6 +3,31 @@ internal import OmenWire
 
 /// Sending to workers: at once, or when it is the client's turn, and only while there is room.
 extension CoordinatorCore {
+    /// Sends each shard its part of the write at `index`.
+    mutating func sendParts(_ parts: [WritePart], index: Int) {
+        for part in parts {
+            pending[index].parts.expect(part.shard)
+            send(
+                .shardWrite(part.write),
+                id: pending[index].id,
+                byteCount: part.write.operationByteCount,
+                to: part.shard
+            )
+        }
+    }
+
+    /// Sends a write to every shard that the request at `index` waits for.
+    mutating func sendEverywhere(_ write: ShardWrite, index: Int) {
+        for shard in pending[index].parts.awaited {
+            send(
+                .shardWrite(write),
+                id: pending[index].id,
+                byteCount: Limits.messageOverheadByteCount + write.operationByteCount,
+                to: shard
+            )
+        }
+    }
+
     /// Sends one shard its part; the caller has checked that the worker is ready.
     mutating func send(_ message: Message, id: UInt64, byteCount: Int, to shard: Int) {
         send(message, id: id, byteCount: byteCount, to: directory.replica(serving: shard))
@@ -60,49 +85,5 @@ extension CoordinatorCore {
             message = .shardSearch(order.answered(within: Self.milliseconds(left)))
         }
         sendUncharged(Envelope(requestID: entry.id, message: message), to: replica)
-    }
-
-    /// Whether `byteCount` more may be sent to a shard now; reads (`forRead`) leave an eighth of
-    /// the places to writes.
-    func hasRoom(_ shard: Int, byteCount: Int, forRead: Bool = false) -> Bool {
-        let replica = directory.replica(serving: shard)
-        let limit = Limits.workerRequestsInFlightMax
-        guard workers[replica].load.requestsInFlight < (forRead ? limit - limit / 8 : limit) else {
-            return false
-        }
-        let bytesInFlight = workers[replica].load.bytesInFlight
-        return bytesInFlight == 0 || bytesInFlight + byteCount <= Limits.workerBytesInFlightMax
-    }
-
-    /// Why a shard takes no more now.
-    func overloaded(_ shard: Int) -> OmenError {
-        let load = workers[directory.replica(serving: shard)].load
-        return OmenError(
-            .resourceExhausted,
-            "shard \(shard) has \(load.requestsInFlight) requests of \(load.bytesInFlight) bytes in flight, retry later",
-            retryAfterMilliseconds: max(
-                Limits.retryAfterMilliseconds,
-                Self.retryAfter(load.searches.nanoseconds(forQueries: 1) / 4)
-            )
-        )
-    }
-
-    /// Why a shard cannot be asked now.
-    func unavailable(_ shard: Int) -> OmenError {
-        let worker = workers[directory.replica(serving: shard)]
-        guard worker.state != .ready else {
-            return OmenError(.unavailable, "shard \(shard) does not have the collection yet")
-        }
-        let reason = worker.lastError.isEmpty ? "" : ": \(worker.lastError)"
-        return OmenError(.unavailable, "shard \(shard) is \(worker.state)\(reason)")
-    }
-
-    /// Makes sure that shards have room for their parts.
-    ///
-    /// - Throws: `.resourceExhausted` naming the first that has none.
-    func checkRoom(for parts: [(shard: Int, byteCount: Int)]) throws(OmenError) {
-        for part in parts where !hasRoom(part.shard, byteCount: part.byteCount) {
-            throw overloaded(part.shard)
-        }
     }
 }
