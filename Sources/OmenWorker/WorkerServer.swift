@@ -242,8 +242,12 @@ extension WorkerServer {
     /// nothing more is read.
     private func handleReceived() {
         do throws(OmenError) {
-            while !isFull, let envelope = try decoder.nextMessage() { handle(envelope) }
-            if case .message = try decoder.look() {
+            var content = try decoder.look()
+            while !isFull, case .message = content {
+                handle(try decoder.takeMessage())
+                content = try decoder.look()
+            }
+            if case .message = content {
                 isHolding = true
                 connection.pauseReading()
             } else if isHolding {

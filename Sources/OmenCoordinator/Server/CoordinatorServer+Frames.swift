@@ -76,7 +76,7 @@ extension CoordinatorServer {
                 peer.isDeferred = true
                 return pause(peer)
             }
-            guard let envelope = try peer.decoder.nextMessage() else { return }
+            let envelope = try peer.decoder.takeMessage()
             peer.idleNanoseconds = 0
             peer.hasSentMessages = true
             feed(.clientMessage(client: peer.id, envelope))

@@ -201,7 +201,7 @@ extension FrameDecoder {
         case nothing
         /// A frame that has begun; `byteCount` in all, nil while its header is not there.
         case unfinished(byteCount: Int?)
-        /// A message that `nextMessage` gives, of so many bytes.
+        /// A message that `takeMessage` gives, of so many bytes.
         case message(byteCount: Int)
     }
 
@@ -223,12 +223,13 @@ extension FrameDecoder {
         }
     }
 
-    /// The next message; nil when `look` sees none.
+    /// Takes the message that `look` saw.
     ///
     /// The memory of a frame is let go with its last message, before that is handled.
+    /// - Precondition: The last call was `look`, and it saw a message.
     /// - Throws: As `next`; messages before a broken one of its frame were handed over by then.
-    package mutating func nextMessage() throws(OmenError) -> Envelope? {
-        guard case .message = try look(), var frame = opened else { return nil }
+    package mutating func takeMessage() throws(OmenError) -> Envelope {
+        guard var frame = opened else { preconditionFailure("no message was seen") }
         do throws(OmenError) {
             let isLast = frame.messageCount == 1
             let (envelope, used) = try withRest { bytes throws(OmenError) -> (Envelope, Int) in
