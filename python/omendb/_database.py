@@ -21,7 +21,7 @@ from ._collection import Collection
 from ._convert import choice, name_of, path_of, whole
 from ._library import bundled_cluster, call_apart
 from ._records import Wanted
-from .errors import DatabaseError, Locked, Unavailable, ValidationError
+from .errors import DatabaseError, Locked, OmenDBError, Unavailable, ValidationError
 
 _SOCKET = "omen.sock"
 _MANIFEST = "cluster.manifest"
@@ -232,9 +232,9 @@ class DB(Collection):
         except BaseException as error:
             if copy is not None:
                 copy._session.abandon()
-                # Only what was made here: without a copy, somebody else may have the folder.
-                if is_new:
-                    shutil.rmtree(target, ignore_errors=True)
+            # Only what was made here: what could not be opened may be somebody else's.
+            if is_new and (copy is not None or not isinstance(error, OmenDBError)):
+                shutil.rmtree(target, ignore_errors=True)
             if is_new:
                 note_written(error, 0, sum(schema["vectors"] for schema in found.values()))
             raise

@@ -14,8 +14,9 @@ final class WorkerPeer {
     let connection: StreamConnection
     /// Bytes that came and are no whole message yet.
     var decoder: FrameDecoder
-    /// Joins replies that come in chunks.
-    var chunks = ReplyAssembler()
+    /// Joins replies that come in chunks: one at a time, for a worker ends a reply before it begins
+    /// the next, and of little more than a frame, which bounds a shard's part of a reply.
+    var chunks = ReplyAssembler(byteCountMax: 2 * Limits.frameBodyByteCountMax)
     /// Messages that leave at the end of the turn.
     var encoder: FrameEncoder
     /// It stands in the queue of peers with messages to send.
