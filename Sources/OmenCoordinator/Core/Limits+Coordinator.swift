@@ -56,7 +56,7 @@ extension Limits {
     /// Most hits one search may ask for over all its queries: with ids of full length such a reply
     /// still fits a frame.
     static let searchHitCountMax = 1 << 20
-    /// Queries that share one `readTimeout`; a search of more gets it once for each so many begun.
+    /// Queries that share one `readTimeout`; a search gets it once for each group begun.
     static let queriesPerReadTimeout = 256
     /// Time after which a client that reads none of its answers is disconnected.
     static let stalledClientTimeout = Duration.seconds(30)

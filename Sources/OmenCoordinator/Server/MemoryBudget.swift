@@ -50,12 +50,12 @@ struct MemoryBudget: Equatable, Sendable {
             || usedByteCount + byteCount <= byteCountMax - byteCountMax / 8
     }
 
-    /// A request takes so many bytes, or so many more.
+    /// A request takes bytes, or more of them.
     mutating func charge(_ byteCount: Int) { requestByteCount += byteCount }
 
-    /// A request that was charged with so many bytes is done.
+    /// A request that was charged with the bytes is done.
     mutating func settle(_ byteCount: Int) { requestByteCount -= byteCount }
 
-    /// A client's waiting answers changed by so many bytes.
+    /// A client's waiting answers changed by this number of bytes.
     mutating func changeReplies(by byteCount: Int) { replyByteCount += byteCount }
 }

@@ -201,7 +201,7 @@ extension FrameDecoder {
         case nothing
         /// A frame that has begun; `byteCount` in all, nil while its header is not there.
         case unfinished(byteCount: Int?)
-        /// A message that `takeMessage` gives, of so many bytes.
+        /// A message that `takeMessage` gives, and its bytes.
         case message(byteCount: Int)
     }
 

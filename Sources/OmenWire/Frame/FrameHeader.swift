@@ -115,7 +115,7 @@ package struct FrameHeader: Equatable, Sendable {
         }
     }
 
-    /// Checks that a body can have so many messages and bytes.
+    /// Checks that a body can have these numbers of messages and bytes.
     private func checkSizes() throws(OmenError) {
         guard messageCount > 0 else {
             throw OmenError(.protocolViolation, "frame without messages")

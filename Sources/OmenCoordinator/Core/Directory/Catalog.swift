@@ -35,7 +35,7 @@ struct CatalogEntry: Equatable, Sendable {
         metadataByteCount = mean >= known ? mean : known - (known - mean + 63) / 64
     }
 
-    /// Memory that answers with so many records may take, vectors of `vectorByteCount` included.
+    /// Memory that answers with `count` records may take, vectors of `vectorByteCount` included.
     ///
     /// The most that an answer can be while nothing is known, so that nobody finds out by asking a
     /// thousand times at once.

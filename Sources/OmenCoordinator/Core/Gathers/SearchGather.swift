@@ -83,7 +83,7 @@ struct SearchGather: Sendable {
         }
     }
 
-    /// What an answer with so many hits costs and teaches.
+    /// What an answer costs and teaches, by the number of its hits.
     private func cost(heldByteCount: Int, metadata: Int, _ hitCount: Int) -> AnswerCost {
         var cost = AnswerCost(heldByteCount: heldByteCount)
         if teachesMetadata {
