@@ -116,8 +116,9 @@ import Testing
         return "{\(members.joined(separator: ", "))}"
     }
 
-    /// The rows that a filter of one condition matches, with the metadata of those that a catalog
-    /// does not wholly know.
+    /// The rows that a filter of one condition matches.
+    ///
+    /// The metadata of rows that a catalog does not wholly know is read.
     private static func rows(
         _ filter: Filter,
         _ path: String,

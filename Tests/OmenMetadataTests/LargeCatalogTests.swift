@@ -71,7 +71,7 @@ import Testing
 
     @Test func readsEveryKindOfContainer() throws {
         let catalog = try MetadataCatalog(Self.whole.get())
-        // Runs, bits, rows, and runs that end in the midst of a container.
+        // Runs, bits, rows, and runs that end inside a container.
         #expect(try #require(try catalog.indexed("all")).exists.rows() == .all(of: Self.rowCount))
         let third = try #require(try catalog.indexed("third"))
         let two = FilterValue.number(JSONNumber(2))

@@ -61,34 +61,40 @@ import Testing
         )
     }
 
+    /// Opens the log as a shard does whose checkpoint ends before `lsn`.
+    private static func open(
+        _ directory: Directory,
+        from lsn: UInt64 = 1,
+        nonce: UInt64
+    ) throws -> LogAppender {
+        let log = try LogRecovery.open(
+            directory,
+            identity: testIdentity,
+            from: lsn,
+            mustExist: false,
+            nonce: nonce
+        ) { _, _ in }
+        return try LogAppender(
+            directory: directory,
+            identity: testIdentity,
+            continuing: log.continuation
+        )
+    }
+
     /// Neither a rotation nor a restart, with its rewritten tail, forgets the time.
     @Test func theTimeGoesOnInANewSegmentAndAfterARestart() throws {
         let scratch = try Scratch()
         let storage = scratch.directory
-        func open(nonce: UInt64) throws -> LogAppender {
-            let log = try LogRecovery.open(
-                storage,
-                identity: testIdentity,
-                from: 1,
-                mustExist: false,
-                nonce: nonce
-            ) { _, _ in }
-            return try LogAppender(
-                directory: storage,
-                identity: testIdentity,
-                continuing: log.continuation
-            )
-        }
-        let first = try open(nonce: 1)
+        let first = try Self.open(storage, nonce: 1)
         _ = first.append(Self.batch(1, at: 70), sync: true)
         _ = first.rotate(nonce: 2)
         _ = first.append(Self.batch(2, at: 30), sync: true)
         // Without a mark at the end the tail is written again.
-        let second = try open(nonce: 3)
+        let second = try Self.open(storage, nonce: 3)
         _ = second.append(Self.batch(3, at: 60), sync: true)
         _ = second.finish()
         // With one, the log goes on behind it.
-        let third = try open(nonce: 4)
+        let third = try Self.open(storage, nonce: 4)
         _ = third.append(Self.batch(4, at: 0), sync: true)
         _ = third.append(Self.batch(5, at: 71), sync: true)
         let names = try storage.names().filter { LogSegment.firstLSN(of: $0) != nil }
@@ -105,28 +111,14 @@ import Testing
     {
         let scratch = try Scratch()
         let storage = scratch.directory
-        func open(from lsn: UInt64, nonce: UInt64) throws -> LogAppender {
-            let log = try LogRecovery.open(
-                storage,
-                identity: testIdentity,
-                from: lsn,
-                mustExist: false,
-                nonce: nonce
-            ) { _, _ in }
-            return try LogAppender(
-                directory: storage,
-                identity: testIdentity,
-                continuing: log.continuation
-            )
-        }
-        let first = try open(from: 1, nonce: 1)
+        let first = try Self.open(storage, nonce: 1)
         _ = first.append(Self.batch(1, at: 70), sync: true)
         _ = first.rotate(nonce: 2)
         let name = LogSegment.name(firstLSN: 2)
         let file = try storage.open(name, .readWrite)
         try file.truncate(byteCount: LogSegmentHeader.byteCount)
         if isTorn { try writeAll([7, 7, 7], to: file, at: LogSegmentHeader.byteCount) }
-        let second = try open(from: lsn, nonce: 3)
+        let second = try Self.open(storage, from: lsn, nonce: 3)
         _ = second.append(Self.batch(2, at: 30), sync: true)
         let times = try Self.times(try scratch.bytes(of: name))
         #expect(!times.isEmpty && times.allSatisfy { $0 == 70 }, "\(times)")

@@ -1,8 +1,10 @@
 import OmenCore
 import OmenWire
 
-/// A client that fills a collection, drops it and makes it again: what was dropped must be gone on
-/// every shard, and what was made since must stay, whoever was away meanwhile.
+/// A client that fills a collection, drops it and makes it again.
+///
+/// Whichever shards were away meanwhile, the dropped records must be gone on every shard, and the
+/// records that were written after the drop must stay.
 final class SimulatedDropper: SimulatedCaller {
     /// What comes next; each step is repeated until it has a clear answer.
     private enum Step {

@@ -79,7 +79,7 @@ extension Simulation {
         requestCheckpoint()
     }
 
-    /// The process of a worker is gone in the midst of what it does.
+    /// Kills a worker's process, whatever it is doing.
     func die(_ worker: SimulatedWorker) {
         tally.cutOperations += 1
         worker.process.die()

@@ -4,7 +4,7 @@ struct Tally {
     var acknowledged = 0
     /// Faults that struck.
     var faults = 0
-    /// Processes that ended in the midst of a change of the disk.
+    /// Processes that ended while they changed the disk.
     var cutOperations = 0
     /// Openings that replayed records of the log.
     var replays = 0

@@ -297,7 +297,7 @@ def _forget_handles() -> None:
     # A child's first search must find out that the database is not its own.
     local.searcher = None
     # The only thread that came along. Nothing of the library is called here: another thread may
-    # have been in the midst of it.
+    # have been inside it.
     local.is_main = True
 
 

@@ -159,7 +159,6 @@ extension Arguments {
         var query = try options(given, collection: collection, element: vectors.element)
         query.count = count
         query.vectors = vectors.copy(0..<count)
-        try query.validate()
         return query
     }
 

@@ -142,7 +142,7 @@ extension CoordinatorServer {
         }
     }
 
-    /// Gives back the memory for a client's frames, and lets those that waited for it go on.
+    /// Gives back the memory for a client's frames, and lets clients that waited for it go on.
     func forgetFrames(of id: UInt64) {
         frames.release(id)
         resumeWaiting()

@@ -6,6 +6,11 @@ extension Message {
     var chargedByteCount: Int { Limits.messageOverheadByteCount + bodyByteCount }
 }
 
+extension ShardWrite {
+    /// Bytes that a shard's part of a write counts for, when there is room for it and on its way.
+    var chargedByteCount: Int { Limits.messageOverheadByteCount + operationByteCount }
+}
+
 extension RecordsReply {
     /// Bytes of memory that it takes, about.
     var heldByteCount: Int {

@@ -29,7 +29,7 @@ package final class CatalogBuilder {
     /// Writes the catalog.
     ///
     /// - Parameters:
-    ///   - rowCount: Rows of the catalog; at least those that were appended.
+    ///   - rowCount: Rows of the catalog, which are at least the rows that were appended.
     ///   - breathe: Called every few microseconds.
     /// - Returns: The catalog. The builder has no rows any more.
     /// - Throws: `.resourceExhausted` at the limits of the format, or without memory.

@@ -19,7 +19,9 @@ struct PathRank {
         firstRow = rows.first ?? .max
     }
 
-    /// Puts those first that most rows have, and of these, those that documents bring first.
+    /// Orders paths by the number of rows that have them, the most first.
+    ///
+    /// Of paths with equally many rows the one comes first that a document brought first.
     ///
     /// - Parameter ranks: Ranks in any order.
     /// - Returns: The ranks of paths that rows have at all.

@@ -17,7 +17,8 @@ struct CatalogDirectory: Equatable {
     /// The bytes of each follow those of the one before.
     var paths: [Path] = []
     var unindexed = UnindexedPaths()
-    /// The last of the data: which rows may have a path that is not indexed, as those that exist.
+    /// The end of the data: the rows that may have a path that is not indexed, in the form of the
+    /// rows in which a path exists.
     var unindexedShape = PathShape()
 
     init() {}

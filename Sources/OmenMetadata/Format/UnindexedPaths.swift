@@ -35,7 +35,7 @@ struct UnindexedPaths: Equatable {
         isPartial = isPartial || other.isPartial
     }
 
-    /// Tells whether a path is among those that are named, or below one.
+    /// Tells whether the list names a path, or one that the path lies below.
     ///
     /// - Parameter name: The path, as `FilterPath` writes it.
     /// - Returns: Whether it is; false says nothing when the names are partial.

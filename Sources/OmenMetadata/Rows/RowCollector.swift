@@ -13,7 +13,7 @@ struct RowCollector {
     ///
     /// - Parameters:
     ///   - rowCount: Rows that there are.
-    ///   - countMax: Rows that will come, those that come twice counted twice.
+    ///   - countMax: Rows that will come; a row that comes twice is counted twice.
     ///   - isAscending: Whether they come in ascending order.
     init(of rowCount: Int, expecting countMax: Int, isAscending: Bool = false) {
         self.rowCount = rowCount

@@ -132,7 +132,7 @@ package final class ShardEngine {
     ///   - hotLimits: Vectors that may wait to be linked.
     ///   - buildHelperCount: As in `Configuration`.
     ///   - buildGate: As in `Configuration`.
-    ///   - wake: As above; also called on the owner's thread, in the midst of a call.
+    ///   - wake: As above; also called on the owner's thread, during a call.
     package init(
         rebuildRowCountMin: Int = RebuildPolicy.rowCountStandard,
         hotLimits: HotLimits = .shard,

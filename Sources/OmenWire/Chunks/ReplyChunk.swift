@@ -34,9 +34,6 @@ package struct ChunkSequence: Equatable, Sendable {
     /// A sequence of which nothing has come.
     package init() {}
 
-    /// Whether the last chunk has come.
-    package var hasEnded: Bool { state == .ended }
-
     /// Takes the next chunk.
     ///
     /// - Parameter chunk: What came.

@@ -67,14 +67,14 @@ extension CoordinatorCore {
         var gather = DropGather(name, key: key)
         guard let found = catalog.find(name) else {
             // The shards know whether this repeats a drop that they have done.
-            let index = try admitEverywhere(.drop(gather), for: requester)
+            let index = try admitEverywhere(.drop(gather), of: drop, for: requester)
             return sendEverywhere(drop, index: index)
         }
         guard catalog[found].dropRequests == 0, !catalog[found].isCondemned else {
             throw OmenError(.unavailable, "collection \(name) is being dropped, retry later")
         }
         gather.heldBefore = catalog[found].present.union(catalog[found].conflicts)
-        let index = try admitEverywhere(.drop(gather), for: requester)
+        let index = try admitEverywhere(.drop(gather), of: drop, for: requester)
         catalog[found].dropRequests += 1
         guard key.client != 0, directory.shardCount > 1 else {
             // It is never repeated, or one shard does it wholly or not at all.

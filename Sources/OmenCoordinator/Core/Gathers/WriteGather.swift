@@ -113,7 +113,7 @@ extension CoordinatorCore {
         try checkStoredSize(batch, schema)
         let valid = try batch.validated(against: schema)
         let parts = split(valid, key: key)
-        try checkRoom(for: parts.map { ($0.shard, $0.write.operationByteCount) })
+        try checkRoom(for: parts.map { ($0.shard, $0.write.chargedByteCount) })
         let request = PendingRequest(
             requester,
             .write(
@@ -172,8 +172,8 @@ extension CoordinatorCore {
         for requester: Requester
     ) throws(OmenError) {
         let gather = WriteGather(wasThere: try entry(name) != nil)
-        let index = try admitEverywhere(.write(gather), for: requester)
         let write = ShardWrite(key: key, operation: .clearCollection(name: name))
+        let index = try admitEverywhere(.write(gather), of: write, for: requester)
         sendEverywhere(write, index: index)
     }
 
@@ -186,11 +186,8 @@ extension CoordinatorCore {
         let schema = catalog[try existing(sample.collection)].schema
         let checked = CheckedOperation.calibrate(try sample.validated(against: schema))
         let write = ShardWrite(key: key, operation: checked)
-        let index = try admitEverywhere(
-            .write(WriteGather(wasThere: true)),
-            for: requester,
-            byteCount: Limits.messageOverheadByteCount + write.operationByteCount
-        )
+        let gather = WriteGather(wasThere: true)
+        let index = try admitEverywhere(.write(gather), of: write, for: requester)
         sendEverywhere(write, index: index)
     }
 

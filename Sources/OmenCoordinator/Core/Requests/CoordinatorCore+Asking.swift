@@ -99,19 +99,18 @@ extension CoordinatorCore {
             }
         }
         if sendable.isEmpty, let error = request.parts.commonFailure { throw error }
-        try checkRoom(for: sendable.map { ($0.shard, $0.write.operationByteCount) })
+        try checkRoom(for: sendable.map { ($0.shard, $0.write.chargedByteCount) })
         let index = try admit(request, deadline: now.saturatingAdd(timing.writeTimeout))
         sendParts(sendable, index: index)
     }
 
-    /// Takes in a request that every shard has a part in, and sends nothing yet.
-    ///
-    /// Each shard is sent `byteCount` bytes later.
+    /// Takes in a request for a write that every shard is to do, and sends nothing yet.
     mutating func admitEverywhere(
         _ gather: Gather,
-        for requester: Requester,
-        byteCount: Int = Limits.messageOverheadByteCount
+        of write: ShardWrite,
+        for requester: Requester
     ) throws(OmenError) -> Int {
+        let byteCount = write.chargedByteCount
         try checkAllReady("this needs all shards, nothing was changed")
         try checkRoom(for: directory.shards.map { (shard: $0, byteCount: byteCount) })
         let request = PendingRequest(

@@ -10,7 +10,7 @@ extension CoordinatorCore {
             send(
                 .shardWrite(part.write),
                 id: pending[index].id,
-                byteCount: part.write.operationByteCount,
+                byteCount: part.write.chargedByteCount,
                 to: part.shard
             )
         }
@@ -22,7 +22,7 @@ extension CoordinatorCore {
             send(
                 .shardWrite(write),
                 id: pending[index].id,
-                byteCount: Limits.messageOverheadByteCount + write.operationByteCount,
+                byteCount: write.chargedByteCount,
                 to: shard
             )
         }
